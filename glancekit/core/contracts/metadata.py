@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The metadata contract: where records live. Policies, quotas and events' meaning are not its business.
+
+Everything happens in a unit of work, which is one transaction::
+
+    with metadata.unit_of_work() as work:
+        image = work.images.get(image_id)
+        work.images.save(replace(image, name="x"), expect_status={image.status})
+        work.events.append(Event(type="image.update", subject=image_id))
+        work.commit()
+
+Leaving the block without ``commit()`` rolls back. A unit of work is for one thread. A writing one
+begins as a writing transaction, so that a decision taken from what it read still holds when it
+writes; a read-only one sees one consistent state and refuses to write.
+
+What every driver raises: ``MetadataUnavailable`` when the backend does not answer or is too busy
+(nothing was changed), ``SchemaMismatch`` when the schema is not the one it was written for.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from glancekit.core.model.events import Event
+from glancekit.core.model.identity import EVERYBODY, Viewer
+from glancekit.core.model.image import Image, Location, Member
+from glancekit.core.model.listing import ImageQuery, Page
+from glancekit.core.model.status import ImageStatus, LocationStatus
+
+
+class ImageRepository(Protocol):
+    """Image records, with their properties, tags and active locations."""
+
+    @abstractmethod
+    def get(self, image_id: str, *, viewer: Viewer = EVERYBODY) -> Image:
+        """Return one image that is not deleted. In a writing unit of work it is held until the end.
+
+        A viewer sees its own images, those without owner, public and community ones, and shared
+        ones of which it is a member in whatever state.
+
+        :raises ImageNotFound: when there is none that the viewer may know of.
+        """
+        ...
+
+    @abstractmethod
+    def find(self, query: ImageQuery) -> Page:
+        """Return a page in the query's order. Its cost does not grow with the number of images.
+
+        :raises ImageNotFound: when the marker is no image that the viewer may know of.
+        """
+        ...
+
+    @abstractmethod
+    def add(self, image: Image) -> None:
+        """Keep a new image (its ``locations`` are not looked at).
+
+        :raises Duplicate: when an image has or ever had this id.
+        """
+        ...
+
+    @abstractmethod
+    def save(self, image: Image, *, expect_status: Collection[ImageStatus]) -> Image:
+        """Replace a record's attributes, properties and tags, and return it as saved.
+
+        The compare-and-set: it happens only if the stored image has one of these states and the
+        ``version`` that the caller read. ``updated_at`` is set to now and ``version`` raised.
+        Locations are left alone. Status ``deleted`` takes the image away for good; its id stays
+        taken.
+
+        :raises StatusConflict: when the stored status is another.
+        :raises Conflict: when somebody else saved in between.
+        :raises ImageNotFound: when it is gone.
+        """
+        ...
+
+
+class LocationRepository(Protocol):
+    """Copies of images' bytes, in all states."""
+
+    @abstractmethod
+    def add(self, location: Location) -> Location:
+        """Keep a new one (with ``image_id``, ``store``, ``status``, ``holder``); return it with ``id``.
+
+        :raises Duplicate: when this image has a row, in whatever state, in that store already.
+        """
+        ...
+
+    @abstractmethod
+    def save(self, location: Location, *, expect_status: LocationStatus) -> None:
+        """Replace a row's url, metadata, status and holder if it still has the expected status.
+
+        :raises Conflict: when it has another, or is gone.
+        """
+        ...
+
+    @abstractmethod
+    def remove(self, location_id: int) -> None:
+        """Forget a row; harmless when it is gone."""
+        ...
+
+    @abstractmethod
+    def of_image(self, image_id: str) -> Sequence[Location]:
+        """Return all rows of an image, deleted ones' included, oldest first."""
+        ...
+
+    @abstractmethod
+    def with_status(self, status: LocationStatus, *, limit: int) -> Sequence[Location]:
+        """Return rows in a state, oldest first."""
+        ...
+
+
+class MemberRepository(Protocol):
+    """With whom images are shared."""
+
+    @abstractmethod
+    def add(self, member: Member) -> None:
+        """Share an image.
+
+        :raises Duplicate: when it is shared with that project already.
+        """
+        ...
+
+    @abstractmethod
+    def get(self, image_id: str, project_id: str) -> Member:
+        """Return one member.
+
+        :raises MemberNotFound: when there is no such member.
+        """
+        ...
+
+    @abstractmethod
+    def of_image(self, image_id: str) -> Sequence[Member]:
+        """Return all members of an image, oldest first."""
+        ...
+
+    @abstractmethod
+    def save(self, member: Member) -> Member:
+        """Replace a member's status, and return it with its new ``updated_at``.
+
+        :raises MemberNotFound: when it is gone.
+        """
+        ...
+
+    @abstractmethod
+    def remove(self, image_id: str, project_id: str) -> None:
+        """Stop sharing.
+
+        :raises MemberNotFound: when there is no such member.
+        """
+        ...
+
+
+class EventRepository(Protocol):
+    """The outbox. Events of one commit keep their order; an event shows only once it is committed."""
+
+    @abstractmethod
+    def append(self, event: Event) -> None:
+        """Add an event to this transaction."""
+        ...
+
+    @abstractmethod
+    def after(self, position: int, *, limit: int) -> Sequence[Event]:
+        """Return events behind a position, in order."""
+        ...
+
+    @abstractmethod
+    def last_position(self) -> int:
+        """Return the position of the newest event, 0 when there never was one."""
+        ...
+
+    @abstractmethod
+    def cursor(self, listener: str) -> int:
+        """Return how far a listener has been told, 0 at first."""
+        ...
+
+    @abstractmethod
+    def advance(self, listener: str, position: int) -> None:
+        """Remember that a listener has been told up to here."""
+        ...
+
+    @abstractmethod
+    def prune(self, before: datetime) -> int:
+        """Forget events older than this that every known listener was told; return how many."""
+        ...
+
+
+class LeaseRepository(Protocol):
+    """Which processes are alive: each renews its lease, and one that ran out has died."""
+
+    @abstractmethod
+    def renew(self, holder: str, until: datetime) -> None:
+        """Take or prolong a lease."""
+        ...
+
+    @abstractmethod
+    def release(self, holder: str) -> None:
+        """Give it up; harmless when it is gone."""
+        ...
+
+    @abstractmethod
+    def holders(self, *, alive_at: datetime) -> frozenset[str]:
+        """Return those whose lease runs beyond a moment."""
+        ...
+
+    @abstractmethod
+    def prune(self, before: datetime) -> int:
+        """Forget leases that ran out before this; return how many."""
+        ...
+
+
+class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
+    """One transaction."""
+
+    images: ImageRepository
+    locations: LocationRepository
+    members: MemberRepository
+    events: EventRepository
+    leases: LeaseRepository
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Make it all true, durably. Called once, as the last thing in the block."""
+        ...
+
+
+@runtime_checkable
+class MetadataDriver(Protocol):
+    """A place for records. Built as ``Driver(options, name=...)``; ``__init__`` does no work."""
+
+    api_level: ClassVar[int]
+    options: ClassVar[Sequence[Any]] = ()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Get ready for work in this process; make the schema where there is none yet.
+
+        Safe in several processes at once.
+
+        :raises SchemaMismatch: when the schema is there but of another revision.
+        """
+        ...
+
+    @abstractmethod
+    def unit_of_work(self, *, read_only: bool = False) -> UnitOfWork:
+        """Return a new unit of work, to be entered at once."""
+        ...
+
+    @abstractmethod
+    def check(self) -> None:
+        """Return when the backend answers; what it raises says why it does not."""
+        ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of connections; the driver is not used afterwards."""
+        ...
+
+
+@runtime_checkable
+class SupportsMigration(Protocol):
+    """The schema has revisions, which ``glancekit db`` shows and applies."""
+
+    @abstractmethod
+    def version(self) -> str | None:
+        """Return the revision of the database, None when it is empty."""
+        ...
+
+    @abstractmethod
+    def head(self) -> str:
+        """Return the revision that this release needs."""
+        ...
+
+    @abstractmethod
+    def upgrade(self) -> None:
+        """Bring the database to ``head``; safe when called again or by two at once."""
+        ...

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store contract: what every place for bytes must do, and what some can do besides.
+
+The base is what the weakest honest store (a web server) can do. Everything else is a capability: a
+Protocol of its own. The class line of a driver is its spec sheet; capabilities are computed once,
+when the store is mounted. Digests, limits, deadlines, inspection and error stamping are the core's
+business, not a driver's.
+
+What the core guarantees to every driver:
+
+* it is built as ``Driver(options, name=store_id)`` and told nothing else; ``options`` has the
+  attributes that ``Driver.options`` declares. ``__init__`` keeps them and does no work;
+* methods are called from many threads at once;
+* ``image_id`` is a canonical lower-case UUID; a source is read once, from one thread;
+* ``location`` is what ``write`` returned (or an operator registered), with ``size`` filled in when
+  the image's size is known.
+
+What every driver promises:
+
+* a missing object is ``BlobNotFound``, a full medium ``StoreFull``, a medium that refuses the
+  service ``StoreDenied``, one that does not answer ``StoreUnavailable``;
+* a stream it returns holds nothing after ``close()``.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from glancekit.core.model.image import Location
+from glancekit.core.stream import ByteStream
+
+
+@runtime_checkable
+class StoreDriver(Protocol):
+    """What each store can do.
+
+    ``api_level`` is the level of ``glancekit.plugin`` it was written for; ``options`` the oslo.config
+    options of its section; ``schemes`` the URL schemes of its locations.
+    """
+
+    api_level: ClassVar[int]
+    options: ClassVar[Sequence[Any]] = ()
+    schemes: ClassVar[Sequence[str]] = ()
+
+    @abstractmethod
+    def open(self, location: Location) -> ByteStream:
+        """Open the bytes at a location for reading, from the first on.
+
+        :raises BlobNotFound: when nothing is there. Before the stream is returned, so that another
+            copy can be taken.
+        """
+        ...
+
+    @abstractmethod
+    def size(self, location: Location) -> int | None:
+        """Return how many bytes are at a location, or None when the store cannot tell.
+
+        :raises BlobNotFound: when nothing is there.
+        """
+        ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of connections and threads; the driver is not used afterwards."""
+        ...
+
+
+@runtime_checkable
+class SupportsWrite(Protocol):
+    """New images can be put into it."""
+
+    @abstractmethod
+    def write(self, image_id: str, source: ByteStream, size: int | None) -> Location:
+        """Take all bytes of ``source`` and return where they are.
+
+        The bytes are invisible under their name until this returns, and durable when it does.
+        ``size`` is the declared number of bytes, None when unknown; the source itself raises when
+        the declaration turns out wrong, so reading until ``b""`` is all that is asked. Whatever the
+        source raises is passed on. On any error nothing readable is left, and data that was there
+        under that name before is untouched.
+
+        :raises BlobExists: when the name is taken.
+        :raises StoreFull: when the medium is full.
+        """
+        ...
+
+    @abstractmethod
+    def discard(self, image_id: str) -> None:
+        """Remove all that an interrupted ``write`` of this image left, its finished blob included.
+
+        Called for a writer that is known to be dead, so also right after a restart; also when
+        there is nothing to remove.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsDelete(Protocol):
+    """Images can be removed from it."""
+
+    @abstractmethod
+    def delete(self, location: Location) -> None:
+        """Remove the bytes at a location for good.
+
+        :raises BlobNotFound: when nothing is there.
+        :raises BlobInUse: when clones or snapshots depend on it; nothing was removed.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsRange(Protocol):
+    """Reading can start and end in the middle."""
+
+    @abstractmethod
+    def open_range(self, location: Location, offset: int, length: int) -> ByteStream:
+        """Open ``length`` bytes from ``offset`` on; the core asks for nothing beyond the end.
+
+        :raises BlobNotFound: when nothing is there.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsLocalFile(Protocol):
+    """The bytes are a plain file of this host, which the API may send with ``sendfile``."""
+
+    @abstractmethod
+    def local_path(self, location: Location) -> Path | None:
+        """Return the file's path, or None when this one is not a plain file here.
+
+        :raises BlobNotFound: when nothing is there.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsDirectUrl(Protocol):
+    """Clients may be sent to the bytes themselves."""
+
+    @abstractmethod
+    def direct_url(self, location: Location, ttl: int) -> str:
+        """Return a URL that works for ``ttl`` seconds (or longer) without the service's credentials."""
+        ...
+
+
+@runtime_checkable
+class SupportsClone(Protocol):
+    """A second image can be made of a first one inside the store, no byte copied by us."""
+
+    @abstractmethod
+    def clone(self, location: Location, image_id: str) -> Location:
+        """Make the bytes at a location those of another image too; the promises are ``write``'s."""
+        ...
+
+
+@runtime_checkable
+class SupportsAcl(Protocol):
+    """The medium itself knows who may read."""
+
+    @abstractmethod
+    def grant(self, location: Location, readers: Sequence[str], *, public: bool) -> None:
+        """Let exactly these projects read (everybody when ``public``), replacing what was granted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The room of a store in bytes; None where it cannot tell."""
+
+    total: int | None
+    free: int | None
+
+
+@runtime_checkable
+class SupportsUsage(Protocol):
+    """It can tell how full it is."""
+
+    @abstractmethod
+    def usage(self) -> Usage:
+        """Return the room there is."""
+        ...
+
+
+@runtime_checkable
+class SupportsHealth(Protocol):
+    """It can be asked whether it works, cheaply."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Return when the store can do its work; what it raises says why it cannot."""
+        ...
+
+
+CAPABILITIES: tuple[type, ...] = (
+    SupportsWrite,
+    SupportsDelete,
+    SupportsRange,
+    SupportsLocalFile,
+    SupportsDirectUrl,
+    SupportsClone,
+    SupportsAcl,
+    SupportsUsage,
+    SupportsHealth,
+)
+"""All there are, in the order in which tables show them."""

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process's sign of life in the metadata, by which others see that its unfinished work is dead.
+
+What is done about dead work is the reaper's business (services/builtins).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from datetime import timedelta
+
+from glancekit.core.contracts.metadata import MetadataDriver
+from glancekit.core.errors import MetadataError
+from glancekit.core.model.image import now
+
+log = logging.getLogger(__name__)
+
+LIFETIME = timedelta(seconds=60)
+"""How long a process counts as alive after its last sign: above any pause that a healthy one makes."""
+
+RENEWAL = 10.0
+"""Seconds between signs; several may be missed before the lease runs out."""
+
+
+def host_prefix() -> str:
+    """The beginning of every holder's name on this host since it booted."""
+    return f"{socket.gethostname()}/"
+
+
+class Lease:
+    """The lease of this process. ``holder`` is unique to it: host, process id and a random part."""
+
+    def __init__(self, metadata: MetadataDriver) -> None:
+        self.holder = f"{host_prefix()}{os.getpid()}/{uuid.uuid4().hex[:8]}"
+        self._metadata = metadata
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+
+    def start(self) -> None:
+        """Take the lease and keep renewing it in a thread."""
+        self._renew()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Give it up."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        with self._metadata.unit_of_work() as work:
+            work.leases.release(self.holder)
+            work.commit()
+
+    def _keep(self) -> None:
+        while not self._stopping.wait(RENEWAL):
+            try:
+                self._renew()
+            except MetadataError as error:
+                log.warning("could not renew the lease of this process, will try again: %s", error)
+
+    def _renew(self) -> None:
+        with self._metadata.unit_of_work() as work:
+            work.leases.renew(self.holder, now() + LIFETIME)
+            work.commit()
+
+
+def is_gone(holder: str) -> bool:
+    """Say whether a holder is a process of this host that surely does not exist any more."""
+    host, _, rest = holder.partition("/")
+    pid = rest.partition("/")[0]
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

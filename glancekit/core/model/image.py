@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An image, its locations and its members as frozen values. Who may see them is not their business."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from glancekit.core.model.status import ImageStatus, LocationStatus
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def now() -> datetime:
+    """The time as records carry it: UTC, aware, whole microseconds."""
+    return datetime.now(UTC)
+
+
+class Visibility(StrEnum):
+    """Who may find an image."""
+
+    PUBLIC = "public"
+    COMMUNITY = "community"
+    SHARED = "shared"
+    PRIVATE = "private"
+
+
+class MemberStatus(StrEnum):
+    """What a project made of an image that was shared with it."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """One copy of an image's bytes.
+
+    A driver fills ``url`` and ``metadata`` only; the core stamps the rest. ``url`` is empty while
+    the copy is being written and the driver has not yet said where. ``size`` (bytes) is what the
+    image has and what a driver may rely on for ranges; None when unknown. ``holder`` names the
+    lease of the process that writes the copy.
+    """
+
+    url: str
+    metadata: Mapping[str, Any] = NOTHING
+    store: str = ""
+    status: LocationStatus = LocationStatus.ACTIVE
+    image_id: str = ""
+    size: int | None = None
+    id: int | None = None
+    holder: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image record. Sizes in bytes, ``min_ram`` in MiB, ``min_disk`` in GiB, times in UTC.
+
+    ``locations`` has the active copies only; rows in other states are seen through the location
+    repository. ``version`` counts saves and is the compare-and-set of concurrent changes.
+    """
+
+    id: str
+    owner: str | None
+    status: ImageStatus = ImageStatus.QUEUED
+    visibility: Visibility = Visibility.SHARED
+    name: str | None = None
+    disk_format: str | None = None
+    container_format: str | None = None
+    size: int | None = None
+    virtual_size: int | None = None
+    checksum: str | None = None
+    os_hash_algo: str | None = None
+    os_hash_value: str | None = None
+    min_disk: int = 0
+    min_ram: int = 0
+    protected: bool = False
+    os_hidden: bool = False
+    created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)
+    properties: Mapping[str, str] = NOTHING
+    tags: frozenset[str] = frozenset()
+    locations: tuple[Location, ...] = ()
+    version: int = 0
+
+    @property
+    def is_active(self) -> bool:
+        """Its bytes are there and may be read."""
+        return self.status is ImageStatus.ACTIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A project with which an image is shared."""
+
+    image_id: str
+    project_id: str
+    status: MemberStatus = MemberStatus.PENDING
+    created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)

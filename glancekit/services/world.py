@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every use case works with, built once by bootstrap and passed down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from glancekit.core.contracts.auth import AuthDriver
+from glancekit.core.contracts.metadata import MetadataDriver
+from glancekit.core.hooks import Hooks
+from glancekit.core.lease import Lease
+from glancekit.core.stores import Stores
+from glancekit.core.drivers import PluginReport
+
+DISK_FORMATS = (
+    "ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop",
+)  # fmt: skip
+CONTAINER_FORMATS = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an operator decided about the use cases. Sizes in bytes; a negative limit is none."""
+
+    disk_formats: tuple[str, ...] = DISK_FORMATS
+    container_formats: tuple[str, ...] = CONTAINER_FORMATS
+    image_size_cap: int = 1 << 40
+    image_property_quota: int = 128
+    image_tag_quota: int = 128
+    image_member_quota: int = 128
+    limit_param_default: int = 25
+    api_limit_max: int = 1000
+    show_image_direct_url: bool = False
+    show_multiple_locations: bool = False
+    hashing_algorithm: str = "sha512"
+    require_image_format_match: bool = True
+    vmdk_allowed_types: tuple[str, ...] = ("streamOptimized", "monolithicSparse")
+    gpt_safety_checks_nonfatal: tuple[str, ...] = ()
+    public_endpoint: str | None = None
+    max_request_id_length: int = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The parts of a running service."""
+
+    metadata: MetadataDriver
+    stores: Stores
+    auth: AuthDriver
+    hooks: Hooks
+    lease: Lease
+    settings: Settings = field(default_factory=Settings)
+    plugins: tuple[PluginReport, ...] = ()
