@@ -18,6 +18,7 @@
     │   └── ReadOnlyField           an attribute that no caller may set
     ├── NotFound
     │   ├── ImageNotFound
+    │   ├── ImageGone               it was deleted while this was going on
     │   ├── MemberNotFound
     │   ├── TagNotFound
     │   └── StoreNotFound
@@ -190,6 +191,12 @@ class ImageNotFound(NotFound):
     """Facts: ``image_id``."""
 
     template = "No image found with ID {image_id}"
+
+
+class ImageGone(NotFound):
+    """Facts: ``image_id``."""
+
+    template = "Image {image_id} was deleted while its data was on the way"
 
 
 class MemberNotFound(NotFound):

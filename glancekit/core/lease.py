@@ -11,7 +11,10 @@ import os
 import socket
 import threading
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from queue import SimpleQueue
 
 from glancekit.core.contracts.metadata import MetadataDriver
 from glancekit.core.errors import MetadataError
@@ -26,17 +29,27 @@ RENEWAL = 10.0
 """Seconds between signs; several may be missed before the lease runs out."""
 
 
-def host_prefix() -> str:
-    """The beginning of every holder's name on this host since it booted."""
-    return f"{socket.gethostname()}/"
+def _host() -> str:
+    """Name the host and the process-id space, in which alone a process id means anything."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:  # not Linux: no process id is ever taken as a proof of death
+        return f"{socket.gethostname()}.{uuid.getnode():x}.{uuid.uuid4().hex[:8]}"
+    return f"{socket.gethostname()}.{boot[:8]}.{space}"
+
+
+HOST = _host()
+"""This host, since it booted, as this process sees its neighbours."""
 
 
 class Lease:
     """The lease of this process. ``holder`` is unique to it: host, process id and a random part."""
 
     def __init__(self, metadata: MetadataDriver) -> None:
-        self.holder = f"{host_prefix()}{os.getpid()}/{uuid.uuid4().hex[:8]}"
+        self.holder = f"{HOST}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self._metadata = metadata
+        self._chores: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -54,12 +67,25 @@ class Lease:
             work.leases.release(self.holder)
             work.commit()
 
+    def later(self, chore: Callable[[], None]) -> None:
+        """Do something after the next renewal: clean-up that only a working database allows.
+
+        Nobody else does it while this process lives, since its unfinished work counts as going on.
+        """
+        self._chores.put(chore)
+
     def _keep(self) -> None:
         while not self._stopping.wait(RENEWAL):
             try:
                 self._renew()
             except MetadataError as error:
                 log.warning("could not renew the lease of this process, will try again: %s", error)
+            else:
+                self._do_chores()
+
+    def _do_chores(self) -> None:
+        for _ in range(self._chores.qsize()):  # a chore that fails again comes back into the queue
+            self._chores.get()()
 
     def _renew(self) -> None:
         with self._metadata.unit_of_work() as work:
@@ -71,7 +97,7 @@ def is_gone(holder: str) -> bool:
     """Say whether a holder is a process of this host that surely does not exist any more."""
     host, _, rest = holder.partition("/")
     pid = rest.partition("/")[0]
-    if host != socket.gethostname() or not pid.isdigit():
+    if host != HOST or not pid.isdigit():
         return False
     try:
         os.kill(int(pid), 0)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from glancekit.core.contracts.auth import AuthDriver
 from glancekit.core.contracts.metadata import MetadataDriver
+from glancekit.core.drivers import PluginReport
 from glancekit.core.hooks import Hooks
 from glancekit.core.lease import Lease
 from glancekit.core.stores import Stores
-from glancekit.core.drivers import PluginReport
 
 DISK_FORMATS = (
     "ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop",

@@ -44,7 +44,7 @@ class Location:
     A driver fills ``url`` and ``metadata`` only; the core stamps the rest. ``url`` is empty while
     the copy is being written and the driver has not yet said where. ``size`` (bytes) is what the
     image has and what a driver may rely on for ranges; None when unknown. ``holder`` names the
-    lease of the process that writes the copy.
+    lease of the process that writes or removes the copy, None when nobody is at it.
     """
 
     url: str

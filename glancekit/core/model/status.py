@@ -48,8 +48,9 @@ TRANSITIONS: Mapping[ImageStatus, frozenset[ImageStatus]] = MappingProxyType(
         _S.UPLOADING: frozenset({_S.IMPORTING, _S.QUEUED, _S.DELETED}),
         _S.IMPORTING: frozenset({_S.ACTIVE, _S.DELETED, _S.QUEUED}),
         _S.ACTIVE: frozenset({_S.PENDING_DELETE, _S.DELETED, _S.DEACTIVATED}),
-        _S.DEACTIVATED: frozenset({_S.ACTIVE, _S.DELETED}),
-        _S.PENDING_DELETE: frozenset({_S.DELETED, _S.ACTIVE}),
+        # Upstream lacks deactivated <-> pending_delete; every delete of data goes through it here.
+        _S.DEACTIVATED: frozenset({_S.ACTIVE, _S.PENDING_DELETE, _S.DELETED}),
+        _S.PENDING_DELETE: frozenset({_S.DELETED, _S.ACTIVE, _S.DEACTIVATED}),
         _S.KILLED: frozenset({_S.DELETED}),
         _S.DELETED: frozenset(),
     }

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image records: create, show, list, change, delete. Moving their bytes is data's business."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+from glancekit.core.contracts.metadata import UnitOfWork
+from glancekit.core.errors import (
+    BlobInUse,
+    BlobNotFound,
+    Forbidden,
+    ImageNotFound,
+    Protected,
+    StoreError,
+    StoreNotFound,
+)
+from glancekit.core.model.changes import Change, NewImage
+from glancekit.core.model.identity import Identity, Viewer
+from glancekit.core.model.image import Image, Location, Visibility
+from glancekit.core.model.listing import ImageQuery, Page
+from glancekit.core.model.status import ImageStatus, LocationStatus, require_transition
+from glancekit.services import access, attributes
+from glancekit.services.notices import about
+from glancekit.services.world import World
+
+log = logging.getLogger(__name__)
+
+_WIDENING = {
+    Visibility.PUBLIC: "publicize_image",
+    Visibility.COMMUNITY: "communitize_image",
+}
+"""What making an image this visible needs, besides the right to change it."""
+
+
+def create(world: World, caller: Identity, new: NewImage) -> Image:
+    """Make a record without data, in status ``queued``.
+
+    :raises Forbidden: when the caller may not, or not for that owner or visibility.
+    :raises Invalid: when an attribute is not fit.
+    :raises Duplicate: when the caller's id is or was in use.
+    :raises LimitExceeded: when it has too many properties or tags.
+    """
+    owner = new.owner if new.owner is not None else caller.project_id
+    access.require(caller, "add_image", owner=owner)
+    image = Image(
+        id=attributes.image_id_text(new.id) if new.id else str(uuid.uuid4()),
+        name=new.name,
+        owner=owner,
+        visibility=new.visibility,
+        disk_format=new.disk_format,
+        container_format=new.container_format,
+        min_disk=new.min_disk,
+        min_ram=new.min_ram,
+        protected=new.protected,
+        os_hidden=new.os_hidden,
+        properties=new.properties,
+        tags=frozenset(attributes.tag_text(tag) for tag in new.tags),
+    )
+    _require_visibility(caller, image)
+    for name, value in image.properties.items():
+        attributes.check_property(name, value)
+    attributes.check_whole(image, world.settings)
+    with world.metadata.unit_of_work() as work:
+        work.images.add(image)
+        work.events.append(about(image, "image.create", caller))
+        work.commit()
+    return image
+
+
+def show(world: World, caller: Identity, image_id: str) -> Image:
+    """Return one image.
+
+    :raises ImageNotFound: when there is none that the caller may see.
+    """
+    with world.metadata.unit_of_work(read_only=True) as work:
+        return find_visible(work, caller, image_id)
+
+
+def find_visible(work: UnitOfWork, caller: Identity, image_id: str) -> Image:
+    """Return an image inside a unit of work, if the caller may see it.
+
+    :raises ImageNotFound: when there is none, or it is on its way out.
+    """
+    image = work.images.get(image_id, viewer=Viewer.of(caller))
+    hidden = image.status is ImageStatus.PENDING_DELETE
+    if hidden or not access.may(caller, "get_image", owner=image.owner, image=image):
+        raise ImageNotFound(image_id=image_id)
+    return image
+
+
+def find(world: World, caller: Identity, query: ImageQuery) -> Page:
+    """Return a page of the images that the caller may see; the query's viewer is theirs.
+
+    :raises Forbidden: when the caller may not list at all.
+    :raises ImageNotFound: when the marker is unknown.
+    """
+    access.require(caller, "get_images", owner=caller.project_id)
+    with world.metadata.unit_of_work(read_only=True) as work:
+        return work.images.find(replace(query, viewer=Viewer.of(caller)))
+
+
+def update(world: World, caller: Identity, image_id: str, changes: Sequence[Change]) -> Image:
+    """Apply all changes or none, and return the image as it then is.
+
+    Every right is decided before anything is written, in the transaction that writes.
+
+    :raises ImageNotFound: when there is none that the caller may see.
+    :raises Forbidden: when the caller may not change it, or not this way.
+    :raises Conflict: when an attribute had to be there and is not, or the other way round.
+    :raises Invalid: when a value is not fit.
+    """
+    with world.metadata.unit_of_work() as work:
+        before = find_visible(work, caller, image_id)
+        access.require(caller, "modify_image", owner=before.owner, image=before)
+        after = before
+        for change in changes:
+            after = attributes.apply(after, change)
+        if after == before:
+            return before
+        _require_changes(caller, before, after)
+        attributes.check_whole(after, world.settings, before=before)
+        saved = work.images.save(after, expect_status={before.status})
+        work.events.append(about(saved, "image.update", caller))
+        work.commit()
+    return saved
+
+
+def _require_changes(caller: Identity, before: Image, after: Image) -> None:
+    if after.owner != before.owner and not caller.is_admin:
+        raise Forbidden(action="give an image to another owner")
+    if after.visibility is not before.visibility:
+        _require_visibility(caller, after)
+
+
+def _require_visibility(caller: Identity, image: Image) -> None:
+    action = _WIDENING.get(image.visibility)
+    if action:
+        access.require(caller, action, owner=image.owner, image=image)
+
+
+def delete(world: World, caller: Identity, image_id: str) -> None:
+    """Delete an image and its data, for good; its id stays taken.
+
+    A store that cannot remove its copy now does not keep the image alive: the reaper tries again.
+    Only data that others depend on does.
+
+    :raises ImageNotFound: when there is none that the caller may see.
+    :raises Forbidden: when the caller may not.
+    :raises Protected: when the image is protected.
+    :raises BlobInUse: when clones or snapshots depend on its data; everything is as it was.
+    """
+    with world.metadata.unit_of_work() as work:
+        image = find_visible(work, caller, image_id)
+        access.require(caller, "delete_image", owner=image.owner, image=image)
+        if image.protected:
+            raise Protected(image_id=image_id)
+        if not image.locations:
+            _finish_delete(work, image, caller)
+            work.commit()
+            return
+        condemned = _condemn(world, work, image)
+        work.commit()
+    try:
+        left = [location for location in condemned if not _remove_bytes(world, location)]
+    except BlobInUse:
+        _reprieve(world, image, condemned)
+        raise
+    with world.metadata.unit_of_work() as work:
+        for location in condemned:
+            if location in left:
+                abandoned = replace(location, holder=None)
+                work.locations.save(abandoned, expect_status=LocationStatus.PENDING_DELETE)
+            elif location.id is not None:
+                work.locations.remove(location.id)
+        _finish_delete(work, work.images.get(image_id), caller)
+        work.commit()
+
+
+def _condemn(world: World, work: UnitOfWork, image: Image) -> list[Location]:
+    """Write down that image and bytes are about to go, before the first byte does."""
+    require_transition(image.id, image.status, ImageStatus.PENDING_DELETE)
+    doomed = replace(image, status=ImageStatus.PENDING_DELETE)
+    work.images.save(doomed, expect_status={image.status})
+    condemned = [
+        replace(location, status=LocationStatus.PENDING_DELETE, holder=world.lease.holder)
+        for location in image.locations
+    ]
+    for location in condemned:
+        work.locations.save(location, expect_status=LocationStatus.ACTIVE)
+    return condemned
+
+
+def _reprieve(world: World, image: Image, condemned: Sequence[Location]) -> None:
+    """Put back what ``_condemn`` wrote; copies that were removed before the refusal stay away."""
+    with world.metadata.unit_of_work() as work:
+        kept = [location for location in condemned if _still_there(world, location)]
+        for location in condemned:
+            if location in kept:
+                alive = replace(location, status=LocationStatus.ACTIVE, holder=None)
+                work.locations.save(alive, expect_status=LocationStatus.PENDING_DELETE)
+            elif location.id is not None:
+                work.locations.remove(location.id)
+        doomed = work.images.get(image.id)
+        restored = replace(doomed, status=image.status)
+        work.images.save(restored, expect_status={ImageStatus.PENDING_DELETE})
+        work.commit()
+
+
+def _still_there(world: World, location: Location) -> bool:
+    try:
+        world.stores.get(location.store).size(location)
+    except BlobNotFound:
+        return False
+    except (StoreError, StoreNotFound):
+        return True
+    return True
+
+
+def _remove_bytes(world: World, location: Location) -> bool:
+    """Remove one copy; False when its store cannot do it now.
+
+    :raises BlobInUse: when others depend on it.
+    """
+    try:
+        world.stores.get(location.store).delete(location)
+    except BlobNotFound:
+        log.info("the data of image %s was gone from %s", location.image_id, location.store)
+    except BlobInUse:
+        raise
+    except (StoreError, StoreNotFound) as error:
+        log.warning(
+            "could not remove the data of image %s, will try again: %s", location.image_id, error
+        )
+        return False
+    return True
+
+
+def _finish_delete(work: UnitOfWork, image: Image, caller: Identity | None) -> None:
+    require_transition(image.id, image.status, ImageStatus.DELETED)
+    gone = replace(image, status=ImageStatus.DELETED)
+    work.images.save(gone, expect_status={image.status})
+    work.events.append(about(gone, "image.delete", caller))

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What events say about an image, under the names and fields that upstream's notifications have.
+
+Who is told, and how, is the listeners' business.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from glancekit.core.model.events import Event
+from glancekit.core.model.identity import Identity
+from glancekit.core.model.image import Image, Visibility
+
+
+def about(image: Image, kind: str, caller: Identity | None) -> Event:
+    """Make the event that something happened to an image; no caller: the service did it itself."""
+    return Event(
+        type=kind,
+        subject=image.id,
+        project_id=caller.project_id if caller else None,
+        user_id=caller.user_id if caller else None,
+        request_id=caller.request_id if caller else None,
+        payload=payload(image),
+    )
+
+
+def payload(image: Image) -> dict[str, Any]:
+    """Describe an image without its locations or digests."""
+    return {
+        "id": image.id,
+        "name": image.name,
+        "status": image.status.value,
+        "created_at": image.created_at.isoformat(),
+        "updated_at": image.updated_at.isoformat(),
+        "min_disk": image.min_disk,
+        "min_ram": image.min_ram,
+        "protected": image.protected,
+        "checksum": image.checksum,
+        "owner": image.owner,
+        "disk_format": image.disk_format,
+        "container_format": image.container_format,
+        "size": image.size,
+        "virtual_size": image.virtual_size,
+        "is_public": image.visibility is Visibility.PUBLIC,
+        "visibility": image.visibility.value,
+        "properties": dict(image.properties),
+        "tags": sorted(image.tags),
+    }

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finishing or undoing what was cut off: uploads whose process died, deletes that stopped midway.
+
+When to look is the reaper's business (builtins); here it is told what is dead, and what then.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Protocol
+
+from glancekit.core.contracts.metadata import MetadataDriver, UnitOfWork
+from glancekit.core.errors import (
+    BlobNotFound,
+    Conflict,
+    ImageNotFound,
+    StoreError,
+    StoreNotFound,
+)
+from glancekit.core.lease import is_gone
+from glancekit.core.model.image import Location, now
+from glancekit.core.model.status import ImageStatus, LocationStatus
+from glancekit.core.stores import Stores
+from glancekit.services.notices import about
+
+log = logging.getLogger(__name__)
+
+BATCH = 100
+"""Rows looked at in one go, so that a large backlog does not become a large transaction."""
+
+FORGET_LEASES = timedelta(days=1)
+"""How long a lease that ran out is kept for people to look at."""
+
+
+class Recoverable(Protocol):
+    """What recovery works with: records and stores."""
+
+    @property
+    def metadata(self) -> MetadataDriver:
+        """Where records live."""
+        ...
+
+    @property
+    def stores(self) -> Stores:
+        """Where bytes live."""
+        ...
+
+
+def recover(world: Recoverable) -> int:
+    """Finish or undo all that dead processes left; return how many rows were settled."""
+    settled = 0
+    for row in _abandoned(world, LocationStatus.WRITING):
+        settled += _undo_write(world, row)
+    for row in _abandoned(world, LocationStatus.PENDING_DELETE):
+        settled += _finish_delete(world, row)
+    with world.metadata.unit_of_work() as work:
+        work.leases.prune(now() - FORGET_LEASES)
+        work.commit()
+    return settled
+
+
+def _abandoned(world: Recoverable, status: LocationStatus) -> Iterator[Location]:
+    with world.metadata.unit_of_work(read_only=True) as work:
+        rows = work.locations.with_status(status, limit=BATCH)
+        alive = work.leases.holders(alive_at=now())
+    for row in rows:
+        if row.holder is None or row.holder not in alive or is_gone(row.holder):
+            yield row
+
+
+def _undo_write(world: Recoverable, row: Location) -> bool:
+    """Remove what a dead upload left, then let the image be uploaded to again."""
+    try:
+        world.stores.get(row.store).discard(row.image_id)
+    except (StoreError, StoreNotFound) as error:
+        log.warning("cannot remove what a dead upload left, will try again: %s", error)
+        return False
+    if forget_writing(world, row):
+        log.info("undid the dead upload to image %s in store %s", row.image_id, row.store)
+    return True
+
+
+def forget_writing(world: Recoverable, row: Location, *, keep_row: bool = False) -> bool:
+    """Put the image of an undone upload back to ``queued``; False when somebody else was quicker.
+
+    ``keep_row``: the bytes could not be removed yet, so the row stays for the reaper.
+    """
+    with world.metadata.unit_of_work() as work:
+        leftover = replace(row, status=LocationStatus.PENDING_DELETE, holder=None)
+        try:
+            work.locations.save(leftover, expect_status=LocationStatus.WRITING)
+        except Conflict:
+            return False
+        if not keep_row and row.id is not None:
+            work.locations.remove(row.id)
+        _back_to_queued(work, row.image_id)
+        work.commit()
+    return True
+
+
+def _back_to_queued(work: UnitOfWork, image_id: str) -> None:
+    try:
+        image = work.images.get(image_id)
+    except ImageNotFound:
+        return  # deleted while its data was on the way; there is nothing to put back
+    if image.status is not ImageStatus.SAVING:
+        return
+    queued = replace(image, status=ImageStatus.QUEUED, size=None, virtual_size=None)
+    saved = work.images.save(queued, expect_status={ImageStatus.SAVING})
+    work.events.append(about(saved, "image.update", None))
+
+
+def _finish_delete(world: Recoverable, row: Location) -> bool:
+    """Remove bytes that were condemned, and the image's record with its last copy."""
+    try:
+        store = world.stores.get(row.store)
+        if row.url:
+            store.delete(row)
+        else:  # what an upload left before it knew its place
+            store.discard(row.image_id)
+    except BlobNotFound:
+        log.info("the condemned data of image %s was gone already", row.image_id)
+    except (StoreError, StoreNotFound) as error:
+        log.warning("cannot remove condemned data, will try again: %s", error)
+        return False
+    with world.metadata.unit_of_work() as work:
+        if row.id is not None:
+            work.locations.remove(row.id)
+        _delete_record(work, row.image_id)
+        work.commit()
+    log.info("removed the condemned data of image %s from store %s", row.image_id, row.store)
+    return True
+
+
+def _delete_record(work: UnitOfWork, image_id: str) -> None:
+    if work.locations.of_image(image_id):
+        return
+    try:
+        image = work.images.get(image_id)
+    except ImageNotFound:
+        return
+    if image.status is ImageStatus.PENDING_DELETE:
+        gone = replace(image, status=ImageStatus.DELETED)
+        work.images.save(gone, expect_status={ImageStatus.PENDING_DELETE})
+        work.events.append(about(gone, "image.delete", None))
