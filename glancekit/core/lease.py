@@ -23,7 +23,7 @@ from glancekit.core.model.image import now
 log = logging.getLogger(__name__)
 
 LIFETIME = timedelta(seconds=60)
-"""How long a process counts as alive after its last sign: above any pause that a healthy one makes."""
+"""How long a process lives after its last sign: above any pause that a healthy one makes."""
 
 RENEWAL = 10.0
 """Seconds between signs; several may be missed before the lease runs out."""
@@ -44,7 +44,7 @@ HOST = _host()
 
 
 class Lease:
-    """The lease of this process. ``holder`` is unique to it: host, process id and a random part."""
+    """The lease of this process. ``holder`` is its name: host, process id and a random part."""
 
     def __init__(self, metadata: MetadataDriver) -> None:
         self.holder = f"{HOST}/{os.getpid()}/{uuid.uuid4().hex[:8]}"

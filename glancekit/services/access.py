@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may do what: the rules, by upstream's names and with upstream's defaults.
 
-Whether an image can be seen at all is decided by the metadata driver's viewer; both gates must open.
+Whether an image can be seen at all is decided by the metadata driver's viewer; both gates must
+open.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class AuthDriver(Protocol):
 
     @abstractmethod
     def challenge(self) -> str | None:
-        """Return the value of ``WWW-Authenticate`` for a 401, or None for none (RFC 9110, 11.6.1)."""
+        """Return the ``WWW-Authenticate`` of a 401, or None for none (RFC 9110, 11.6.1)."""
         ...
 
     @abstractmethod

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cache-policy contract: what is worth keeping, what goes first. Keeping it is not its business."""
+"""The cache-policy contract: what is worth keeping, what goes first.
+
+Keeping it is not its business.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from glancekit.core.model.image import Image
 from glancekit.core.stream import ByteStream
 
 Progress = Callable[[int, int | None], None]
-"""Called with bytes done and bytes in all (None when unknown); raises when the import was cancelled."""
+"""Called with bytes done and in all (None: unknown); raises when the import was cancelled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,10 @@ class StagedImage:
 
 @runtime_checkable
 class ImportMethod(Protocol):
-    """A source of bytes, named by the API's ``method.name``. Built as ``Method(options, name=...)``."""
+    """A source of bytes, named by the API's ``method.name``.
+
+    Built as ``Method(options, name=...)``.
+    """
 
     api_level: ClassVar[int]
     options: ClassVar[Sequence[Any]] = ()
@@ -44,13 +47,16 @@ class ImportMethod(Protocol):
 
     @abstractmethod
     def open(self, image: Image, arguments: Mapping[str, Any], *, offset: int) -> ByteStream:
-        """Open the source from ``offset`` on, so that an interrupted fetch goes on where it was."""
+        """Open the source from ``offset`` on, so that a broken fetch goes on where it was."""
         ...
 
 
 @runtime_checkable
 class ImportStep(Protocol):
-    """Something done to a staged image, named in the configuration. Built as ``Step(options, name=...)``."""
+    """Something done to a staged image, named in the configuration.
+
+    Built as ``Step(options, name=...)``.
+    """
 
     api_level: ClassVar[int]
     options: ClassVar[Sequence[Any]] = ()

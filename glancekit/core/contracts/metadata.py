@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The metadata contract: where records live. Policies, quotas and events' meaning are not its business.
+"""The metadata contract: where records live.
+
+Policies, quotas and the meaning of events are not its business.
 
 Everything happens in a unit of work, which is one transaction::
 
@@ -37,7 +39,7 @@ class ImageRepository(Protocol):
 
     @abstractmethod
     def get(self, image_id: str, *, viewer: Viewer = EVERYBODY) -> Image:
-        """Return one image that is not deleted. In a writing unit of work it is held until the end.
+        """Return one image that is not deleted; a writing unit of work holds it until its end.
 
         A viewer sees its own images, those without owner, public and community ones, and shared
         ones of which it is a member in whatever state.
@@ -83,7 +85,7 @@ class LocationRepository(Protocol):
 
     @abstractmethod
     def add(self, location: Location) -> Location:
-        """Keep a new one (with ``image_id``, ``store``, ``status``, ``holder``); return it with ``id``.
+        """Keep a new one, with all that the core stamps; return it with ``id``.
 
         :raises Duplicate: when this image has a row, in whatever state, in that store already.
         """
@@ -155,7 +157,7 @@ class MemberRepository(Protocol):
 
 
 class EventRepository(Protocol):
-    """The outbox. Events of one commit keep their order; an event shows only once it is committed."""
+    """The outbox. Events of one commit keep their order; none shows before it is committed."""
 
     @abstractmethod
     def append(self, event: Event) -> None:

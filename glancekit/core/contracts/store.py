@@ -38,8 +38,8 @@ from glancekit.core.stream import ByteStream
 class StoreDriver(Protocol):
     """What each store can do.
 
-    ``api_level`` is the level of ``glancekit.plugin`` it was written for; ``options`` the oslo.config
-    options of its section; ``schemes`` the URL schemes of its locations.
+    ``api_level`` is the level of ``glancekit.plugin`` it was written for; ``options`` the options
+    (oslo.config) of its section; ``schemes`` the URL schemes of its locations.
     """
 
     api_level: ClassVar[int]
@@ -90,7 +90,7 @@ class SupportsWrite(Protocol):
 
     @abstractmethod
     def discard(self, image_id: str) -> None:
-        """Remove all that an interrupted ``write`` of this image left, its finished blob included.
+        """Remove all that an interrupted ``write`` left, its finished blob included.
 
         Called for a writer that is known to be dead, so also right after a restart; also when
         there is nothing to remove.
@@ -144,7 +144,7 @@ class SupportsDirectUrl(Protocol):
 
     @abstractmethod
     def direct_url(self, location: Location, ttl: int) -> str:
-        """Return a URL that works for ``ttl`` seconds (or longer) without the service's credentials."""
+        """Return a URL that works for ``ttl`` seconds or longer, for whoever has it."""
         ...
 
 
@@ -154,7 +154,7 @@ class SupportsClone(Protocol):
 
     @abstractmethod
     def clone(self, location: Location, image_id: str) -> Location:
-        """Make the bytes at a location those of another image too; the promises are ``write``'s."""
+        """Make the bytes of one image those of another too; the promises are ``write``'s."""
         ...
 
 
@@ -164,7 +164,7 @@ class SupportsAcl(Protocol):
 
     @abstractmethod
     def grant(self, location: Location, readers: Sequence[str], *, public: bool) -> None:
-        """Let exactly these projects read (everybody when ``public``), replacing what was granted."""
+        """Let exactly these projects read (everybody when ``public``), and nobody else."""
         ...
 
 

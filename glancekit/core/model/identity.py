@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Identity:
     """The caller, as an auth driver found them. Roles are lower case.
 
-    ``request_id`` ties what they cause to their request. ``token`` is what the caller authenticated with, for drivers that act in their name; it is kept
-    out of ``repr`` and so out of logs.
+    ``request_id`` ties what they cause to their request. ``token`` is what they authenticated
+    with, for drivers that act in their name; it is kept out of ``repr`` and so out of logs.
     """
 
     user_id: str | None

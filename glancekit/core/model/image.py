@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An image, its locations and its members as frozen values. Who may see them is not their business."""
+"""An image, its locations and its members as frozen values.
+
+Who may see them is not their business.
+"""
 
 from __future__ import annotations
 

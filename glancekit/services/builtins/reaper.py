@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reaper: looks every few seconds for what dead processes left. How it is settled: recovery."""
+"""The reaper: looks every few seconds for what dead processes left.
+
+How that is settled is the business of ``services/recovery``.
+"""
 
 from __future__ import annotations
 
