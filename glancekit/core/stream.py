@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bytes on their way: the one shape in which they cross rooms. Measuring them is transfer's business."""
+"""Bytes on their way: the one shape in which they cross rooms.
+
+Measuring them is transfer's business.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, Self, runtime_checkable
 
 CHUNK_SIZE = 1 << 20
-"""Bytes asked for at a time: large enough that a call's cost vanishes, small enough for the cache."""
+"""Bytes asked for at a time: enough that a call's cost vanishes, few enough for the cache."""
 
 
 @runtime_checkable
@@ -73,7 +76,7 @@ class FileStream(ByteStream):
 
 
 class IteratorStream(ByteStream):
-    """Chunks that an SDK hands out, as a stream; the iterator's own ``close`` is called at the end."""
+    """Chunks that an SDK hands out, as a stream; closing it closes the iterator."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks

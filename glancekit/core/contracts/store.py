@@ -79,7 +79,7 @@ class SupportsWrite(Protocol):
 
         The bytes are invisible under their name until this returns, and durable when it does.
         ``size`` is the declared number of bytes, None when unknown; the source itself raises when
-        the declaration turns out wrong, so reading until ``b""`` is all that is asked. Whatever the
+        the declaration turns out wrong, so reading until ``b""`` is all that is asked. What the
         source raises is passed on. On any error nothing readable is left, and data that was there
         under that name before is untouched.
 
