@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every target makes what it needs. `make help` lists them.
+
+VENV := .venv
+CLIENTS := .venv-clients
+BIN := $(VENV)/bin
+PLUGINS := $(wildcard plugins/*/setup.cfg)
+PACKAGES := glancekit $(wildcard plugins/*/glancekit_*)
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check format lint types doors pytest isolated lowest audit bench clean
+
+help: ## List the targets.
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+serve: $(VENV)/.installed ## An image service on http://127.0.0.1:9292 that keeps what it is given in ./var.
+	@exec $(BIN)/glancekit serve --data-dir var
+
+test: check pytest isolated ## All checks and all tests, as CI runs them.
+
+check: format lint types doors ## The checks that need no running: ruff, mypy, import-linter.
+
+format: $(VENV)/.dev ## Is everything formatted as ruff would?
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.dev ## ruff's rules.
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev ## mypy --strict on glancekit and every plugin.
+	$(BIN)/mypy --strict $(PACKAGES)
+
+doors: $(VENV)/.dev ## The doors between the rooms (.importlinter).
+	$(BIN)/lint-imports
+
+pytest: $(VENV)/.dev $(CLIENTS)/.installed ## The tests of glancekit and of every plugin.
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
+
+isolated: $(VENV)/.dev ## Each plugin's wheel in an environment of its own passes its own tests.
+	$(BIN)/python tools/each_plugin.py
+
+lowest: $(VENV)/.dev ## The tests with exactly the lower bounds of our dependencies.
+	$(BIN)/python tools/lowest_versions.py
+
+audit: $(VENV)/.dev ## Look for known vulnerabilities in what is installed (asks a service on the net).
+	$(BIN)/python tools/audit.py
+
+bench: $(VENV)/.dev ## The benchmarks, each beside its floor; BENCH='...' passes options.
+	@sh tools/debian_packages.sh nginx:nginx-light wrk:wrk curl:curl
+	$(BIN)/python -m benchmarks $(BENCH)
+
+clean: ## Remove the environments and caches; ./var stays.
+	rm -rf $(VENV) $(CLIENTS) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/.installed: setup.cfg $(PLUGINS)
+	@sh tools/venv.sh $(VENV)
+	@sh tools/install.sh $(VENV)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	@sh tools/debian_packages.sh qemu-img:qemu-utils xorriso:xorriso curl:curl nginx:nginx-light
+	@sh tools/install.sh $(VENV) dev
+	@touch $@
+
+# The released clients are peers, not dependencies: they live in an environment of their own.
+$(CLIENTS)/.installed:
+	@sh tools/venv.sh $(CLIENTS)
+	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		python-openstackclient python-glanceclient openstacksdk
+	@touch $@
