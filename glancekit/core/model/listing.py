@@ -61,7 +61,7 @@ class ImageQuery:
     All conditions, properties and tags must hold. ``visibility`` None is the default view: public
     images, the viewer's own, and those shared with it whose membership has ``member_status``
     (None: any); other projects' community images appear only when asked for by ``visibility`` or
-    with ``all_visibilities``. An administrator sees every image but others' community ones by default.
+    with ``all_visibilities``. An administrator sees all but others' community images by default.
     ``os_hidden`` None means both. ``marker`` is the id of the last image of the page before, which
     must be visible to the viewer. The order must be total: the driver appends ``created_at`` and
     ``id`` (in the direction of the only sort key, else descending) unless they are among the keys.
