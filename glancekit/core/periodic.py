@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work that repeats, and the thread that runs it. Which process may is decided by the lock it is given.
+"""Work that repeats, and the thread that sees to it. Which process may is decided by an election.
 
 What a task does is its own business; so is being safe when it is cut off and run again.
 """
@@ -12,20 +12,32 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from glancekit.core.contracts.metadata import MetadataDriver
+from glancekit.core.stores import Stores
+
+if TYPE_CHECKING:
+    from glancekit.core.hooks import Hooks
 
 log = logging.getLogger(__name__)
+
+ELECTION_PAUSE = 1.0
+"""Seconds between attempts to be elected: how long work rests when the elected process dies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeriodicTask:
-    """One thing to do every ``interval`` seconds; the first time right after the start."""
+    """One thing to do every ``interval`` seconds, counted from start to start; first at once.
+
+    It never runs twice at the same time. When it runs longer than ``deadline`` seconds, the log
+    says so; the other tasks go on meanwhile.
+    """
 
     name: str
     interval: float
     run: Callable[[], object]
+    deadline: float = 600.0
 
 
 class PeriodicWorld(Protocol):
@@ -36,23 +48,33 @@ class PeriodicWorld(Protocol):
         """Where records live."""
         ...
 
+    @property
+    def stores(self) -> Stores:
+        """Where bytes live."""
+        ...
+
+    @property
+    def hooks(self) -> Hooks:
+        """Who listens."""
+        ...
+
 
 class Election(AbstractContextManager["Election"], Protocol):
-    """A lock that one process of the whole service holds at a time."""
+    """A lock that one process of the whole service holds at a time, until it leaves or dies."""
 
-    def wait(self, timeout: float) -> bool:
-        """Wait for it so many seconds; True when this process has it (now or already)."""
+    def won(self) -> bool:
+        """Take the lock if it is free; True when this process has it. Does not wait."""
         ...
 
 
 class PeriodicRunner:
-    """Runs tasks in a thread of its own while this process is the elected one."""
+    """Runs tasks while this process is the elected one, each in a thread of its own."""
 
     def __init__(self, tasks: Sequence[PeriodicTask], election: Election) -> None:
-        self._due = {task.name: 0.0 for task in tasks}
-        self._tasks = {task.name: task for task in tasks}
+        self._rounds = [_Rounds(task) for task in tasks]
         self._election = election
-        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._stopping = False
         self._thread = threading.Thread(target=self._loop, name="periodic", daemon=True)
 
     def start(self) -> None:
@@ -60,28 +82,99 @@ class PeriodicRunner:
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """End after the task at hand, waiting at most so many seconds for it."""
-        self._stopping.set()
-        self._thread.join(timeout)
+        """Start nothing more, and wait at most so many seconds for what is running.
+
+        What still runs then is left behind: it ends with the process, which keeps the election
+        until then.
+        """
+        end = time.monotonic() + timeout
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._running(), timeout)
+            running = self._running()
+        if running:
+            log.warning("periodic tasks cut off by the stop: %s", ", ".join(running))
+        if self._thread.is_alive():
+            self._thread.join(max(0.0, end - time.monotonic()))
 
     def wake(self) -> None:
-        """Make every task due now."""
-        for name in self._due:
-            self._due[name] = 0.0
+        """Make every task due now. May be called from any thread."""
+        with self._changed:
+            for rounds in self._rounds:
+                rounds.due = 0.0
+            self._changed.notify_all()
 
     def _loop(self) -> None:
-        with self._election as election:
-            while not self._stopping.is_set():
-                if election.wait(timeout=1.0):
-                    self._run_due()
-                    self._stopping.wait(0.2)
+        with self._election as election, self._changed:
+            while not self._stopping:
+                elected = self._is_elected(election)
+                self._changed.wait(self._begin_due() if elected else ELECTION_PAUSE)
+            self._changed.wait_for(lambda: not self._running())
 
-    def _run_due(self) -> None:
-        for name, task in self._tasks.items():
-            if self._stopping.is_set() or self._due[name] > time.monotonic():
-                continue
-            self._due[name] = time.monotonic() + task.interval
-            try:
-                task.run()
-            except Exception:  # a task that fails must not stop the others, or itself next time
-                log.exception("periodic task %s failed; it runs again in %s s", name, task.interval)
+    def _is_elected(self, election: Election) -> bool:
+        try:
+            return election.won()
+        except Exception:  # the lock's folder may be back in a moment; nobody else would ask
+            log.exception("could not find out whether this process is the elected one")
+            return False
+
+    def _begin_due(self) -> float:
+        """Start what is due and return the seconds until something else is."""
+        now = time.monotonic()
+        for rounds in self._rounds:
+            if rounds.began is not None:
+                rounds.complain(now)
+            elif rounds.due <= now:
+                self._begin(rounds, now)
+        resting = [rounds.due - now for rounds in self._rounds if rounds.began is None]
+        return max(0.0, min([ELECTION_PAUSE, *resting]))
+
+    def _begin(self, rounds: _Rounds, now: float) -> None:
+        rounds.began = now
+        rounds.due = now + rounds.task.interval
+        name = f"periodic {rounds.task.name}"
+        try:
+            threading.Thread(target=self._run, args=(rounds,), name=name, daemon=True).start()
+        except RuntimeError as error:  # no thread to be had now; there may be one next time
+            log.error("periodic task %s could not be started: %s", rounds.task.name, error)
+            rounds.began = None
+
+    def _run(self, rounds: _Rounds) -> None:
+        task = rounds.task
+        try:
+            task.run()
+        except Exception:  # a task that fails must not stop the others, or itself next time
+            log.exception(
+                "periodic task %s failed; it runs again in %g s", task.name, task.interval
+            )
+        finally:
+            with self._changed:
+                rounds.began = None
+                rounds.has_complained = False
+                self._changed.notify_all()
+
+    def _running(self) -> list[str]:
+        return [rounds.task.name for rounds in self._rounds if rounds.began is not None]
+
+
+@dataclass(slots=True)
+class _Rounds:
+    """A task's rounds: when the next is due, and when the one under way began."""
+
+    task: PeriodicTask
+    due: float = 0.0
+    began: float | None = None
+    has_complained: bool = False
+
+    def complain(self, now: float) -> None:
+        """Say once that the round under way takes longer than it should."""
+        if self.began is None or self.has_complained or now - self.began <= self.task.deadline:
+            return
+        self.has_complained = True
+        log.warning(
+            "periodic task %s has been running for %d s; it is not started again before it ends, "
+            "the others go on",
+            self.task.name,
+            now - self.began,
+        )

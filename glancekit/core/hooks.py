@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calling the hooks: one typed method for each, so that nobody else sees pluggy.
+
+What a hook means is said in hookspecs.py; here is what happens when a listener misbehaves.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from glancekit.core import hookspecs
+from glancekit.core.drivers import (
+    HOOKS,
+    Loaded,
+    PluginReport,
+    PluginState,
+    Wanted,
+    failure,
+    offers_of,
+)
+from glancekit.core.errors import GlancekitError, PluginError
+from glancekit.core.periodic import PeriodicTask
+from glancekit.core.trials import attempt_all
+
+if TYPE_CHECKING:
+    from glancekit.core.model.events import Event
+    from glancekit.core.model.image import Image
+    from glancekit.core.periodic import PeriodicWorld
+
+log = logging.getLogger(__name__)
+
+TRACE = "GLANCEKIT_TRACE_HOOKS"
+"""Set to 1 in the environment, this prints every hook call with its arguments and results."""
+
+
+class Hooks:
+    """All listeners. They are added at start and asked in the order of their names."""
+
+    def __init__(self, *, patience: float = 5.0) -> None:
+        """Begin with none. ``patience`` is how many seconds each has for what it does at start."""
+        self._patience = patience
+        self._plugins = pluggy.PluginManager(hookspecs.PROJECT)
+        self._plugins.add_hookspecs(hookspecs)
+        if os.environ.get(TRACE) == "1":
+            self._plugins.trace.root.setwriter(sys.stderr.write)
+            self._plugins.enable_tracing()
+
+    def add(self, name: str, plugin: object) -> None:
+        """Let a plugin listen.
+
+        :raises PluginError: when it implements a hook that there is not, or wants arguments that
+            the hook does not offer. It then hears nothing at all.
+        """
+        try:
+            self._plugins.register(plugin, name=name)
+            self._plugins.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            if self._plugins.has_plugin(name):
+                self._plugins.unregister(name=name)
+            known = sorted(self._plugins.hook.__dict__)
+            reason = f"{error}; the hooks are: {', '.join(known)}"
+            raise PluginError(group=HOOKS, name=name, reason=reason) from error
+
+    def add_loaded(self, loaded: Loaded) -> PluginReport:
+        """Let a plugin listen if it was loaded, and return the report that is then true of it."""
+        report = loaded.report
+        if loaded.error is not None:
+            return report
+        try:
+            self.add(report.name, loaded.driver)
+        except PluginError as error:
+            reason = str(error.reason)
+            return replace(report, state=PluginState.BROKEN, reason=reason)
+        return replace(report, capabilities=self._hooks_of(report.name))
+
+    # -- at start
+
+    def register_periodic_tasks(self, world: PeriodicWorld) -> list[PeriodicTask]:
+        """Collect what should run every so often. A plugin that fails here goes without."""
+        names = self._listeners("register_periodic_tasks")
+        jobs = [partial(self._tasks_of, name, world) for name in names]
+        tasks: list[PeriodicTask] = []
+        for name, outcome in zip(names, attempt_all(jobs, deadline=self._patience), strict=True):
+            if isinstance(outcome, BaseException):
+                error = failure(PluginReport(group=HOOKS, name=name), outcome, self._patience)
+                log.error("no periodic task of plugin %s will run: %s", name, error)
+            else:
+                tasks.extend(outcome)
+        return tasks
+
+    def _tasks_of(self, name: str, world: PeriodicWorld) -> list[PeriodicTask]:
+        answers = self._alone(name, "register_periodic_tasks")(world=world)
+        tasks = [task for answer in answers for task in answer]
+        if strange := [task for task in tasks if not isinstance(task, PeriodicTask)]:
+            raise TypeError(f"register_periodic_tasks returned {strange[0]!r}, no PeriodicTask")
+        return tasks
+
+    # -- stores
+
+    def before_store_write(self, image: Image, store: str) -> None:
+        """Ask whether an upload may begin.
+
+        :raises Rejected: when a listener objects.
+        :raises PluginError: when one fails; a guard that cannot decide lets nothing pass.
+        """
+        for name in self._listeners("before_store_write"):
+            try:
+                self._alone(name, "before_store_write")(image=image, store=store)
+            except GlancekitError:
+                raise
+            except Exception as error:
+                reason = f"its before_store_write raised {type(error).__name__}: {error}"
+                raise PluginError(group=HOOKS, name=name, reason=reason) from error
+
+    # -- metadata
+
+    @property
+    def after_commit_listeners(self) -> tuple[str, ...]:
+        """The names of those who want to hear of events."""
+        return self._listeners("after_commit")
+
+    def after_commit(self, events: Sequence[Event]) -> None:
+        """Tell everybody; one that raises is logged, the others are still told."""
+        for name in self.after_commit_listeners:
+            try:
+                self.tell(name, events)
+            except Exception:
+                log.exception("plugin %s failed in after_commit", name)
+
+    def tell(self, listener: str, events: Sequence[Event]) -> None:
+        """Tell one listener what happened, and let it raise what it will."""
+        self._alone(listener, "after_commit")(events=events)
+
+    # -- how
+
+    def _listeners(self, hook: str) -> tuple[str, ...]:
+        implementations = getattr(self._plugins.hook, hook).get_hookimpls()
+        return tuple(sorted(found.plugin_name for found in implementations))
+
+    def _hooks_of(self, name: str) -> tuple[str, ...]:
+        callers = self._plugins.get_hookcallers(self._plugins.get_plugin(name)) or []
+        return tuple(sorted(caller.name for caller in callers))
+
+    def _alone(self, name: str, hook: str) -> Callable[..., Any]:
+        """Return a hook as one plugin's alone: pluggy itself stops at the first that raises."""
+        others = self._plugins.get_plugins() - {self._plugins.get_plugin(name)}
+        return self._plugins.subset_hook_caller(hook, others)
+
+
+def wanted_hooks(disabled: Collection[str]) -> list[Wanted]:
+    """Return all that is installed and not switched off, for ``drivers.load_all``."""
+    names = sorted({offer.report.name for offer in offers_of(HOOKS)} - set(disabled))
+    return [Wanted(group=HOOKS, name=name, use="hooks", build=_as_it_is) for name in names]
+
+
+def _as_it_is(plugin: object) -> object:
+    return plugin
