@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -26,7 +26,7 @@ class NewImage:
     min_ram: int = 0
     protected: bool = False
     os_hidden: bool = False
-    properties: Mapping[str, str] = NOTHING
+    properties: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     tags: frozenset[str] = frozenset()
 
 

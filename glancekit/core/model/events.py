@@ -25,6 +25,6 @@ class Event:
     project_id: str | None = None
     user_id: str | None = None
     request_id: str | None = None
-    payload: Mapping[str, Any] = NOTHING
+    payload: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     at: datetime = field(default_factory=now)
     position: int | None = None

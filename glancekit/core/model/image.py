@@ -51,7 +51,7 @@ class Location:
     """
 
     url: str
-    metadata: Mapping[str, Any] = NOTHING
+    metadata: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     store: str = ""
     status: LocationStatus = LocationStatus.ACTIVE
     image_id: str = ""
@@ -86,7 +86,7 @@ class Image:
     os_hidden: bool = False
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
-    properties: Mapping[str, str] = NOTHING
+    properties: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     tags: frozenset[str] = frozenset()
     locations: tuple[Location, ...] = ()
     version: int = 0

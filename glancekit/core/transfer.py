@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only loop that moves an image's bytes into a store. Where they go is not its business.
+
+A driver pulls. It is given a stream that hands on each byte once, and on the way counts it,
+digests it, lets the format inspector and the observers see it, and holds it against what was
+announced. The last byte (or, where no size was announced, the end) is shown to the driver only
+after every check has passed, so that a driver cannot publish what was not verified.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from queue import Queue
+from typing import Protocol
+
+from glancekit.core.errors import (
+    ConfigError,
+    Invalid,
+    LimitExceeded,
+    SizeMismatch,
+    StoreFailed,
+)
+from glancekit.core.formats import FormatInspection, Verdict
+from glancekit.core.model.image import Location
+from glancekit.core.stream import CHUNK_SIZE, ByteStream
+
+GATHER = CHUNK_SIZE // 4
+"""Smaller pieces are put together, so that no call is made for every 8 KiB of a socket."""
+
+QUEUED_CHUNKS = 4
+"""How far a digest may fall behind; with the chunk in hand the memory that a transfer takes."""
+
+CHECKSUM_ALGORITHM = "md5"
+"""What the Images API calls an image's ``checksum``."""
+
+
+class Observer(Protocol):
+    """Sees the bytes on their way. May raise, which ends the transfer."""
+
+    def feed(self, chunk: bytes, /) -> object:
+        """See the next bytes."""
+        ...
+
+    def finish(self) -> object:
+        """Know that all bytes were seen; the driver has not been told yet."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferPlan:
+    """What is known and demanded beforehand. Sizes in bytes, None when there is none.
+
+    ``before_end`` is called when all other checks have passed; it may raise, too.
+    """
+
+    declared_size: int | None
+    size_cap: int | None
+    hash_algo: str = "sha512"
+    inspector: FormatInspection | None = None
+    expected_checksum: str | None = None
+    expected_hash: str | None = None
+    before_end: Callable[[], None] | None = None
+    observers: Sequence[Observer] = ()
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What went over. ``checksum`` is the MD5 in hex, ``hash_value`` that of ``hash_algo``."""
+
+    size: int
+    checksum: str
+    hash_algo: str
+    hash_value: str
+    detected_format: str | None
+    virtual_size: int | None
+
+
+def run(
+    source: ByteStream, plan: TransferPlan, write: Callable[[ByteStream], Location]
+) -> tuple[Location, Receipt]:
+    """Let ``write`` take the source's bytes, and return where they are and what they were.
+
+    The source is not closed. When this raises after ``write`` has returned (a driver that hides an
+    error, or did not take everything), it is the caller who must discard what was written.
+
+    :raises SizeMismatch: when more or fewer bytes come than were declared.
+    :raises LimitExceeded: when there are more than the cap, before they are read if that is known.
+    :raises UnacceptableFormat: when the inspector refuses.
+    :raises Invalid: when a digest is not the expected one.
+    """
+    _require_room(plan, plan.declared_size or 0)
+    with _digesting(plan.hash_algo) as digests:
+        measured = _Measured(source, plan, digests)
+        try:
+            location = write(measured)
+        except BaseException as error:
+            measured.raise_failure(because_of=error)
+            raise
+        measured.raise_failure()
+        receipt = measured.receipt
+    if receipt is None:
+        raise StoreFailed("the driver did not read all of the data", operation="write")
+    return replace(location, size=receipt.size), receipt
+
+
+def _require_room(plan: TransferPlan, size: int) -> None:
+    if plan.size_cap is not None and size > plan.size_cap:
+        raise LimitExceeded(limit=plan.size_cap, asked=size, what="bytes of image data")
+
+
+class _Measured(ByteStream):
+    """The source as the driver sees it."""
+
+    def __init__(
+        self, source: ByteStream, plan: TransferPlan, digests: dict[str, _Digest]
+    ) -> None:
+        self.receipt: Receipt | None = None
+        self._source = source
+        self._plan = plan
+        self._digests = digests
+        self._observers: list[Callable[[bytes], object]] = [
+            *(digest.feed for digest in digests.values()),
+            *(observer.feed for observer in plan.observers),
+        ]
+        self._inspector = plan.inspector
+        self._received = 0
+        self._rest = memoryview(b"")
+        self._failure: BaseException | None = None
+        if plan.declared_size == 0:
+            self._guarded(self._next)  # a driver told of nothing may well not read at all
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return what is next, at most ``size`` bytes; what this raised once it raises again."""
+        if size < 0:
+            return b"".join(self)
+        if not self._rest:
+            chunk = self._guarded(self._next)
+            if len(chunk) <= size:
+                return chunk
+            self._rest = memoryview(chunk)
+        taken, self._rest = bytes(self._rest[:size]), self._rest[size:]
+        return taken
+
+    def close(self) -> None:
+        """Do nothing: whoever opened the source closes it."""
+
+    def raise_failure(self, *, because_of: BaseException | None = None) -> None:
+        """Raise what went wrong on this side, whatever the driver made of it."""
+        if self._failure is not None and self._failure is not because_of:
+            raise self._failure
+
+    def _guarded(self, step: Callable[[], bytes]) -> bytes:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return step()
+        except BaseException as error:
+            self._failure = error
+            raise
+
+    def _next(self) -> bytes:
+        if self.receipt is not None:
+            return b""
+        chunk = self._gather()
+        if chunk:
+            self._account(chunk)
+        if not chunk or self._received == self._plan.declared_size:
+            self._conclude(at_end=not chunk)
+        return chunk
+
+    def _gather(self) -> bytes:
+        """Read about one chunk, put together from small pieces where the source gives such."""
+        chunk = self._source.read(CHUNK_SIZE)
+        if not chunk or len(chunk) >= GATHER:
+            return chunk
+        pieces, length = [chunk], len(chunk)
+        while length < GATHER and (chunk := self._source.read(CHUNK_SIZE)):
+            pieces.append(chunk)
+            length += len(chunk)
+        return b"".join(pieces)
+
+    def _account(self, chunk: bytes) -> None:
+        self._received += len(chunk)
+        declared = self._plan.declared_size
+        if declared is not None and self._received > declared:
+            raise SizeMismatch(expected=declared, received=self._received)
+        _require_room(self._plan, self._received)
+        for feed in self._observers:
+            feed(chunk)
+        if self._inspector is not None and self._inspector.wants_more:
+            self._inspector.feed(chunk)
+
+    def _conclude(self, *, at_end: bool) -> None:
+        if not at_end and self._source.read(1):
+            raise SizeMismatch(expected=self._plan.declared_size, received=self._received + 1)
+        if self._plan.declared_size not in (None, self._received):
+            raise SizeMismatch(expected=self._plan.declared_size, received=self._received)
+        verdict = (
+            Verdict(None, None)
+            if self._inspector is None
+            else self._inspector.finish(self._received)
+        )
+        found = {name: digest.finish() for name, digest in self._digests.items()}
+        checksum, hash_value = found[CHECKSUM_ALGORITHM], found[self._plan.hash_algo]
+        _require_digest(CHECKSUM_ALGORITHM, self._plan.expected_checksum, checksum)
+        _require_digest(self._plan.hash_algo, self._plan.expected_hash, hash_value)
+        for observer in self._plan.observers:
+            observer.finish()
+        if self._plan.before_end is not None:
+            self._plan.before_end()
+        self.receipt = Receipt(
+            size=self._received,
+            checksum=checksum,
+            hash_algo=self._plan.hash_algo,
+            hash_value=hash_value,
+            detected_format=verdict.detected_format,
+            virtual_size=verdict.virtual_size,
+        )
+
+
+def _require_digest(algorithm: str, expected: str | None, found: str) -> None:
+    if expected is not None and expected.lower() != found:
+        raise Invalid(
+            f"The image data does not have the expected {algorithm} digest: "
+            f"{expected} was expected, {found} was found",
+            algorithm=algorithm,
+            expected=expected,
+            found=found,
+        )
+
+
+@contextmanager
+def _digesting(hash_algo: str) -> Iterator[dict[str, _Digest]]:
+    """Run the digests, each on a thread of its own, and end the threads whatever happens."""
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(_running(name))
+            for name in dict.fromkeys((CHECKSUM_ALGORITHM, hash_algo))
+        }
+
+
+@contextmanager
+def _running(algorithm: str) -> Iterator[_Digest]:
+    digest = _Digest(algorithm)
+    try:
+        yield digest
+    finally:
+        digest.stop()
+
+
+class _Digest:
+    """One digest on its own thread: hashlib lets go of the interpreter lock while it works."""
+
+    def __init__(self, algorithm: str) -> None:
+        try:
+            self._hash = hashlib.new(algorithm, usedforsecurity=False)
+        except ValueError as error:
+            raise ConfigError(
+                f"There is no digest '{algorithm}' on this system; "
+                f"set 'hashing_algorithm' to one of {sorted(hashlib.algorithms_available)}"
+            ) from error
+        self._chunks: Queue[bytes | None] = Queue(QUEUED_CHUNKS)
+        self._thread = threading.Thread(target=self._work, name=f"digest {algorithm}", daemon=True)
+        self._thread.start()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes; waits when the digest is far behind."""
+        self._chunks.put(chunk)
+
+    def finish(self) -> str:
+        """Return the digest of all that was fed, in hex."""
+        self.stop()
+        return self._hash.hexdigest()
+
+    def stop(self) -> None:
+        """End the thread; harmless when called again."""
+        if self._thread.is_alive():
+            self._chunks.put(None)
+            self._thread.join()
+
+    def _work(self) -> None:
+        update, get = self._hash.update, self._chunks.get
+        while chunk := get():
+            update(chunk)
+            chunk = None  # the next may be long in coming; do not hold this one meanwhile
