@@ -147,7 +147,7 @@ def _inspector(world: World, image: Image) -> FormatInspection:
         container_format=image.container_format or "",
         require_match=settings.require_image_format_match,
         vmdk_allowed_types=settings.vmdk_allowed_types,
-        gpt_nonfatal=settings.gpt_safety_checks_nonfatal,
+        gpt_safety_checks_nonfatal=settings.gpt_safety_checks_nonfatal,
     )
 
 
