@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The running service as a stranger has it: a process, a port, a data directory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+ROOT = Path(__file__).parents[2]
+START_LIMIT = 30.0
+STOP_LIMIT = 30.0
+
+
+def free_port() -> int:
+    """Ask the kernel for a port that nobody has."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Service:
+    """One `glancekit serve`, which can be stopped, killed and started again on its data."""
+
+    data_dir: Path
+    config: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return (self.data_dir / "serve.log").read_text()
+
+    def start(self) -> None:
+        """Start it and wait for its first answer."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "glancekit.cli", "serve", "--workers", "2"]
+        command += ["--config-file", str(self.config)]
+        command += ["--port", str(self.port), "--data-dir", str(self.data_dir)]
+        with (self.data_dir / "serve.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + START_LIMIT
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise AssertionError(
+                    f"the service ended with {self.process.returncode}\n{self.log}"
+                )
+            try:
+                if requests.get(f"{self.url}/healthcheck", timeout=5).ok:
+                    return
+            except requests.ConnectionError:
+                time.sleep(0.05)
+        raise AssertionError(f"the service does not answer\n{self.log}")
+
+    def stop(self) -> None:
+        """Ask it to end, and see that it does."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"the service does not stop\n{self.log}") from None
+        self.process = None
+
+    def kill(self) -> None:
+        """End the master and all workers at once, as a power cut does."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(STOP_LIMIT)
+            self.process = None
+
+    # -- what a client asks
+
+    def create(self, disk_format: str = "raw", **fields: Any) -> str:
+        """Make an image record and return its id."""
+        body = {"name": "i", "disk_format": disk_format, "container_format": "bare", **fields}
+        answer = requests.post(f"{self.url}/v2/images", json=body, timeout=30)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def show(self, image_id: str) -> dict[str, Any]:
+        """Return an image as the API shows it."""
+        answer = requests.get(f"{self.url}/v2/images/{image_id}", timeout=30)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def status(self, image_id: str) -> str:
+        """Return an image's status, or nothing while the service does not answer."""
+        try:
+            return str(self.show(image_id)["status"])
+        except requests.ConnectionError:
+            return ""
+
+    def upload(self, image_id: str, data: Any, **headers: str) -> requests.Response:
+        """Send an image's bytes."""
+        return requests.put(
+            f"{self.url}/v2/images/{image_id}/file",
+            data=data,
+            headers={"Content-Type": "application/octet-stream", **headers},
+            timeout=60,
+        )
+
+    def download(self, image_id: str) -> bytes:
+        """Fetch an image's bytes."""
+        answer = requests.get(f"{self.url}/v2/images/{image_id}/file", timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
+    def wait_for(self, claim: Callable[[], bool], *, seconds: float = 75.0) -> None:
+        """Wait until a claim holds; longer than a dead process's lease, to be sure."""
+        deadline = time.monotonic() + seconds
+        while not claim():
+            assert time.monotonic() < deadline, f"it did not come about\n{self.log}"
+            time.sleep(0.05)
+
+    def files(self) -> list[Path]:
+        """Return what lies in the default store, temporary files included."""
+        store = self.data_dir / "stores" / "local"
+        return sorted(path for path in store.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Build services by their configuration text; all are ended afterwards."""
+    made: list[Service] = []
+
+    def make(config: str = "", *, data_dir: Path | None = None) -> Service:
+        number = len(made)
+        path = tmp_path / f"glancekit-{number}.conf"
+        path.write_text(config)
+        service = Service(data_dir or tmp_path / f"data-{number}", path)
+        made.append(service)
+        return service
+
+    yield make
+    for service in made:
+        service.kill()
+
+
+@pytest.fixture
+def service(make_service: Callable[..., Service]) -> Service:
+    """A running service on its embedded default."""
+    service = make_service()
+    service.start()
+    return service
+
+
+@pytest.fixture(scope="session")
+def clients() -> Path:
+    """The folder of the released clients' programs."""
+    folder = ROOT / ".venv-clients" / "bin"
+    if not (folder / "openstack").exists():
+        found = shutil.which("openstack")
+        if found is None:
+            pytest.skip("the released clients are not installed: make .venv-clients/.installed")
+        folder = Path(found).parent
+    return folder
