@@ -55,6 +55,7 @@ from glancekit.core.errors import (
     ImageNotFound,
     Invalid,
     MemberNotFound,
+    MetadataError,
     MetadataUnavailable,
     SchemaMismatch,
     StatusConflict,

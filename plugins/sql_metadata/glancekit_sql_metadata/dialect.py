@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What differs between SQL databases, as one small object that a dialect plugin gives to the rest."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, Protocol
+
+from sqlalchemy import Insert, Select, Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from glancekit.plugin import MetadataError
+
+
+class Dialect(Protocol):
+    """How one kind of database does what SQL does not say."""
+
+    @abstractmethod
+    def locking(self, statement: Select[Any]) -> Select[Any]:
+        """Return the select so that what it finds is held until the end of the transaction.
+
+        The statement itself where a writing transaction keeps all others out anyway. The answer
+        is kept by identity, so it is the same object for the same statement.
+        """
+        ...
+
+    @abstractmethod
+    def upsert(self, table: Table, key: str, value: str) -> Insert:
+        """Return the insert of a row of two columns that replaces ``value`` where ``key`` is there."""
+        ...
+
+    @abstractmethod
+    def translate(self, error: SQLAlchemyError) -> MetadataError:
+        """Return what an error of the database is in our words."""
+        ...

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The image repository: reading, the compare-and-set, and keeping the lists in step."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import and_, bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from glancekit.plugin import (
+    EVERYBODY,
+    Comparison,
+    Condition,
+    Conflict,
+    Duplicate,
+    Image,
+    ImageNotFound,
+    ImageQuery,
+    ImageRepository,
+    ImageStatus,
+    Invalid,
+    MemberStatus,
+    Page,
+    StatusConflict,
+    Viewer,
+    Visibility,
+)
+from glancekit_sql_metadata import lists, paging, rows
+from glancekit_sql_metadata.session import Session
+from glancekit_sql_metadata.tables import (
+    deleted_images,
+    image_lists,
+    image_locations,
+    image_members,
+    images,
+)
+
+_ID = bindparam("id_")
+
+_GET = (
+    select(*rows.IMAGE_COLUMNS, *rows.LOCATION_COLUMNS)
+    .select_from(
+        images.outerjoin(
+            image_locations,
+            and_(
+                image_locations.c.image_id == images.c.id,
+                image_locations.c.status == "active",
+            ),
+        )
+    )
+    .where(images.c.id == _ID)
+    .order_by(image_locations.c.id)
+)
+_MARKER = select(images).where(images.c.id == _ID)
+_LOCK = select(images.c.id).where(images.c.id == _ID)
+_IS_MEMBER = select(image_members.c.status).where(
+    image_members.c.image_id == _ID, image_members.c.project_id == bindparam("project")
+)
+_MEMBERS = select(image_members.c.project_id, image_members.c.status).where(
+    image_members.c.image_id == _ID
+)
+_WAS_DELETED = select(deleted_images.c.id).where(deleted_images.c.id == _ID)
+
+_ADD = insert(images)
+_SAVE = update(images).where(images.c.id == _ID, images.c.version == bindparam("version_"))
+_DELETE = delete(images).where(images.c.id == _ID)
+_DELETE_MEMBERS = delete(image_members).where(image_members.c.image_id == _ID)
+_BURY = insert(deleted_images)
+_ENTER = insert(image_lists)
+_LEAVE = delete(image_lists).where(
+    image_lists.c.list == bindparam("list_"),
+    image_lists.c.created_at == bindparam("at_"),
+    image_lists.c.image_id == _ID,
+)
+
+_INT64 = (1 << 63) - 1
+
+
+class SqlImages(ImageRepository):
+    """Images in a session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, image_id: str, *, viewer: Viewer = EVERYBODY) -> Image:
+        """See the contract."""
+        if not self._session.read_only:
+            self._hold(image_id)
+        found = rows.images_with_locations(self._session.execute(_GET, {"id_": image_id}))
+        if not found or not self._may_know(viewer, image_id, found[0].owner, found[0].visibility):
+            raise ImageNotFound(image_id=image_id)
+        return found[0]
+
+    def find(self, query: ImageQuery) -> Page:
+        """See the contract."""
+        order = paging.total_order(query.sort)
+        marker = None if query.marker is None else self._marker(query, order)
+        plan = lists.plan(query)
+        if query.limit <= 0 or not plan.branches:
+            return Page((), is_full=False)
+        shape = paging.Shape(
+            branches=tuple((len(b.also), b.owner is not None) for b in plan.branches),
+            conditions=tuple(_condition_shape(condition) for condition in plan.conditions),
+            order=order,
+            marker=None if marker is None else tuple(value is None for value in marker),
+            by_id=any(_narrows_to_ids(condition) for condition in plan.conditions),
+        )
+        parameters: dict[str, Any] = {"limit": query.limit + 1}
+        for number, branch in enumerate(plan.branches):
+            parameters[f"list{number}"] = branch.walked
+            if branch.owner is not None:
+                parameters[f"owner{number}"] = branch.owner
+            for place, other in enumerate(branch.also):
+                parameters[f"also{number}_{place}"] = other
+        for place, condition in enumerate(plan.conditions):
+            parameters[f"value{place}"] = _stored(condition.value)
+        for place, value in enumerate(marker or ()):
+            parameters[f"marker{place}"] = value
+        answer = self._session.execute(paging.page_statement(shape), parameters)
+        found = rows.images_with_locations(answer.all())
+        return Page(tuple(found[: query.limit]), is_full=len(found) > query.limit)
+
+    def add(self, image: Image) -> None:
+        """See the contract."""
+        if self._session.execute(_WAS_DELETED, {"id_": image.id}).first() is not None:
+            raise Duplicate(kind="image", key=image.id)
+        values = rows.image_values(image)
+        try:
+            self._session.write(_ADD, values)
+        except IntegrityError as error:
+            raise Duplicate(kind="image", key=image.id) from error
+        self._enter(_labelled_lists(image), values["created_at"], image.id)
+
+    def save(self, image: Image, *, expect_status: Collection[ImageStatus]) -> Image:
+        """See the contract."""
+        self._hold(image.id)
+        found = rows.images_with_locations(self._session.execute(_GET, {"id_": image.id}))
+        if not found:
+            raise ImageNotFound(image_id=image.id)
+        stored = found[0]
+        if stored.status not in expect_status:
+            wanted = " or ".join(sorted(expect_status))
+            raise StatusConflict(image_id=image.id, status=stored.status.value, wanted=wanted)
+        if stored.version != image.version:
+            raise _changed_meanwhile(image.id)
+        saved = replace(
+            image,
+            created_at=stored.created_at,
+            updated_at=datetime.now(UTC),
+            version=stored.version + 1,
+            locations=tuple(replace(place, size=image.size) for place in stored.locations),
+        )
+        if image.status is ImageStatus.DELETED:
+            self._bury(stored, saved)
+        else:
+            self._replace(stored, saved)
+        return saved
+
+    def _hold(self, image_id: str) -> None:
+        """Keep others from changing an image until the end, where the database can do that."""
+        lock = self._session.dialect.locking(_LOCK)
+        if lock is not _LOCK:
+            self._session.execute(lock, {"id_": image_id})
+
+    def _may_know(
+        self, viewer: Viewer, image_id: str, owner: str | None, visibility: Visibility
+    ) -> bool:
+        if viewer.is_admin or owner is None or owner == viewer.project_id:
+            return True
+        if visibility is not Visibility.SHARED:
+            return visibility in (Visibility.PUBLIC, Visibility.COMMUNITY)
+        if viewer.project_id is None:
+            return False
+        asked = {"id_": image_id, "project": viewer.project_id}
+        return self._session.execute(_IS_MEMBER, asked).first() is not None
+
+    def _marker(self, query: ImageQuery, order: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the marker's place in the order."""
+        marker = query.marker or ""
+        row = self._session.execute(_MARKER, {"id_": marker}).mappings().first()
+        if row is None or not self._may_know(
+            query.viewer, marker, row["owner"], Visibility(row["visibility"])
+        ):
+            raise ImageNotFound(image_id=marker)
+        return tuple(row[key.column] for key in order)
+
+    def _replace(self, stored: Image, saved: Image) -> None:
+        values = rows.image_values(saved)
+        key = {"id_": saved.id, "version_": stored.version}
+        if self._session.write(_SAVE, values | key).rowcount != 1:
+            raise _changed_meanwhile(saved.id)
+        before, after = self._all_lists(stored, saved)
+        self._leave(before - after, values["created_at"], saved.id)
+        self._enter(after - before, values["created_at"], saved.id)
+
+    def _bury(self, stored: Image, saved: Image) -> None:
+        created_at = rows.to_time(stored.created_at)
+        members = self._members(saved.id)
+        self._leave(_labelled_lists(stored) | _member_lists(stored, members), created_at, saved.id)
+        self._session.write(_DELETE_MEMBERS, {"id_": saved.id})
+        self._session.write(_DELETE, {"id_": saved.id})
+        tombstone = {
+            "id": saved.id,
+            "owner": stored.owner,
+            "deleted_at": rows.to_time(saved.updated_at),
+        }
+        self._session.write(_BURY, tombstone)
+
+    def _all_lists(self, stored: Image, saved: Image) -> tuple[set[bytes], set[bytes]]:
+        """Return the lists an image was in and those it belongs in now."""
+        if _listed_alike(stored, saved):
+            return set(), set()
+        before, after = _labelled_lists(stored), _labelled_lists(saved)
+        if (stored.visibility, stored.os_hidden) != (saved.visibility, saved.os_hidden):
+            members = self._members(saved.id)
+            before |= _member_lists(stored, members)
+            after |= _member_lists(saved, members)
+        return before, after
+
+    def _members(self, image_id: str) -> list[tuple[str, MemberStatus]]:
+        found = self._session.execute(_MEMBERS, {"id_": image_id})
+        return [(project_id, MemberStatus(status)) for project_id, status in found]
+
+    def _enter(self, names: set[bytes], created_at: int, image_id: str) -> None:
+        if names:
+            entries = [
+                {"list": name, "created_at": created_at, "image_id": image_id}
+                for name in sorted(names)
+            ]
+            self._session.write(_ENTER, entries)
+
+    def _leave(self, names: set[bytes], created_at: int, image_id: str) -> None:
+        if names:
+            entries = [
+                {"list_": name, "at_": created_at, "id_": image_id} for name in sorted(names)
+            ]
+            self._session.write(_LEAVE, entries)
+
+
+def _changed_meanwhile(image_id: str) -> Conflict:
+    return Conflict(f"Image {image_id} was changed by somebody else meanwhile; read it again")
+
+
+def _listed_alike(one: Image, other: Image) -> bool:
+    """Say whether two states of an image are in the same lists."""
+    return (
+        one.owner == other.owner
+        and one.visibility is other.visibility
+        and one.os_hidden == other.os_hidden
+        and one.name == other.name
+        and one.tags == other.tags
+        and one.properties == other.properties
+    )
+
+
+def _labelled_lists(image: Image) -> set[bytes]:
+    return lists.lists_with(
+        lists.scopes_of(image.owner, image.visibility.value, image.os_hidden),
+        lists.labels_of(image.name, image.properties, image.tags),
+    )
+
+
+def _member_lists(image: Image, members: list[tuple[str, MemberStatus]]) -> set[bytes]:
+    """Return the lists in which an image is for its members: none unless it is shared now."""
+    if image.visibility is not Visibility.SHARED:
+        return set()
+    return {lists.member_list(project, status, image.os_hidden) for project, status in members}
+
+
+def _condition_shape(condition: Condition) -> tuple[str, Comparison]:
+    if condition.column not in paging.CONDITION_COLUMNS:
+        raise Invalid(f"Images cannot be filtered by '{condition.column}'")
+    return condition.column, condition.comparison
+
+
+def _narrows_to_ids(condition: Condition) -> bool:
+    return condition.column == "id" and condition.comparison in (Comparison.EQ, Comparison.IN)
+
+
+def _stored(value: str | int | bool | datetime | tuple[str, ...]) -> Any:
+    """Return a condition's value as columns have it."""
+    if isinstance(value, datetime):
+        return rows.to_time(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        # A number that no column can hold compares as the greatest one that it can.
+        return max(-_INT64, min(value, _INT64))
+    if isinstance(value, tuple):
+        return [str(word) for word in value]
+    return str(value)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The location repository: copies of images' bytes, whether their image still exists or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from glancekit.plugin import Conflict, Duplicate, Location, LocationRepository, LocationStatus
+from glancekit_sql_metadata import rows
+from glancekit_sql_metadata.session import Session
+from glancekit_sql_metadata.tables import image_locations, images
+
+_LOCATIONS = select(*rows.LOCATION_COLUMNS, images.c.size).select_from(
+    image_locations.outerjoin(images, images.c.id == image_locations.c.image_id)
+)
+_OF_IMAGE = _LOCATIONS.where(image_locations.c.image_id == bindparam("id_")).order_by(
+    image_locations.c.id
+)
+_WITH_STATUS = (
+    _LOCATIONS.where(image_locations.c.status == bindparam("status_"))
+    .order_by(image_locations.c.id)
+    .limit(bindparam("limit"))
+)
+_ADD = insert(image_locations)
+_SAVE = update(image_locations).where(
+    image_locations.c.id == bindparam("id_"), image_locations.c.status == bindparam("expected")
+)
+_REMOVE = delete(image_locations).where(image_locations.c.id == bindparam("id_"))
+
+
+class SqlLocations(LocationRepository):
+    """Locations in a session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, location: Location) -> Location:
+        """See the contract."""
+        values = {
+            "image_id": location.image_id,
+            "store": location.store,
+            "url": location.url,
+            "metadata": rows.to_json(location.metadata),
+            "status": location.status.value,
+            "holder": location.holder,
+        }
+        try:
+            added = self._session.write(_ADD, values)
+        except IntegrityError as error:
+            key = f"{location.store}' of image '{location.image_id}"
+            raise Duplicate(kind="location", key=key) from error
+        key_of_row = added.inserted_primary_key
+        assert key_of_row is not None
+        return replace(location, id=key_of_row[0])
+
+    def save(self, location: Location, *, expect_status: LocationStatus) -> None:
+        """See the contract."""
+        values = {
+            "id_": location.id,
+            "expected": expect_status.value,
+            "url": location.url,
+            "metadata": rows.to_json(location.metadata),
+            "status": location.status.value,
+            "holder": location.holder,
+        }
+        if self._session.write(_SAVE, values).rowcount != 1:
+            raise Conflict(
+                f"The copy of image {location.image_id} in store '{location.store}' is not "
+                f"{expect_status} any more; somebody else changed it meanwhile"
+            )
+
+    def remove(self, location_id: int) -> None:
+        """See the contract."""
+        self._session.write(_REMOVE, {"id_": location_id})
+
+    def of_image(self, image_id: str) -> Sequence[Location]:
+        """See the contract."""
+        found = self._session.execute(_OF_IMAGE, {"id_": image_id})
+        return [rows.location(row, row[-1]) for row in found]
+
+    def with_status(self, status: LocationStatus, *, limit: int) -> Sequence[Location]:
+        """See the contract."""
+        found = self._session.execute(_WITH_STATUS, {"status_": status.value, "limit": limit})
+        return [rows.location(row, row[-1]) for row in found]

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Revisions of the schema: which a database has, and the way to the newest, with Alembic.
+
+Alembic takes a quarter of a second to import, so it is imported when there is something to do only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
+
+from glancekit_sql_metadata.tables import REVISION, metadata
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_VERSION_TABLE = "alembic_version"
+
+UNKNOWN = "none"
+"""What stands for the revision of a database that has tables but was not made by glancekit."""
+
+
+def revision(connection: Connection) -> str | None:
+    """Return the revision of a database: None when it is empty, ``UNKNOWN`` when it is not ours."""
+    tables = set(inspect(connection).get_table_names())
+    if _VERSION_TABLE in tables:
+        query = text(f"SELECT version_num FROM {_VERSION_TABLE}")
+        return str(connection.execute(query).scalar() or UNKNOWN)
+    return UNKNOWN if tables else None
+
+
+def create(connection: Connection) -> None:
+    """Make the newest schema in an empty database, in the transaction that the caller began.
+
+    It does at once what all migrations do one after the other; a test holds the two together.
+    """
+    metadata.create_all(connection)
+    connection.execute(
+        text(
+            f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
+            f"CONSTRAINT {_VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
+        )
+    )
+    connection.execute(
+        text(f"INSERT INTO {_VERSION_TABLE} (version_num) VALUES (:revision)"),
+        {"revision": REVISION},
+    )
+
+
+def upgrade(connection: Connection) -> None:
+    """Apply what migrations are missing, in the transaction that the caller began."""
+    from alembic import command
+
+    command.upgrade(configuration(connection), "head")
+
+
+def configuration(connection: Connection | None = None) -> Config:
+    """Return Alembic's configuration for the migrations of this package."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

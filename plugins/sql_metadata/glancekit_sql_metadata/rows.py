@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows become values of the model and the other way round. Asking for rows is not its business."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Column
+
+from glancekit.plugin import (
+    Event,
+    Image,
+    ImageStatus,
+    Location,
+    LocationStatus,
+    Member,
+    MemberStatus,
+    Visibility,
+)
+from glancekit_sql_metadata.tables import image_locations, images
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+# Looking a member of an enum up by value through a dict is five times as quick as calling the enum.
+_IMAGE_STATUS = {str(status): status for status in ImageStatus}
+_VISIBILITY = {str(visibility): visibility for visibility in Visibility}
+_LOCATION_STATUS = {str(status): status for status in LocationStatus}
+_MEMBER_STATUS = {str(status): status for status in MemberStatus}
+
+_NO_TAGS: frozenset[str] = frozenset()
+_NO_PROPERTIES: Mapping[str, str] = Image.__dataclass_fields__["properties"].default
+
+IMAGE_COLUMNS: tuple[Column[Any], ...] = tuple(images.c)
+"""The columns of an image in the order in which ``image`` takes them."""
+
+LOCATION_COLUMNS: tuple[Column[Any], ...] = (
+    image_locations.c.id,
+    image_locations.c.store,
+    image_locations.c.url,
+    image_locations.c.metadata,
+    image_locations.c.status,
+    image_locations.c.holder,
+    image_locations.c.image_id,
+)
+"""The columns of a location in the order in which ``location`` takes them."""
+
+_WIDTH = len(IMAGE_COLUMNS)
+
+
+def to_time(at: datetime) -> int:
+    """Return a moment as it is stored."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def from_time(stored: int) -> datetime:
+    """Return the moment that was stored."""
+    return _EPOCH + timedelta(0, 0, stored)
+
+
+def to_json(value: Mapping[str, Any] | Sequence[str]) -> str:
+    """Return plain values as they are stored, the same text for the same value."""
+    if isinstance(value, Mapping):
+        value = dict(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def image_values(image: Image) -> dict[str, Any]:
+    """Return an image as a row of ``images``."""
+    return {
+        "id": image.id,
+        "owner": image.owner,
+        "status": image.status.value,
+        "visibility": image.visibility.value,
+        "name": image.name,
+        "disk_format": image.disk_format,
+        "container_format": image.container_format,
+        "size": image.size,
+        "virtual_size": image.virtual_size,
+        "checksum": image.checksum,
+        "os_hash_algo": image.os_hash_algo,
+        "os_hash_value": image.os_hash_value,
+        "min_disk": image.min_disk,
+        "min_ram": image.min_ram,
+        "protected": image.protected,
+        "os_hidden": image.os_hidden,
+        "created_at": to_time(image.created_at),
+        "updated_at": to_time(image.updated_at),
+        "version": image.version,
+        "properties": to_json(image.properties),
+        "tags": to_json(sorted(image.tags)),
+    }
+
+
+def image(row: Sequence[Any], locations: tuple[Location, ...] = ()) -> Image:
+    """Return the image of a row of ``IMAGE_COLUMNS``."""
+    properties, tags = row[19], row[20]
+    return Image(
+        id=row[0],
+        owner=row[1],
+        status=_IMAGE_STATUS[row[2]],
+        visibility=_VISIBILITY[row[3]],
+        name=row[4],
+        disk_format=row[5],
+        container_format=row[6],
+        size=row[7],
+        virtual_size=row[8],
+        checksum=row[9],
+        os_hash_algo=row[10],
+        os_hash_value=row[11],
+        min_disk=row[12],
+        min_ram=row[13],
+        protected=row[14],
+        os_hidden=row[15],
+        created_at=from_time(row[16]),
+        updated_at=from_time(row[17]),
+        version=row[18],
+        properties=json.loads(properties) if properties != "{}" else _NO_PROPERTIES,
+        tags=frozenset(json.loads(tags)) if tags != "[]" else _NO_TAGS,
+        locations=locations,
+    )
+
+
+def location(row: Sequence[Any], size: int | None) -> Location:
+    """Return the location of a row of ``LOCATION_COLUMNS``."""
+    return Location(
+        id=row[0],
+        store=row[1],
+        url=row[2],
+        metadata=json.loads(row[3]),
+        status=_LOCATION_STATUS[row[4]],
+        holder=row[5],
+        image_id=row[6],
+        size=size,
+    )
+
+
+def images_with_locations(rows: Iterable[Sequence[Any]]) -> list[Image]:
+    """Return the images of rows of ``IMAGE_COLUMNS`` + ``LOCATION_COLUMNS``, an outer join.
+
+    The rows of one image follow each other; an image without location has nulls in their place.
+    """
+    found: list[Image] = []
+    locations: list[Location] = []
+    last: Sequence[Any] | None = None
+    for row in rows:
+        if last is not None and row[0] != last[0]:
+            found.append(image(last, tuple(locations)))
+            locations = []
+        if row[_WIDTH] is not None:
+            locations.append(location(row[_WIDTH:], row[7]))
+        last = row
+    if last is not None:
+        found.append(image(last, tuple(locations)))
+    return found
+
+
+def member(row: Sequence[Any]) -> Member:
+    """Return the member of a row of ``image_members``."""
+    image_id, project_id, status, created_at, updated_at = row
+    return Member(
+        image_id=image_id,
+        project_id=project_id,
+        status=_MEMBER_STATUS[status],
+        created_at=from_time(created_at),
+        updated_at=from_time(updated_at),
+    )
+
+
+def event(row: Sequence[Any]) -> Event:
+    """Return the event of a row of ``events``."""
+    position, kind, subject, project_id, user_id, request_id, payload, at = row
+    return Event(
+        type=kind,
+        subject=subject,
+        project_id=project_id,
+        user_id=user_id,
+        request_id=request_id,
+        payload=json.loads(payload),
+        at=from_time(at),
+        position=position,
+    )

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A unit of work over a session. Beginning and ending a transaction is its owner's business."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from glancekit.plugin import MetadataError, UnitOfWork
+from glancekit_sql_metadata.dialect import Dialect
+from glancekit_sql_metadata.events import SqlEvents
+from glancekit_sql_metadata.images import SqlImages
+from glancekit_sql_metadata.leases import SqlLeases
+from glancekit_sql_metadata.locations import SqlLocations
+from glancekit_sql_metadata.members import SqlMembers
+from glancekit_sql_metadata.session import Session
+
+
+class Transactions(Protocol):
+    """Who gives out connections that are in a transaction, and ends it."""
+
+    def begin(self, *, read_only: bool) -> Connection:
+        """Return a connection in which a transaction has begun."""
+        ...
+
+    def commit(self, connection: Connection, *, read_only: bool) -> None:
+        """Make it true; what it raises means that it is not."""
+        ...
+
+    def end(self, connection: Connection, *, read_only: bool, committed: bool) -> None:
+        """Take the connection back, rolling back what was not committed."""
+        ...
+
+
+class SqlUnitOfWork(UnitOfWork):
+    """One transaction."""
+
+    def __init__(self, transactions: Transactions, dialect: Dialect, *, read_only: bool) -> None:
+        self._transactions = transactions
+        self._dialect = dialect
+        self._read_only = read_only
+        self._connection: Connection | None = None
+        self._committed = False
+
+    def __enter__(self) -> SqlUnitOfWork:
+        self._connection = self._transactions.begin(read_only=self._read_only)
+        session = Session(self._connection, self._dialect, read_only=self._read_only)
+        self.images = SqlImages(session)
+        self.locations = SqlLocations(session)
+        self.members = SqlMembers(session)
+        self.events = SqlEvents(session)
+        self.leases = SqlLeases(session)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._transactions.end(
+                connection, read_only=self._read_only, committed=self._committed
+            )
+
+    def commit(self) -> None:
+        """See the contract."""
+        if self._connection is None or self._committed:
+            raise MetadataError("A unit of work was asked to commit when it was over already")
+        self._transactions.commit(self._connection, read_only=self._read_only)
+        self._committed = True
