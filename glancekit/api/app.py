@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The WSGI application: what happens to every request before and after its own route.
+
+Which routes there are is v2/router's business.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import BadRequest
+from werkzeug.routing import Rule
+
+from glancekit.api import errors, request_ids
+from glancekit.api.auth import identify
+from glancekit.api.body import has_body, request_body
+from glancekit.api.health import HealthCheck
+from glancekit.api.v2.router import TAKES_BODY, add_routes
+from glancekit.api.versions import VersionNegotiation, Versions
+from glancekit.services.world import World
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def create_app(world: World) -> Flask:
+    """Build the application on a built world."""
+    app = _ImagesApp("glancekit", static_folder=None, template_folder=None)
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.url_map.merge_slashes = False
+    _add_unversioned_routes(app, world)
+    add_routes(app, world)
+    _add_frame(app, world)
+    app.wsgi_app = VersionNegotiation(app.wsgi_app)  # type: ignore[method-assign]
+    return app
+
+
+class _PlainRule(Rule):
+    """A route that has HEAD only where its methods name it: elsewhere HEAD is a 405."""
+
+    def __init__(self, string: str, **options: Any) -> None:
+        super().__init__(string, **options)
+        if self.methods is not None and "HEAD" not in (options.get("methods") or ()):
+            self.methods.discard("HEAD")
+
+
+class _ImagesApp(Flask):
+    """Flask with plain routes."""
+
+    url_rule_class: type[Rule] = _PlainRule
+
+
+def _add_unversioned_routes(app: Flask, world: World) -> None:
+    versions = Versions(world.settings.public_endpoint)
+    health = HealthCheck(world)
+    every = sorted(_METHODS - {"OPTIONS"})
+    app.add_url_rule("/", endpoint="choices", view_func=versions.choices, methods=every)
+    app.add_url_rule("/versions", endpoint="versions", view_func=versions.listing)
+    app.add_url_rule("/v2", endpoint="v2", view_func=versions.to_slash)
+    app.add_url_rule(
+        "/healthcheck", endpoint="health", view_func=health.show, methods=["GET", "HEAD"]
+    )
+
+
+def _add_frame(app: Flask, world: World) -> None:
+    """Add what every request passes on its way in and every answer on its way out."""
+    max_length = world.settings.max_request_id_length
+
+    @app.before_request
+    def admit() -> None:
+        environ = request.environ
+        g.request_id = request_ids.request_id_of(environ, max_length=max_length)
+        _require_readable(environ["PATH_INFO"])
+        if not request.path.startswith("/v2/") or request.method == "OPTIONS":
+            return
+        g.caller = identify(world.auth, environ, g.request_id)
+        if request.routing_exception is None and has_body(environ):
+            _require_expected_body()
+
+    @app.errorhandler(Exception)
+    def answer_error(error: Exception) -> Response:
+        return errors.answer(error, request_id=_request_id(), challenge=world.auth.challenge())
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        response.headers[request_ids.HEADER] = _request_id()
+        if response.status_code >= 400 and has_body(request.environ):
+            _drain()
+        return response
+
+
+def _request_id() -> str:
+    """Return the id of the current request, which gets one when it came with an unfit one."""
+    if "request_id" not in g:
+        g.request_id = request_ids.new_request_id()
+    return str(g.request_id)
+
+
+def _require_readable(path: str) -> None:
+    """Refuse a path that is not UTF-8, which Flask would mend by replacing."""
+    try:
+        path.encode("latin-1").decode("utf-8")
+    except ValueError as error:
+        raise BadRequest("The path of the request is not UTF-8.") from error
+    if "\0" in path:
+        raise BadRequest("The path of the request has a NUL character in it.")
+
+
+def _require_expected_body() -> None:
+    if request.endpoint not in TAKES_BODY:
+        raise BadRequest("A body is not expected with this request.")
+
+
+def _drain() -> None:
+    """Let a client that is still sending finish, so that it looks for the answer."""
+    try:
+        request_body().drain()
+    except BadRequest:
+        return  # its length makes no sense, so the server closes

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/healthcheck``, for load balancers and humans. What is asked is health's business."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from glancekit.api.replies import json_reply
+from glancekit.services import health
+from glancekit.services.world import World
+
+
+class HealthCheck:
+    """Outside authentication, so it names no secrets: which part, whether well, and why not."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def show(self) -> Response:
+        """Answer 200 or 503; in words, or part by part for whoever accepts JSON."""
+        found = health.check(self._world)
+        status = 200 if found.ok else 503
+        if request.accept_mimetypes.best_match(("text/plain", "application/json")) != (
+            "application/json"
+        ):
+            return Response(
+                "OK" if found.ok else "NOT OK", status, content_type="text/plain; charset=UTF-8"
+            )
+        parts = [
+            {"name": part.name, "ok": part.ok, "detail": part.detail, "required": part.required}
+            for part in found.parts
+        ]
+        return json_reply({"ok": found.ok, "parts": parts}, status=status)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an image looks in JSON. Which images are shown to whom is the services' business."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from glancekit.core.model.image import Image, Location
+from glancekit.services.world import World
+
+INTERNAL = frozenset({"os_glance_stage_host", "os_glance_hash_op_host"})
+"""Properties of the service's own that no client is shown."""
+
+
+class ImageJson:
+    """Makes JSON of images, the way the operator wants them shown."""
+
+    def __init__(self, world: World) -> None:
+        self._weights = {store.id: store.weight for store in world.stores.all}
+        self._with_direct_url = world.settings.show_image_direct_url
+        self._with_locations = world.settings.show_multiple_locations
+
+    def of(self, image: Image) -> dict[str, Any]:
+        """Return an image with its properties flattened, in the order that clients know.
+
+        An attribute wins over a property of its name.
+        """
+        path = f"/v2/images/{image.id}"
+        shown: dict[str, Any] = {
+            **image.properties,
+            "name": image.name,
+            "disk_format": image.disk_format,
+            "container_format": image.container_format,
+            "visibility": image.visibility,
+            "size": image.size,
+            "virtual_size": image.virtual_size,
+            "status": image.status,
+            "checksum": image.checksum,
+            "protected": image.protected,
+            "min_ram": image.min_ram,
+            "min_disk": image.min_disk,
+            "owner": image.owner,
+            "os_hidden": image.os_hidden,
+            "os_hash_algo": image.os_hash_algo,
+            "os_hash_value": image.os_hash_value,
+            "id": image.id,
+            "created_at": image.created_at,
+            "updated_at": image.updated_at,
+        }
+        self._add_locations(shown, image.locations)
+        shown["tags"] = sorted(image.tags)
+        shown["self"] = path
+        shown["file"] = path + "/file"
+        shown["schema"] = "/v2/schemas/image"
+        if image.locations:
+            shown["stores"] = ",".join(dict.fromkeys(_store_ids(image.locations)))
+        for name in INTERNAL & shown.keys():
+            del shown[name]
+        return shown
+
+    def _add_locations(self, shown: dict[str, Any], locations: tuple[Location, ...]) -> None:
+        if self._with_locations:
+            shown["locations"] = [
+                {
+                    "url": location.url,
+                    "metadata": {**location.metadata, "store": location.store},
+                }
+                for location in locations
+            ]
+        if self._with_direct_url and locations:
+            best = max(locations, key=lambda location: self._weights.get(location.store, 0))
+            shown["direct_url"] = best.url
+
+
+def _store_ids(locations: Iterable[Location]) -> Iterable[str]:
+    return (location.store for location in locations if location.store)

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/v2/info/...``: what there is to choose from. Using it is other resources' business."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+
+from glancekit.api.replies import json_reply
+from glancekit.core.stores import Store
+from glancekit.services.world import World
+
+
+class Info:
+    """What there is to choose from."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def stores(self) -> Response:
+        """Answer with the stores that a client may name."""
+        return json_reply({"stores": [_shown(store) for store in self._world.stores.all]})
+
+    def import_methods(self) -> Response:
+        """Answer with the import methods that a client may name: none yet."""
+        methods = {"description": "Import methods available.", "type": "array", "value": []}
+        return json_reply({"import-methods": methods})
+
+
+def _shown(store: Store) -> dict[str, Any]:
+    """Return a store as JSON; what is true of it is the string "true", what is not is left out."""
+    shown = {"id": store.id}
+    if store.description:
+        shown["description"] = store.description
+    if store.is_default:
+        shown["default"] = "true"
+    if not store.is_writable:
+        shown["read-only"] = "true"
+    return shown
