@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one door for plugin authors: all that a plugin may import, with the API level it belongs to.
 
-What is re-exported here changes only with the API level (see ``docs/reference/plugin-api.rst``); the
-host takes plugins of this level and the two before.
+What is re-exported here changes only with the API level (see ``docs/reference/plugin-api.rst``);
+the host takes plugins of this level and the two before.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from glancekit.core.contracts.store import (
     SupportsWrite,
     Usage,
 )
+from glancekit.core.drivers import API_LEVEL
 from glancekit.core.errors import (
     BlobExists,
     BlobInUse,
@@ -83,5 +84,85 @@ from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.periodic import PeriodicTask
 from glancekit.core.stream import CHUNK_SIZE, ByteStream, FileStream, IteratorStream
 
-API_LEVEL = 1
-"""The level of this release; a plugin says in ``api_level`` for which it was written."""
+__all__ = [
+    "API_LEVEL",
+    "CHUNK_SIZE",
+    "EVERYBODY",
+    "AuthDriver",
+    "BlobExists",
+    "BlobInUse",
+    "BlobNotFound",
+    "BodyCutShort",
+    "BoolOpt",
+    "ByteStream",
+    "CacheEntry",
+    "CachePolicy",
+    "Comparison",
+    "Condition",
+    "Conflict",
+    "Credentials",
+    "Duplicate",
+    "Event",
+    "EventRepository",
+    "FileStream",
+    "FloatOpt",
+    "GlancekitError",
+    "Identity",
+    "Image",
+    "ImageNotFound",
+    "ImageQuery",
+    "ImageRepository",
+    "ImageStatus",
+    "ImportMethod",
+    "ImportStep",
+    "IntOpt",
+    "Invalid",
+    "IteratorStream",
+    "LeaseRepository",
+    "ListOpt",
+    "Location",
+    "LocationRepository",
+    "LocationStatus",
+    "Member",
+    "MemberNotFound",
+    "MemberRepository",
+    "MemberStatus",
+    "MetadataDriver",
+    "MetadataError",
+    "MetadataUnavailable",
+    "MultiStrOpt",
+    "Page",
+    "PeriodicTask",
+    "PortOpt",
+    "Progress",
+    "SchemaMismatch",
+    "SortKey",
+    "StagedImage",
+    "StatusConflict",
+    "StoreDenied",
+    "StoreDriver",
+    "StoreFailed",
+    "StoreFull",
+    "StoreReadOnly",
+    "StoreUnavailable",
+    "StrOpt",
+    "SupportsAcl",
+    "SupportsClone",
+    "SupportsDelete",
+    "SupportsDirectUrl",
+    "SupportsHealth",
+    "SupportsLocalFile",
+    "SupportsMigration",
+    "SupportsRange",
+    "SupportsUsage",
+    "SupportsWrite",
+    "URIOpt",
+    "Unauthenticated",
+    "Unavailable",
+    "UnitOfWork",
+    "Usage",
+    "Viewer",
+    "Visibility",
+    "hookimpl",
+    "translating",
+]

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
 
 from glancekit.core.contracts.auth import AuthDriver
 from glancekit.core.contracts.metadata import MetadataDriver
@@ -42,7 +45,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """The parts of a running service."""
+    """The parts of a running service; a context manager that closes them."""
 
     metadata: MetadataDriver
     stores: Stores
@@ -51,3 +54,22 @@ class World:
     lease: Lease
     settings: Settings = field(default_factory=Settings)
     plugins: tuple[PluginReport, ...] = ()
+
+    def close(self) -> None:
+        """Stop, in the reverse order of the start. All parts are closed, also when some fail."""
+        with ExitStack() as parts:
+            parts.callback(self.metadata.close)
+            parts.callback(self.auth.close)
+            parts.callback(self.stores.close)
+            parts.callback(self.lease.stop)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -12,6 +12,8 @@ from glancekit.core.hookspecs import hookimpl
 from glancekit.core.periodic import PeriodicTask
 from glancekit.services.recovery import Recoverable, recover
 
+api_level = 1
+
 INTERVAL = 5.0
 """Seconds; two indexed look-ups that find nothing are all it costs."""
 

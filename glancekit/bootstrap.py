@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Building the world: configuration, then drivers, hooks and stores, then the service's start.
+
+The one place that decides what the service can do without. How a part is found and built is the
+business of core/drivers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from typing import Any, Never
+
+from glancekit.core import drivers
+from glancekit.core.config import Configuration, StoreEntry, find_files
+from glancekit.core.drivers import Loaded, PluginReport, PluginState, Wanted
+from glancekit.core.election import FileElection
+from glancekit.core.errors import ConfigError, PluginError, PluginMissing
+from glancekit.core.hooks import Hooks, wanted_hooks
+from glancekit.core.lease import Lease
+from glancekit.core.options import DEFAULT
+from glancekit.core.periodic import PeriodicRunner
+from glancekit.core.stores import Store, Stores
+from glancekit.services.world import Settings, World
+from glancekit.serving.options import SERVER_OPTIONS
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the configuration names and what listens: built as far as that went, not started."""
+
+    metadata: Loaded
+    auth: Loaded
+    stores: Mapping[StoreEntry, Loaded]
+    hooks: Hooks
+    plugins: tuple[PluginReport, ...]
+
+
+def load_config(
+    files: Sequence[str] = (), overrides: Mapping[tuple[str, str], Any] | None = None
+) -> Configuration:
+    """Read the configuration: of these files, or of those that environment and habit name.
+
+    :param overrides: values by section and option that count more than any file.
+    :raises ConfigError: when a file cannot be read, or a value makes no sense.
+    """
+    sections = {"server": SERVER_OPTIONS}
+    return Configuration(find_files(files), overrides=overrides, sections=sections)
+
+
+def bootstrap(config: Configuration) -> World:
+    """Build and start the service. Whoever calls this closes the world it returns.
+
+    A store or a listener that cannot be used is reported and left out.
+
+    :raises ConfigError: when something the service needs is not configured as it must be.
+    :raises PluginError: when the plugin for something that it needs cannot be used.
+    :raises MetadataError: when the metadata backend cannot be used.
+    """
+    default = config.default_store
+    _make_data_dir(config)
+    parts = load_parts(config)
+    with ExitStack() as built:
+        for loaded in (*parts.stores.values(), parts.auth, parts.metadata):
+            if loaded.driver is not None:
+                built.callback(loaded.driver.close)
+        stores = _mount(config, parts, default)
+        metadata = _insist(parts.metadata, "a metadata backend", "[metadata] driver")
+        auth = _insist(parts.auth, "an auth driver", "[auth] driver")
+        _tell(config, parts)
+        metadata.start()
+        lease = Lease(metadata)
+        lease.start()
+        built.pop_all()
+    return World(
+        metadata=metadata,
+        stores=stores,
+        auth=auth,
+        hooks=parts.hooks,
+        lease=lease,
+        settings=settings_of(config),
+        plugins=parts.plugins,
+    )
+
+
+def load_parts(config: Configuration) -> Parts:
+    """Build all drivers that the configuration names, and let all listen that may."""
+    patience = config.get("plugins", "plugin_start_timeout")
+    wanted = [
+        _driver(config, drivers.METADATA, "metadata"),
+        _driver(config, drivers.AUTH, "auth"),
+        *(_store(config, entry) for entry in config.stores),
+        *wanted_hooks(config.get("plugins", "disabled")),
+    ]
+    metadata, auth, *rest = drivers.load_all(wanted, deadline=patience)
+    count = len(config.stores)
+    hooks = Hooks(patience=patience)
+    heard = [hooks.add_loaded(loaded) for loaded in rest[count:]]
+    loaded_drivers = (metadata, auth, *rest[:count])
+    return Parts(
+        metadata=metadata,
+        auth=auth,
+        stores=dict(zip(config.stores, rest[:count], strict=True)),
+        hooks=hooks,
+        plugins=(*(loaded.report for loaded in loaded_drivers), *heard),
+    )
+
+
+def settings_of(config: Configuration) -> Settings:
+    """Return what the configuration says about the use cases."""
+    known = {**vars(config.section(DEFAULT)), **vars(config.section("image_format"))}
+    chosen: dict[str, Any] = {field.name: known[field.name] for field in fields(Settings)}
+    lists = {name: tuple(value) for name, value in chosen.items() if isinstance(value, list)}
+    return Settings(**{**chosen, **lists})
+
+
+def periodic_runner(world: World, config: Configuration) -> PeriodicRunner:
+    """Return what runs the periodic tasks, in the one process of all that is elected for it."""
+    tasks = world.hooks.register_periodic_tasks(world)
+    return PeriodicRunner(tasks, FileElection(config.data_dir))
+
+
+def unread_sections(parts: Parts) -> list[str]:
+    """Return the sections whose options nobody knows, because their driver could not be loaded."""
+    broken = [entry.id for entry, loaded in parts.stores.items() if loaded.error]
+    broken += ["metadata"] if parts.metadata.error else []
+    return broken + (["auth"] if parts.auth.error else [])
+
+
+def _driver(config: Configuration, group: str, section: str) -> Wanted:
+    name = config.get(section, "driver")
+
+    def build(kind: Callable[..., Any]) -> Any:
+        config.register(section, getattr(kind, "options", ()))
+        return kind(config.section(section), name=name)
+
+    return Wanted(group=group, name=name, use=section, build=build)
+
+
+def _store(config: Configuration, entry: StoreEntry) -> Wanted:
+    def build(kind: Callable[..., Any]) -> Any:
+        options = config.register_store(entry.id, getattr(kind, "options", ()))
+        return kind(options, name=entry.id)
+
+    return Wanted(group=drivers.STORES, name=entry.driver, use=f"store {entry.id}", build=build)
+
+
+def _mount(config: Configuration, parts: Parts, default: str) -> Stores:
+    stores = []
+    for entry, loaded in parts.stores.items():
+        if loaded.error is not None:
+            if entry.id == default:
+                _give_up(loaded, f"its default store '{default}'", "[DEFAULT] enabled_backends")
+            continue
+        options = config.section(entry.id)
+        stores.append(
+            Store(
+                entry.id,
+                loaded.driver,
+                description=options.store_description,
+                weight=options.weight,
+                read_only=options.read_only,
+                is_default=entry.id == default,
+                deadline=options.timeout,
+            )
+        )
+    return Stores(stores, default)
+
+
+def _insist(loaded: Loaded, what: str, option: str) -> Any:
+    if loaded.error is not None:
+        _give_up(loaded, what, option)
+    return loaded.driver
+
+
+def _give_up(loaded: Loaded, what: str, option: str) -> Never:
+    error = loaded.error
+    if isinstance(error, ConfigError | PluginMissing):  # these say what to do as they are
+        raise error
+    report = loaded.report
+    raise PluginError(
+        group=report.group,
+        name=report.name,
+        reason=f"{report.reason}. The service cannot start without {what}: mend or update the "
+        f"package {report.distribution}, or change {option}",
+    ) from error
+
+
+def _tell(config: Configuration, parts: Parts) -> None:
+    for report in parts.plugins:
+        if report.state is not PluginState.OK:
+            use = report.use or report.group
+            log.error("%s goes without plugin %s: %s", use, report.name, report.reason)
+    for sentence in config.unknown(unread=unread_sections(parts)):
+        log.warning("%s", sentence)
+
+
+def _make_data_dir(config: Configuration) -> None:
+    try:
+        config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+    except OSError as error:
+        raise ConfigError(
+            f"[DEFAULT] data_dir = {config.data_dir} cannot be used: {error.strerror}; name a "
+            "folder that this user may write to, in the configuration or with --data-dir",
+            section=DEFAULT,
+            option="data_dir",
+        ) from error

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of the service itself. Those of a driver are declared with the driver.
+
+Where a thing is the same as upstream's, so is the name. Reading files is config.py's business.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from oslo_config import cfg, types
+
+DEFAULT = "DEFAULT"
+
+
+class Folder(types.String):
+    """A path, which means the same wherever the process goes afterwards."""
+
+    def __call__(self, value: object) -> str:
+        """Return it absolute, with ``~`` resolved."""
+        return str(Path(str(value)).expanduser().absolute())
+
+
+def default_data_dir() -> str:
+    """Return where data live when nobody says: root's at the system's place, else the user's."""
+    if os.geteuid() == 0:
+        return "/var/lib/glancekit"
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return str(Path(home) / "glancekit")
+
+
+def service_options() -> dict[str, list[cfg.Opt]]:
+    """Return the options of every section that is always there."""
+    return {
+        DEFAULT: [*_places(), *_limits(), *_answers(), *_logs()],
+        "glance_store": _STORES,
+        "metadata": _METADATA,
+        "auth": _AUTH,
+        "image_format": _FORMATS,
+        "plugins": _PLUGINS,
+    }
+
+
+def store_options() -> list[cfg.Opt]:
+    """Return what every store's section has besides its driver's options."""
+    return [
+        cfg.StrOpt("store_description", default="", help="What users are told about the store."),
+        cfg.IntOpt(
+            "weight",
+            default=0,
+            help="Which copy of an image is read first: the one in the heaviest store.",
+        ),
+        cfg.BoolOpt("read_only", default=False, help="Serve what is there, add nothing."),
+        cfg.FloatOpt(
+            "timeout",
+            default=30.0,
+            min=0.1,
+            help="Seconds that the store has for one answer. A hung medium then costs the "
+            "requests that need it and no others.",
+        ),
+    ]
+
+
+def _places() -> list[cfg.Opt]:
+    return [
+        cfg.Opt(
+            "data_dir",
+            type=Folder(),
+            default=default_data_dir(),
+            sample_default="/var/lib/glancekit for root, else ~/.local/share/glancekit",
+            help="Folder for all that the service keeps. Other options may begin with $data_dir.",
+        ),
+        cfg.DictOpt(
+            "enabled_backends",
+            default={"local": "file"},
+            help="The stores, as id:driver pairs. The options of a store are in the section that "
+            "has its id as name; in these, $store_id stands for that id.",
+        ),
+    ]
+
+
+def _limits() -> list[cfg.Opt]:
+    return [
+        cfg.IntOpt(
+            "image_size_cap",
+            default=1 << 40,
+            min=1,
+            max=(1 << 63) - 1,
+            help="Largest size of an image in bytes.",
+        ),
+        cfg.IntOpt(
+            "image_property_quota",
+            default=128,
+            help="Most additional properties of an image; negative: any number.",
+        ),
+        cfg.IntOpt(
+            "image_tag_quota", default=128, help="Most tags of an image; negative: any number."
+        ),
+        cfg.IntOpt(
+            "image_member_quota",
+            default=128,
+            help="Most projects that an image is shared with; negative: any number.",
+        ),
+        cfg.IntOpt(
+            "limit_param_default",
+            default=25,
+            min=1,
+            help="Entries of a list page when the request does not say how many.",
+        ),
+        cfg.IntOpt(
+            "api_limit_max", default=1000, min=1, help="Most entries that a request may ask for."
+        ),
+        cfg.IntOpt(
+            "max_request_id_length",
+            default=64,
+            min=0,
+            help="Longest X-Openstack-Request-Id that is taken from a client.",
+        ),
+    ]
+
+
+def _answers() -> list[cfg.Opt]:
+    return [
+        cfg.BoolOpt(
+            "show_image_direct_url",
+            default=False,
+            help="Show where in its store an image is (direct_url).",
+        ),
+        cfg.BoolOpt(
+            "show_multiple_locations",
+            default=False,
+            help="Show all places of an image (locations), and let clients change them.",
+        ),
+        cfg.URIOpt(
+            "public_endpoint",
+            schemes=["http", "https"],
+            help="Address under which clients reach the service, for the links in its answers. "
+            "Default: the address that the request was sent to.",
+        ),
+        cfg.StrOpt(
+            "hashing_algorithm",
+            default="sha512",
+            choices=["sha256", "sha384", "sha512", "sha3_256", "sha3_512", "blake2b", "blake2s"],
+            help="Digest that is kept of every image as os_hash_value.",
+        ),
+    ]
+
+
+def _logs() -> list[cfg.Opt]:
+    return [
+        cfg.BoolOpt("debug", default=False, help="Log more than an operator normally wants."),
+        cfg.StrOpt("log_file", help="File to log to. Default: the standard error stream."),
+        cfg.StrOpt(
+            "log_format",
+            default="auto",
+            choices=["auto", "plain", "json"],
+            help="plain: lines for people; json: one object a line, for a collector; auto: plain "
+            "on a terminal, else json.",
+        ),
+    ]
+
+
+_STORES: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "default_backend",
+        help="Id of the store that takes images when the request names none. May be left out "
+        "when there is one store only.",
+    ),
+]
+
+_METADATA: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "driver", default="sqlite", help="Where records live; the driver's options follow."
+    ),
+]
+
+_AUTH: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "driver",
+        default="none",
+        help="Who finds out who is calling; the driver's options follow. With 'none' everybody "
+        "is the administrator, so the service listens on loopback only.",
+    ),
+]
+
+_FORMATS: list[cfg.Opt] = [
+    cfg.ListOpt(
+        "disk_formats",
+        default=[
+            *("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"),
+        ],
+        help="Values that disk_format may have.",
+    ),
+    cfg.ListOpt(
+        "container_formats",
+        default=["ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"],
+        help="Values that container_format may have.",
+    ),
+    cfg.ListOpt(
+        "vmdk_allowed_types",
+        default=["streamOptimized", "monolithicSparse"],
+        help="VMDK createTypes that are taken. Others may name files of the host.",
+    ),
+    cfg.BoolOpt(
+        "require_image_format_match",
+        default=True,
+        help="Refuse data that are not of the disk_format that the image says.",
+    ),
+    cfg.ListOpt(
+        "gpt_safety_checks_nonfatal",
+        default=[],
+        help="Safety checks of partition tables that are logged only, by name.",
+    ),
+]
+
+_PLUGINS: list[cfg.Opt] = [
+    cfg.ListOpt(
+        "disabled",
+        default=[],
+        help="Hook plugins that are installed but shall not listen, by name.",
+    ),
+    cfg.FloatOpt(
+        "plugin_start_timeout",
+        default=5.0,
+        min=0.1,
+        help="Seconds that plugins have to be imported and built. Those that hang are left out.",
+    ),
+]
