@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every way to name a version becomes one path."""
+
+from __future__ import annotations
+
+import pytest
+
+from glancekit.api.versions import CURRENT, LISTED, negotiate
+
+MEDIA = "application/vnd.openstack.images-"
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "meant"),
+    [
+        ("/v2/images", "", "/v2/images"),
+        ("/v2.0/images", "", "/v2/images"),
+        ("/v2.9/images/x", "*/*", "/v2/images/x"),
+        ("/v2.13/images", "", "/v2/images"),
+        ("/v2", "", "/v2"),
+        ("/v2.17", "", "/v2"),
+        ("/images", MEDIA + "v2.3", "/v2/images"),
+        ("/images", MEDIA + "v2", "/v2/images"),
+        ("/images", MEDIA + "v2.3;q=1, */*", "/v2/images"),
+        ("/versions", "", "/versions"),
+        ("/healthcheck", "", "/healthcheck"),
+        ("/", "", "/"),
+        ("", "", "/"),
+        ("/nope", "", "/"),
+        ("/images", "", "/"),
+        ("/v1/images", "", "/"),
+        ("/v3/", "", "/"),
+        ("/v2.99/images", "", "/"),
+        ("/v2.18/images", "", "/"),
+        ("/images", MEDIA + "v2.99", "/"),
+        ("/images", MEDIA + "v1", "/"),
+        ("/images", MEDIA + "v2x", "/"),
+    ],
+)
+def test_negotiation(path: str, accept: str, meant: str) -> None:
+    assert negotiate(path, accept) == meant
+
+
+def test_the_current_version_is_listed_once() -> None:
+    assert LISTED.count(CURRENT) == 1
