@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images as plain files. What an image is, and who may have it, is not its business."""

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver ``file``: an image is the file ``<datadir>/<image_id>``, complete or not there.
+
+A write goes to a file of its own under ``<datadir>/.writing``, is made durable, and only then
+linked under its name, which fails where that is taken. Digests, limits and deadlines are the
+core's business.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from itertools import groupby
+from pathlib import Path
+from typing import Any, ClassVar
+
+from glancekit.plugin import (
+    BlobExists,
+    ByteStream,
+    FileStream,
+    Location,
+    StoreDenied,
+    StoreDriver,
+    StoreFull,
+    SupportsDelete,
+    SupportsHealth,
+    SupportsLocalFile,
+    SupportsRange,
+    SupportsUsage,
+    SupportsWrite,
+    Usage,
+)
+from glancekit_file_store.failures import translated
+from glancekit_file_store.options import OPTIONS, DataDir, Settings, settings_of
+from glancekit_file_store.partial import WRITING, PartialFile, leftovers_of, probe, sync_directory
+
+
+class FileStore(
+    StoreDriver,
+    SupportsWrite,
+    SupportsDelete,
+    SupportsRange,
+    SupportsLocalFile,
+    SupportsUsage,
+    SupportsHealth,
+):
+    """Images as plain files."""
+
+    api_level: ClassVar[int] = 1
+    options = OPTIONS
+    schemes = ("file", "filesystem")
+
+    def __init__(self, options: Any, *, name: str) -> None:
+        self.name = name
+        self._settings: Settings = settings_of(options)
+
+    # -- reading
+
+    def open(self, location: Location) -> ByteStream:
+        """Open the file."""
+        return FileStream(self._open(location))
+
+    def open_range(self, location: Location, offset: int, length: int) -> ByteStream:
+        """Open the file and go to the offset."""
+        file = self._open(location)
+        file.seek(offset)
+        return FileStream(file, length=length)
+
+    def size(self, location: Location) -> int | None:
+        """Return the file's length."""
+        return self._stat(self._path(location)).st_size
+
+    def local_path(self, location: Location) -> Path | None:
+        """Return the file's path."""
+        path = self._path(location)
+        self._stat(path)
+        return path
+
+    # -- writing
+
+    def write(self, image_id: str, source: ByteStream, size: int | None) -> Location:
+        """Write a file under another name, make it durable, give it its name."""
+        self._require_unused(image_id)
+        directory = self._choose(size)
+        final = directory / image_id
+        with PartialFile(directory, image_id, self._settings) as partial:
+            while chunk := source.read(self._settings.chunk_size):
+                partial.write(chunk)
+            with translated("publishing"):
+                partial.publish(final)
+                self._require_alone(final)
+        return Location(url=f"file://{final}")
+
+    def discard(self, image_id: str) -> None:
+        """Remove the file and all partial ones of this image."""
+        with translated("discarding"):
+            for directory in self._directories():
+                found = leftovers_of(directory, image_id)
+                for path in found:
+                    path.unlink(missing_ok=True)
+                for folder in {path.parent for path in found}:
+                    sync_directory(folder)
+
+    def delete(self, location: Location) -> None:
+        """Remove the file, also after a crash."""
+        path = self._path(location)
+        with translated("deleting"):
+            path.unlink()
+            sync_directory(path.parent)
+
+    # -- questions
+
+    def usage(self) -> Usage:
+        """Add up the file systems that the directories are in."""
+        total = free = 0
+        seen: set[int] = set()
+        with translated("asking for the room"):
+            for directory in self._directories():
+                device = directory.stat().st_dev
+                if device not in seen:
+                    seen.add(device)
+                    room = os.statvfs(directory)
+                    total += room.f_blocks * room.f_frsize
+                    free += max(0, room.f_bavail * room.f_frsize - self._settings.reserve)
+        return Usage(total=total, free=free)
+
+    def check(self) -> None:
+        """Make a file in each directory and link it, as a write does."""
+        for entry in self._settings.directories:
+            with translated(f"checking {entry.path}"):
+                self._prepare(entry.path)
+                probe(entry.path)
+
+    def close(self) -> None:
+        """Do nothing: nothing is kept open between calls."""
+
+    # -- where things are
+
+    def _directories(self) -> list[Path]:
+        """Return those that were made; before its first use a directory holds nothing."""
+        return [entry.path for entry in self._settings.directories if entry.path.is_dir()]
+
+    def _path(self, location: Location) -> Path:
+        """Return the path of a location, if it is that of an image in one of our directories."""
+        scheme, _, rest = location.url.partition("://")
+        path = Path(rest)
+        if scheme not in self.schemes or not _may_name_an_image(path):
+            raise StoreDenied("the location's URL is not one of a file in this store")
+        with translated("looking up"):
+            # The folder may be given by way of a link, as /var/lib/glance often is. The file
+            # itself may not be one, see _open.
+            folder = path.parent.resolve()
+            for entry in self._settings.directories:
+                if entry.path in (path.parent, folder) or entry.path.resolve() == folder:
+                    return entry.path / path.name
+        raise StoreDenied(f"{path.parent} is none of this store's directories")
+
+    def _stat(self, path: Path) -> os.stat_result:
+        with translated("looking up"):
+            found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise StoreDenied(f"{path} is not a plain file")
+        return found
+
+    def _open(self, location: Location) -> Any:
+        path = self._path(location)
+        with translated("opening"):
+            # Not through a link, and not waiting for the other side where it is a pipe.
+            file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise StoreDenied(f"{path} is not a plain file")
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            return os.fdopen(file, "rb", buffering=0)
+        except BaseException:
+            os.close(file)
+            raise
+
+    def _require_unused(self, image_id: str) -> None:
+        with translated("looking up"):
+            if any(os.path.lexists(path / image_id) for path in self._directories()):
+                raise BlobExists
+
+    def _require_alone(self, final: Path) -> None:
+        """Step back when another writer of the same image chose another directory meanwhile.
+
+        A name is taken within one directory only. Where both writers step back, both say so.
+        """
+        try:
+            others = (path / final.name for path in self._directories() if path != final.parent)
+            if any(os.path.lexists(other) for other in others):
+                raise BlobExists
+        except BaseException:
+            final.unlink()
+            raise
+
+    def _choose(self, size: int | None) -> Path:
+        """Return the directory for a new image: highest priority with room, then the most room."""
+        ranked = sorted(self._settings.directories, key=lambda entry: -entry.priority)
+        for _, equals in groupby(ranked, key=lambda entry: entry.priority):
+            room, path = max((self._room(entry), entry.path) for entry in equals)
+            if room > (size or 0):
+                return path
+        raise StoreFull
+
+    def _room(self, entry: DataDir) -> int:
+        with translated(f"preparing {entry.path}"):
+            self._prepare(entry.path)
+            found = os.statvfs(entry.path)
+        return found.f_bavail * found.f_frsize - self._settings.reserve
+
+    def _prepare(self, directory: Path) -> None:
+        writing = directory / WRITING
+        if writing.is_dir():
+            return
+        directory.mkdir(parents=True, exist_ok=True)
+        writing.mkdir(mode=0o700, exist_ok=True)
+        present = stat.S_IMODE(directory.stat().st_mode)
+        wanted = present | (self._settings.mode & 0o044) >> 2  # who may read may pass through
+        if wanted != present:
+            directory.chmod(wanted)
+        sync_directory(directory.parent)
+        sync_directory(directory)
+
+
+def _may_name_an_image(path: Path) -> bool:
+    return (
+        path.is_absolute()
+        and ".." not in path.parts
+        and not path.name.startswith(".")
+        and "\0" not in str(path)
+    )
