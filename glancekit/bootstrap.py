@@ -15,6 +15,7 @@ from typing import Any, Never
 
 from glancekit.core import drivers
 from glancekit.core.config import Configuration, StoreEntry, find_files
+from glancekit.core.contracts.metadata import MetadataDriver
 from glancekit.core.drivers import Loaded, PluginReport, PluginState, Wanted
 from glancekit.core.election import FileElection
 from glancekit.core.errors import ConfigError, PluginError, PluginMissing
@@ -108,6 +109,19 @@ def load_parts(config: Configuration) -> Parts:
         hooks=hooks,
         plugins=(*(loaded.report for loaded in loaded_drivers), *heard),
     )
+
+
+def load_metadata(config: Configuration) -> MetadataDriver:
+    """Build the metadata driver alone, not started; whoever calls this closes it.
+
+    :raises PluginError: when it cannot be used.
+    """
+    _make_data_dir(config)
+    wanted = _driver(config, drivers.METADATA, "metadata")
+    patience = config.get("plugins", "plugin_start_timeout")
+    (loaded,) = drivers.load_all([wanted], deadline=patience)
+    driver: MetadataDriver = _insist(loaded, "a metadata backend", "[metadata] driver")
+    return driver
 
 
 def settings_of(config: Configuration) -> Settings:

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: what an operator types. What a command does is its own module's business.
+
+A command's module is imported when the command is used, so that ``glancekit --help`` is quick.
+Exit codes: 0 it worked, 1 it did not, 2 it was typed wrongly, 78 the configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from glancekit import __version__
+from glancekit.core.errors import ConfigError, GlancekitError
+
+if TYPE_CHECKING:
+    from glancekit.core.config import Configuration
+
+WRONG_CONFIG = 78
+"""EX_CONFIG of sysexits.h, by which a supervisor can see that starting again will not help."""
+
+COMMANDS = {
+    "serve": ("glancekit.cli.serve:serve", "Run the image service."),
+    "config": ("glancekit.cli.config:config", "Show, check or write the configuration."),
+    "db": ("glancekit.cli.db:db", "Look after the database schema."),
+    "plugins": ("glancekit.cli.plugins:plugins", "Show what is installed, and how it is."),
+    "stores": ("glancekit.cli.plugins:stores", "Show what is mounted, and what it can do."),
+}
+"""Each command: where it is, and its line in the list of commands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What was typed before the command's name; the command finds it as ``ctx.obj``."""
+
+    config_files: tuple[str, ...] = ()
+    debug: bool = False
+
+    def load_config(self, overrides: Mapping[tuple[str, str], Any] | None = None) -> Configuration:
+        """Read the configuration and set up logging as it says.
+
+        :raises ConfigError: when the configuration cannot be used.
+        """
+        from glancekit.bootstrap import load_config
+        from glancekit.cli import logs
+
+        chosen = dict(overrides or {})
+        if self.debug:
+            chosen["DEFAULT", "debug"] = True
+        config = load_config(self.config_files, chosen)
+        logs.set_up(config)
+        return config
+
+
+class LateCommands(click.Group):
+    """A group that imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one command, or None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LateCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config-file",
+    "config_files",
+    multiple=True,
+    metavar="FILE",
+    help="Configuration file; may be given several times, later ones count more. Default: "
+    "/etc/glancekit/glancekit.conf, else ~/.config/glancekit/glancekit.conf.",
+)
+@click.option("--debug", is_flag=True, help="Log more.")
+@click.version_option(__version__, prog_name="glancekit")
+@click.pass_context
+def cli(ctx: click.Context, config_files: tuple[str, ...], debug: bool) -> None:
+    """An image service (OpenStack Images API v2) that you extend with pip install."""
+    ctx.obj = Invocation(config_files, debug)
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    try:
+        code = cli.main(prog_name="glancekit", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.Abort:
+        code = 130  # what a shell makes of Ctrl-C
+    except GlancekitError as error:
+        click.echo(f"glancekit: {error}", err=True)
+        code = WRONG_CONFIG if isinstance(error, ConfigError) else 1
+    sys.exit(code)
