@@ -16,7 +16,7 @@ DEFAULT_MODE = 0o640
 OPTIONS: Sequence[Any] = (
     StrOpt(
         "filesystem_store_datadir",
-        default="/var/lib/glance/images",
+        default="$data_dir/stores/$store_id",
         help="The directory that holds the images. It is made when it is missing.",
     ),
     MultiStrOpt(
