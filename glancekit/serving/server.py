@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The master process: checks that the service can start, listens, and keeps its workers alive."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+
+from glancekit import __version__
+from glancekit.core.errors import ConfigError
+from glancekit.serving.addresses import Address, listen
+from glancekit.serving.start_check import check_in_child
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+QUICK = 2
+"""Seconds that workers get to end when nobody wants to wait (SIGINT, SIGQUIT)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """What ``[server]`` says, checked."""
+
+    address: Address
+    workers: int
+    threads: int = 256
+    reserved_threads: int = 32
+    header_timeout: float = 10
+    idle_timeout: float = 60
+    keep_alive: int = 15
+    graceful_timeout: int = 3600
+    limit_request_line: int = 8190
+    certfile: str | None = None
+    keyfile: str | None = None
+    forwarded_allow_ips: tuple[str, ...] = ("127.0.0.1", "::1")
+    access_log: bool = True
+
+    def __post_init__(self) -> None:
+        if self.reserved_threads >= self.threads:
+            raise ConfigError(
+                f"[server] reserved_threads is {self.reserved_threads}, which leaves none of the "
+                f"{self.threads} threads for transfers; make it smaller than [server] threads"
+            )
+        if (self.certfile is None) != (self.keyfile is None):
+            raise ConfigError("[server] certfile and keyfile must be given together")
+
+
+def default_workers() -> int:
+    """One for each CPU that this process may use, but two to eight."""
+    return max(2, min(8, len(os.sched_getaffinity(0))))
+
+
+class Service(Protocol):
+    """What a worker serves: a WSGI application that can be closed."""
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse, /
+    ) -> Iterable[bytes]:
+        """Answer one request."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; no request comes afterwards."""
+        ...
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """glancekit under gunicorn.
+
+    ``build`` is called once in each worker, after the fork; ``check`` once before, in a child,
+    and raises what keeps the service from starting.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        build: Callable[[], Service],
+        check: Callable[[], None],
+    ) -> None:
+        self.server = settings
+        self._build = build
+        self._check = check
+        self._service: Service | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Hand our settings over in gunicorn's words."""
+        for name, value in _gunicorn_settings(self.server).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Service:
+        """Build what is served. Called in each worker."""
+        self._service = self._build()
+        return self._service
+
+    def close_service(self) -> None:
+        """Close what this worker built."""
+        if self._service is not None:
+            self._service.close()
+            self._service = None
+
+    def run(self) -> None:
+        """Serve until a signal ends it. Does not return.
+
+        :raises ConfigError: when the address cannot be listened on, or the check fails.
+        """
+        with listen(self.server.address) as sock:
+            check_in_child(self._check)
+            log.info("glancekit %s listens on %s", __version__, _url(self.server, sock))
+            # gunicorn alone owns it from here: while anybody else kept it open, the kernel would
+            # go on to accept connections that a stopping service never answers.
+            self.cfg.set("bind", f"fd://{sock.detach()}")
+            _Master(self).run()
+
+
+class _Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's master; a second signal to stop ends what the first one let go on."""
+
+    _stopping = False
+
+    def stop(self, graceful: bool = True) -> None:
+        self._stopping = True
+        if not graceful:
+            # Workers are told to quit now, but wait for their threads; so long and no longer.
+            self.cfg.set("graceful_timeout", QUICK)
+        super().stop(graceful)
+
+    def signal(self, sig: int, frame: Any) -> None:
+        if self._stopping and sig in _STOPPING:
+            self.kill_workers(signal.SIGKILL)
+        else:
+            super().signal(sig, frame)
+
+
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+def _gunicorn_settings(settings: ServerSettings) -> dict[str, Any]:
+    return {
+        "worker_class": "glancekit.serving.worker.GlancekitWorker",
+        "logger_class": "glancekit.serving.log.StandardLog",
+        "accesslog": "-" if settings.access_log else None,
+        "proc_name": "glancekit",
+        "workers": settings.workers,
+        "threads": settings.threads,
+        # Far above the threads: connections that wait for their next request cost no thread.
+        "worker_connections": max(4096, 4 * settings.threads),
+        "keepalive": settings.keep_alive,
+        "graceful_timeout": settings.graceful_timeout,
+        "limit_request_line": settings.limit_request_line,
+        "certfile": settings.certfile,
+        "keyfile": settings.keyfile,
+        "forwarded_allow_ips": ",".join(settings.forwarded_allow_ips),
+        # A second door into the process, which nobody here uses.
+        "control_socket_disable": True,
+        "worker_exit": lambda _master, worker: worker.app.close_service(),
+    }
+
+
+def _url(settings: ServerSettings, sock: socket.socket) -> str:
+    if settings.address.unix_socket is not None:
+        return str(settings.address)
+    scheme = "https" if settings.certfile else "http"
+    return f"{scheme}://{replace(settings.address, port=sock.getsockname()[1])}"

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker process: gunicorn's thread worker, made safe against clients that take their time.
+
+What it serves is built by the application object it is given (``server.py``).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from glancekit.core.errors import GlancekitError
+from glancekit.serving.header_gate import Connection, HeaderGate
+from glancekit.serving.patient_socket import PatientSocket
+from glancekit.serving.transfer_slots import TransferSlots
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+STACK_SIZE = 1 << 20
+"""Of each thread. Only touched pages cost memory, but address space may be limited, too."""
+
+RESTART_PAUSE = 1.0
+"""Seconds before a worker that cannot start gives up, so that the master does not spin."""
+
+
+class GlancekitWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Serves many slow transfers and short requests side by side.
+
+    Beyond gunicorn's own: a connection gets a thread when its header is complete; a transfer
+    that does not move is given up; long transfers leave some threads free.
+    """
+
+    wsgi: WSGIApplication
+    _gate: HeaderGate
+    _slots: TransferSlots
+
+    def init_process(self) -> None:
+        """Start what belongs to this process, then serve until told to stop."""
+        threading.stack_size(STACK_SIZE)
+        self._gate = HeaderGate(self._submit, timeout=self.app.server.header_timeout)
+        super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Build the application in this process; one that cannot be built is tried again."""
+        try:
+            super().load_wsgi()
+        except GlancekitError as error:
+            # The start check passed, so it is the surroundings: a database that is away, say.
+            self.log.error("this worker cannot start and will be tried again: %s", error)
+            time.sleep(RESTART_PAUSE)
+            sys.exit(os.EX_TEMPFAIL)
+        limit = self.cfg.threads - self.app.server.reserved_threads
+        self._slots = TransferSlots(self.wsgi, limit)
+        self.wsgi = self._slots
+        self._gate.start()
+
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """Return a pool that makes a thread only when no other is idle."""
+        return ThreadPoolExecutor(self.cfg.threads, thread_name_prefix="request")
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Take a connection that has something to say; it gets a thread when that is a request."""
+        if type(conn.sock) is socket.socket:
+            conn.sock = PatientSocket.take_over(conn.sock)
+        # With a time-out left from the request before, Python would wait before it even looks.
+        conn.sock.settimeout(None)
+        if self.cfg.is_ssl:
+            super().enqueue_req(conn)
+        else:
+            self._gate.enter(conn, _read_ahead(conn))
+
+    def _submit(self, conn: Connection) -> None:
+        if threading.current_thread() is threading.main_thread():
+            super().enqueue_req(conn)
+        else:
+            self.method_queue.defer(super().enqueue_req, conn)
+
+    def handle(self, conn: TConn) -> Any:
+        """Serve the request that waits on a connection. Runs in a thread of the pool."""
+        self._gate.begin_reading(conn)
+        try:
+            return super().handle(conn)
+        finally:
+            self._gate.end_reading(conn)
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """Answer one request, with the time-outs of a transfer."""
+        self._gate.end_reading(conn)
+        conn.sock.settimeout(self.app.server.idle_timeout)
+        conn.sock.from_files = 0
+        try:
+            return super().handle_request(req, conn)
+        except TimeoutError as error:
+            # As if it had hung up, which gunicorn takes calmly; the access log says how far.
+            raise BrokenPipeError(errno.EPIPE, "the client stopped reading") from error
+        finally:
+            self._slots.release()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Stop taking requests; those at hand go on."""
+        self._gate.close()
+        super().handle_exit(sig, frame)
+
+
+def _read_ahead(conn: TConn) -> bytes:
+    """What came of the next request together with the one before."""
+    if conn.parser is None:
+        return b""
+    unreader = conn.parser.unreader
+    data: bytes = unreader.take_buffered()
+    unreader.unread(data)
+    return data
