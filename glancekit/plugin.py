@@ -72,7 +72,7 @@ from glancekit.core.errors import (
 )
 from glancekit.core.hookspecs import hookimpl
 from glancekit.core.model.events import Event
-from glancekit.core.model.identity import EVERYBODY, Identity, Viewer
+from glancekit.core.model.identity import EVERYBODY, Identity, Viewer, secret
 from glancekit.core.model.image import Image, Location, Member, MemberStatus, Visibility
 from glancekit.core.model.listing import (
     Comparison,
@@ -166,5 +166,6 @@ __all__ = [
     "Viewer",
     "Visibility",
     "hookimpl",
+    "secret",
     "translating",
 ]
