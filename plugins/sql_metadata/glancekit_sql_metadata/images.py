@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from glancekit.plugin import (
@@ -39,19 +39,11 @@ from glancekit_sql_metadata.tables import (
     images,
 )
 
-_ID = bindparam("id_")
+_ID: BindParameter[str] = bindparam("id_")
 
 _GET = (
     select(*rows.IMAGE_COLUMNS, *rows.LOCATION_COLUMNS)
-    .select_from(
-        images.outerjoin(
-            image_locations,
-            and_(
-                image_locations.c.image_id == images.c.id,
-                image_locations.c.status == "active",
-            ),
-        )
-    )
+    .select_from(images.outerjoin(image_locations, image_locations.c.image_id == images.c.id))
     .where(images.c.id == _ID)
     .order_by(image_locations.c.id)
 )
@@ -222,8 +214,8 @@ class SqlImages(ImageRepository):
         return before, after
 
     def _members(self, image_id: str) -> list[tuple[str, MemberStatus]]:
-        found = self._session.execute(_MEMBERS, {"id_": image_id})
-        return [(project_id, MemberStatus(status)) for project_id, status in found]
+        found = self._session.execute(_MEMBERS, {"id_": image_id}).mappings()
+        return [(row["project_id"], MemberStatus(row["status"])) for row in found]
 
     def _enter(self, names: set[bytes], created_at: int, image_id: str) -> None:
         if names:

@@ -7,6 +7,7 @@ parameters. There is no OFFSET: a page begins behind the marker's place in the o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -83,13 +84,16 @@ def _follows_the_lists(shape: Shape) -> bool:
 def _walk(shape: Shape) -> Select[Any]:
     branches = [_walked_branch(shape, number) for number in range(len(shape.branches))]
     merged = branches[0] if len(branches) == 1 else union(*branches)
-    order = [literal_column("created_at"), literal_column("image_id")]
-    if shape.order[0].descending:
-        order = [column.desc() for column in order]
-    page = merged.order_by(None).order_by(*order).limit(bindparam("limit")).subquery("page")
     descending = shape.order[0].descending
-    keys = [page.c.created_at, page.c.image_id]
-    return _whole_images(page, [key.desc() if descending else key for key in keys])
+    names: list[ColumnElement[Any]] = [literal_column("created_at"), literal_column("image_id")]
+    merged = merged.order_by(*_all_one_way(names, descending)).limit(bindparam("limit"))
+    page = merged.subquery("page")
+    keys = (page.c.created_at, page.c.image_id)
+    return _whole_images(page, _all_one_way(keys, descending))
+
+
+def _all_one_way(keys: Sequence[ColumnElement[Any]], descending: bool) -> list[ColumnElement[Any]]:
+    return [key.desc() if descending else key for key in keys]
 
 
 def _walked_branch(shape: Shape, number: int) -> Select[Any]:
@@ -103,7 +107,7 @@ def _walked_branch(shape: Shape, number: int) -> Select[Any]:
         marker = tuple_(bindparam("marker0"), bindparam("marker1"))
         statement = statement.where(place < marker if descending else place > marker)
     order = (entry.c.created_at, entry.c.image_id)
-    statement = statement.order_by(*(key.desc() if descending else key for key in order))
+    statement = statement.order_by(*_all_one_way(order, descending))
     # SQLite lets the parts of a UNION have their own LIMIT as subqueries only.
     part = statement.limit(bindparam("limit")).subquery(f"part{number}")
     return select(part.c.created_at, part.c.image_id)
@@ -180,9 +184,9 @@ def _sorted(shape: Shape) -> Select[Any]:
 
 
 def _ordering(table: FromClause, key: SortKey) -> list[ColumnElement[Any]]:
-    column = table.c[key.column]
+    column: ColumnElement[Any] = table.c[key.column]
     parts = [column.is_(None), column] if images.c[key.column].nullable else [column]
-    return [part.desc() for part in parts] if key.descending else parts
+    return _all_one_way(parts, key.descending)
 
 
 def _behind_marker(shape: Shape) -> ColumnElement[bool]:
@@ -213,14 +217,13 @@ def _beyond(
 
 
 def _whole_images(page: FromClause, order: list[ColumnElement[Any]]) -> Select[Any]:
-    """Return the images of a page with their active locations, in the page's order.
+    """Return the images of a page with their locations, in the page's order.
 
     Outer joins, so that no optimiser begins anywhere but at the page.
     """
     ids = page.c.id if "id" in page.c else page.c.image_id
     joined = page.outerjoin(images, images.c.id == ids).outerjoin(
-        image_locations,
-        and_(image_locations.c.image_id == ids, image_locations.c.status == "active"),
+        image_locations, image_locations.c.image_id == ids
     )
     return (
         select(*IMAGE_COLUMNS, *LOCATION_COLUMNS)

@@ -7,12 +7,12 @@ import sqlite3
 from functools import lru_cache
 from typing import Any
 
+from glancekit_sql_metadata.dialect import Dialect
 from sqlalchemy import Insert, Select, Table
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from glancekit.plugin import MetadataError, MetadataUnavailable
-from glancekit_sql_metadata.dialect import Dialect
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _BROKEN_FILE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)

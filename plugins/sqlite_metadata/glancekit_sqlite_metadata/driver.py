@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+from glancekit_sql_metadata import migrate
+from glancekit_sql_metadata.tables import REVISION
+from glancekit_sql_metadata.unit_of_work import SqlUnitOfWork
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -22,9 +25,6 @@ from glancekit.plugin import (
     SupportsMigration,
     UnitOfWork,
 )
-from glancekit_sql_metadata import migrate
-from glancekit_sql_metadata.tables import REVISION
-from glancekit_sql_metadata.unit_of_work import SqlUnitOfWork
 from glancekit_sqlite_metadata.connections import Connections
 from glancekit_sqlite_metadata.dialect import SqliteDialect
 
@@ -164,7 +164,7 @@ class SqliteMetadata(MetadataDriver, SupportsMigration):
 
 
 def _switch_to_wal(connection: Connection, timeout: float) -> None:
-    """Switch, however many processes do so at once: SQLite does not wait for this lock by itself."""
+    """Switch, in several processes at once too: SQLite does not wait for this lock by itself."""
     deadline = time.monotonic() + timeout
     while True:
         try:
