@@ -8,8 +8,8 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -44,7 +44,6 @@ class ServerSettings:
     certfile: str | None = None
     keyfile: str | None = None
     forwarded_allow_ips: tuple[str, ...] = ("127.0.0.1", "::1")
-    access_log: bool = True
 
     def __post_init__(self) -> None:
         if self.reserved_threads >= self.threads:
@@ -54,6 +53,20 @@ class ServerSettings:
             )
         if (self.certfile is None) != (self.keyfile is None):
             raise ConfigError("[server] certfile and keyfile must be given together")
+
+    @classmethod
+    def of(cls, options: Any) -> Self:
+        """Make them of the values of ``[server]`` (options.py).
+
+        :raises ConfigError: when they do not go together.
+        """
+        address = Address(
+            host=options.host, port=options.port, unix_socket=options.unix_socket or None
+        )
+        same = {field.name for field in fields(cls)} & vars(options).keys() - {"workers"}
+        values = {name: getattr(options, name) for name in same}
+        values["forwarded_allow_ips"] = tuple(options.forwarded_allow_ips)
+        return cls(address=address, workers=options.workers or default_workers(), **values)
 
 
 def default_workers() -> int:
@@ -151,7 +164,8 @@ def _gunicorn_settings(settings: ServerSettings) -> dict[str, Any]:
     return {
         "worker_class": "glancekit.serving.worker.GlancekitWorker",
         "logger_class": "glancekit.serving.log.StandardLog",
-        "accesslog": "-" if settings.access_log else None,
+        # Not a file: it only switches access lines on (log.py).
+        "accesslog": "-",
         "proc_name": "glancekit",
         "workers": settings.workers,
         "threads": settings.threads,

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The service as a WSGI application, for ``glancekit serve`` and for any other WSGI server.
+
+Another server is pointed at ``glancekit.wsgi:application``; the configuration is found by
+``GLANCEKIT_CONFIG_FILE`` and the usual places. How bytes reach the server is not its business.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from glancekit.api.app import create_app
+from glancekit.bootstrap import bootstrap, load_config, periodic_runner
+from glancekit.core.config import Configuration
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+LAST_TASK_PATIENCE = 5.0
+"""Seconds that a periodic task at hand may go on when the service closes; all may be cut off."""
+
+
+class Service:
+    """A built world with its API in front and its periodic tasks running."""
+
+    def __init__(self, config: Configuration) -> None:
+        """Build and start everything.
+
+        :raises GlancekitError: as ``bootstrap`` does.
+        """
+        self._world = bootstrap(config)
+        self._app = create_app(self._world)
+        self._periodic = periodic_runner(self._world, config)
+        self._periodic.start()
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse, /
+    ) -> Iterable[bytes]:
+        """Answer one request."""
+        return self._app(environ, start_response)
+
+    def close(self) -> None:
+        """Stop the periodic tasks and let go of every part; no request comes afterwards."""
+        self._periodic.stop(LAST_TASK_PATIENCE)
+        self._world.close()
+
+
+class LateService:
+    """A service that each process builds when its first request comes.
+
+    Not at import: servers that import before they fork would share threads and connections that
+    cannot be shared.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owner = 0
+        self._service: Service | None = None
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse, /
+    ) -> Iterable[bytes]:
+        """Answer one request."""
+        return self._built()(environ, start_response)
+
+    def _built(self) -> Service:
+        with self._lock:
+            if self._service is None or self._owner != os.getpid():
+                self._service = Service(load_config())
+                self._owner = os.getpid()
+                atexit.register(self._service.close)
+            return self._service
+
+
+application = LateService()
