@@ -194,7 +194,6 @@ class _One(DriverManager[Any]):
             entry_point.name,
             invoke_on_load=False,  # it hands back the class where an instance is falsy
             on_load_failure_callback=_raise,
-            warn_on_missing_entrypoint=False,
         )
 
     def list_entry_points(self) -> list[EntryPoint]:

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from glancekit.core.drivers import HOOKS, PluginReport, PluginState, load_all
+from glancekit.core.errors import PluginError, Rejected
+from glancekit.core.hooks import TRACE, Hooks, wanted_hooks
+from glancekit.core.hookspecs import hookimpl
+from glancekit.core.model.events import Event
+from glancekit.core.model.image import Image
+from glancekit.core.periodic import PeriodicTask, PeriodicWorld
+
+Install = Callable[..., str]
+
+WORLD = cast(PeriodicWorld, SimpleNamespace())
+IMAGE = Image(id="7d3ec3c0-5f0b-4a41-a5b8-3ba9dbd4ed2a", owner="p")
+EVENTS = [Event(type="image.create", subject="a"), Event(type="image.delete", subject="a")]
+
+
+class Listener:
+    """Remembers what it was told, or raises."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.heard: list[str] = []
+        self.error = error
+
+    @hookimpl
+    def after_commit(self, events: Sequence[Event]) -> None:
+        self.heard += [event.type for event in events]
+        if self.error:
+            raise self.error
+
+
+def task(name: str) -> PeriodicTask:
+    return PeriodicTask(name=name, interval=1, run=lambda: None)
+
+
+def test_hook_after_commit_tells_everybody_though_one_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hooks, listeners = Hooks(), [Listener(), Listener(OSError("no network")), Listener()]
+    for name, listener in zip("abc", listeners, strict=True):
+        hooks.add(name, listener)
+    hooks.after_commit(EVENTS)
+    assert [listener.heard for listener in listeners] == [["image.create", "image.delete"]] * 3
+    assert "plugin b failed in after_commit" in caplog.text
+    assert "no network" in caplog.text
+
+
+def test_one_listener_can_be_told_alone_and_its_error_is_heard() -> None:
+    hooks, calm, angry = Hooks(), Listener(), Listener(KeyError("x"))
+    hooks.add("calm", calm)
+    hooks.add("angry", angry)
+    assert hooks.after_commit_listeners == ("angry", "calm")
+    hooks.tell("calm", EVENTS)
+    with pytest.raises(KeyError):
+        hooks.tell("angry", EVENTS[:1])
+    assert calm.heard == ["image.create", "image.delete"]
+    assert angry.heard == ["image.create"]
+
+
+def test_hook_register_periodic_tasks_collects_and_goes_without_the_broken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    forever = threading.Event()
+
+    class Sound:
+        @hookimpl
+        def register_periodic_tasks(self, world: object) -> list[PeriodicTask]:
+            assert world is WORLD
+            return [task("one"), task("two")]
+
+    class TakesLess:
+        @hookimpl
+        def register_periodic_tasks(self) -> list[PeriodicTask]:
+            return [task("three")]
+
+    class Raises:
+        @hookimpl
+        def register_periodic_tasks(self) -> list[PeriodicTask]:
+            raise OSError("no such table")
+
+    class Odd:
+        @hookimpl
+        def register_periodic_tasks(self) -> list[Any]:
+            return ["four"]
+
+    class Hangs:
+        @hookimpl
+        def register_periodic_tasks(self) -> list[PeriodicTask]:
+            forever.wait()
+            return []
+
+    hooks = Hooks(patience=0.5)
+    for plugin in (Sound(), TakesLess(), Raises(), Odd(), Hangs()):
+        hooks.add(type(plugin).__name__, plugin)
+    tasks = hooks.register_periodic_tasks(WORLD)
+    forever.set()
+    assert [task.name for task in tasks] == ["one", "two", "three"]
+    assert "no such table" in caplog.text
+    assert "'four'" in caplog.text
+    assert "plugin Hangs" in caplog.text
+
+
+def test_hook_before_store_write_refuses() -> None:
+    class Guard:
+        @hookimpl
+        def before_store_write(self, image: Image, store: str) -> None:
+            if store == "fast":
+                raise Rejected(reason="no visitors")
+
+    hooks = Hooks()
+    hooks.before_store_write(IMAGE, "fast")
+    hooks.add("guard", Guard())
+    hooks.before_store_write(IMAGE, "cheap")
+    with pytest.raises(Rejected) as caught:
+        hooks.before_store_write(IMAGE, "fast")
+    assert caught.value.reason == "no visitors"
+
+
+def test_a_guard_that_fails_lets_nothing_pass() -> None:
+    class Guard:
+        @hookimpl
+        def before_store_write(self) -> None:
+            raise OSError("scanner is gone")
+
+    hooks = Hooks()
+    hooks.add("guard", Guard())
+    with pytest.raises(PluginError) as caught:
+        hooks.before_store_write(IMAGE, "fast")
+    assert caught.value.name == "guard"
+    assert "scanner is gone" in caught.value.reason
+
+
+def test_a_misspelt_hook_is_an_error_and_its_plugin_hears_nothing() -> None:
+    class Misspelt(Listener):
+        @hookimpl
+        def after_comit(self, events: Sequence[Event]) -> None: ...
+
+    hooks, plugin = Hooks(), Misspelt()
+    with pytest.raises(PluginError) as caught:
+        hooks.add("acme", plugin)
+    assert caught.value.name == "acme"
+    assert "after_comit" in caught.value.reason
+    assert "after_commit" in caught.value.reason  # what there is
+    hooks.add("other", Listener())
+    assert hooks.after_commit_listeners == ("other",)
+
+
+def test_an_argument_that_the_hook_does_not_offer_is_an_error() -> None:
+    class Greedy:
+        @hookimpl
+        def after_commit(self, events: Sequence[Event], database: object) -> None: ...
+
+    with pytest.raises(PluginError) as caught:
+        Hooks().add("greedy", Greedy())
+    assert "database" in caught.value.reason
+
+
+HOOK_MODULE = """
+from glancekit.plugin import hookimpl
+api_level = 1
+heard = []
+@hookimpl
+def after_commit(events):
+    heard.extend(event.type for event in events)
+"""
+
+BROKEN = {
+    "level": (HOOK_MODULE.replace("api_level = 1", ""), "api_level"),
+    "import": ("import nowhere_to_be_found\n", "nowhere_to_be_found"),
+    "misspelt": (HOOK_MODULE.replace("def after_commit", "def afer_commit"), "afer_commit"),
+    "hangs": ("import threading\nthreading.Event().wait()\n", "not ready within"),
+}
+
+
+def add_installed(*, disabled: Sequence[str] = ()) -> tuple[Hooks, dict[str, PluginReport]]:
+    hooks = Hooks()
+    loaded = load_all(wanted_hooks(disabled), deadline=1.5)
+    return hooks, {report.name: report for report in map(hooks.add_loaded, loaded)}
+
+
+def test_installed_plugins_listen_and_broken_ones_are_reported(install: Install) -> None:
+    install("acme-mail", HOOK_MODULE, {HOOKS: {"mail": ""}})
+    for name, (source, _) in BROKEN.items():
+        install(f"acme-{name}", source, {HOOKS: {name: ""}})
+    hooks, reports = add_installed()
+    assert reports["mail"].state is PluginState.OK
+    assert reports["mail"].capabilities == ("after_commit",)
+    for name, (_, reason) in BROKEN.items():
+        assert reports[name].state is PluginState.BROKEN
+        assert reports[name].distribution == f"acme-{name}"
+        assert reason in reports[name].reason
+    assert "mail" in hooks.after_commit_listeners
+    assert not set(BROKEN) & set(hooks.after_commit_listeners)
+
+
+def test_a_disabled_plugin_is_not_even_imported(install: Install) -> None:
+    install("acme-mail", "raise OSError", {HOOKS: {"mail": ""}})
+    _, reports = add_installed(disabled=["mail"])
+    assert "mail" not in reports
+
+
+def test_our_own_parts_come_through_the_front_door() -> None:
+    hooks, reports = add_installed()
+    for name in ("audit_log", "outbox", "reaper"):
+        assert reports[name].state is PluginState.OK, reports[name].reason
+    assert hooks.after_commit_listeners == ("audit_log",)
+
+
+def test_the_trace_switch_prints_calls(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(TRACE, "1")
+    hooks = Hooks()
+    hooks.add("mail", Listener())
+    hooks.after_commit(EVENTS)
+    printed = capsys.readouterr().err
+    assert "after_commit" in printed
+    assert "image.create" in printed
+
+
+def test_nothing_is_printed_without_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(TRACE, raising=False)
+    logging.getLogger("glancekit").setLevel(logging.NOTSET)
+    hooks = Hooks()
+    hooks.add("mail", Listener())
+    hooks.after_commit(EVENTS)
+    assert capsys.readouterr().err == ""
