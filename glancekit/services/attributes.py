@@ -173,7 +173,8 @@ def _apply_property(image: Image, change: Change) -> Image:
     if change.op in (Op.REPLACE, Op.REMOVE) and not present:
         raise Conflict(f"Image {image.id} has no property '{name}'")
     properties = {key: value for key, value in image.properties.items() if key != name}
-    if change.op is not Op.REMOVE:
+    # A null is how nova unsets a kernel or ramdisk; a property is a string or it is not there.
+    if change.op is not Op.REMOVE and change.value is not None:
         properties[name] = change.value
         check_property(name, change.value)
     return replace(image, properties=properties)

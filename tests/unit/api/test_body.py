@@ -56,9 +56,7 @@ def test_a_body_that_stops_short_is_an_error() -> None:
 
 
 def test_a_servers_own_error_becomes_ours() -> None:
-    stream = RequestBody(
-        {"wsgi.input": Breaking(b"ab"), "HTTP_TRANSFER_ENCODING": "chunked"}
-    )
+    stream = RequestBody({"wsgi.input": Breaking(b"ab"), "HTTP_TRANSFER_ENCODING": "chunked"})
     assert stream.read(10) == b"ab"
     with pytest.raises(BodyCutShort) as caught:
         stream.read(10)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every class of the error tree becomes a status on purpose, and a body that says what happened."""
+"""Every class of the error tree becomes a status on purpose, and a body that can be read."""
 
 from __future__ import annotations
 

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The health check, as a load balancer and as a human ask for it."""
+
+from __future__ import annotations
+
+from glancekit.testing.client import Client
+
+
+def test_in_a_word(service: Client) -> None:
+    answer = service.get("/healthcheck")
+    assert (answer.status, answer.body) == (200, b"OK")
+    assert service.request("HEAD", "/healthcheck").status == 200
+
+
+def test_part_by_part(service: Client) -> None:
+    answer = service.get("/healthcheck", accept="application/json")
+    assert answer.status == 200
+    assert answer.json["ok"] is True
+    parts = {part["name"]: part["ok"] for part in answer.json["parts"]}
+    assert parts["metadata"] is True
