@@ -123,7 +123,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_a_413_and_keeps_nothing(
     make_service: Callable[..., Any], small_disk: Path, known: bool
 ) -> None:
-    service = make_service(f"[local]\nfilesystem_store_datadir = {small_disk}/images\n")
+    service = make_service(
+        "[local]\nfilesystem_store_free_reserve = 0\n"
+        f"filesystem_store_datadir = {small_disk}/images\n"
+    )
     service.start()
     image_id = service.create()
     data = b"x" * (32 * MIB)
