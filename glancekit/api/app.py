@@ -18,6 +18,7 @@ from glancekit.api.body import has_body, request_body
 from glancekit.api.health import HealthCheck
 from glancekit.api.v2.router import TAKES_BODY, add_routes
 from glancekit.api.versions import VersionNegotiation, Versions
+from glancekit.core import logcontext
 from glancekit.services.world import World
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -69,11 +70,14 @@ def _add_frame(app: Flask, world: World) -> None:
     @app.before_request
     def admit() -> None:
         environ = request.environ
+        logcontext.begin(image_id=(request.view_args or {}).get("image_id"))
         g.request_id = request_ids.request_id_of(environ, max_length=max_length)
+        logcontext.note(request_id=g.request_id)
         _require_readable(environ["PATH_INFO"])
         if not request.path.startswith("/v2/") or request.method == "OPTIONS":
             return
         g.caller = identify(world.auth, environ, g.request_id)
+        logcontext.note(project_id=g.caller.project_id)
         if request.routing_exception is None and has_body(environ):
             _require_expected_body()
 
