@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from glancekit.bootstrap import bootstrap, load_config, periodic_runner, settings_of
+from glancekit.core.config import Configuration
+from glancekit.core.contracts.auth import Credentials
+from glancekit.core.drivers import PluginReport, PluginState
+from glancekit.core.errors import ConfigError, PluginError, PluginMissing
+from glancekit.core.model.events import Event
+from glancekit.services.world import Settings
+
+Install = Callable[..., str]
+Configure = Callable[..., Configuration]
+
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Configure:
+    """Make a configuration of some text, with everything kept in the test's own folder."""
+
+    def configure(text: str = "") -> Configuration:
+        file = tmp_path / "glancekit.conf"
+        file.write_text(text)
+        return load_config([str(file)], {("DEFAULT", "data_dir"): str(tmp_path / "data")})
+
+    return configure
+
+
+def report_of(reports: tuple[PluginReport, ...], use: str) -> PluginReport:
+    (found,) = [report for report in reports if report.use == use]
+    return found
+
+
+def test_out_of_the_box_there_is_a_whole_world(configure: Configure, tmp_path: Path) -> None:
+    with bootstrap(configure()) as world:
+        assert [store.id for store in world.stores] == ["local"]
+        assert world.stores.default.is_default
+        assert world.auth.loopback_only
+        assert {report.state for report in world.plugins} == {PluginState.OK}
+        with world.metadata.unit_of_work(read_only=True) as work:
+            assert work.leases.holders(alive_at=Event(type="", subject="").at) == {
+                world.lease.holder
+            }
+    assert (tmp_path / "data" / "glancekit.sqlite").exists()
+
+
+def test_without_an_auth_plugin_everybody_is_one_administrator(configure: Configure) -> None:
+    with bootstrap(configure()) as world:
+        identity = world.auth.authenticate(Credentials(headers={}, peer="127.0.0.1"))
+        assert identity.is_admin
+        assert (identity.user_id, identity.project_id) == ("admin", "admin")
+        assert world.auth.challenge() is None
+
+
+def test_a_configuration_can_be_used_again(configure: Configure) -> None:
+    config = configure()
+    for _ in range(2):
+        with bootstrap(config) as world:
+            assert world.stores.default.id == "local"
+
+
+CLOSING = """
+from glancekit.plugin import StoreDriver
+
+CLOSED = []
+
+class Store(StoreDriver):
+    api_level = 1
+
+    def __init__(self, options, *, name):
+        self.name = name
+
+    def open(self, location):
+        raise NotImplementedError
+
+    def size(self, location):
+        return None
+
+    def close(self):
+        CLOSED.append(self.name)
+"""
+
+
+def test_closing_closes_the_drivers(configure: Configure, install_store: Install) -> None:
+    module = install_store("closing", CLOSING)
+    bootstrap(configure("[DEFAULT]\nenabled_backends = fast:closing\n")).close()
+    assert sys.modules[module].CLOSED == ["fast"]
+
+
+def test_a_failed_start_closes_the_drivers(configure: Configure, install_store: Install) -> None:
+    module = install_store("closing", CLOSING)
+    text = "[DEFAULT]\nenabled_backends = fast:closing\n[auth]\ndriver = kerberos\n"
+    with pytest.raises(PluginMissing):
+        bootstrap(configure(text))
+    assert sys.modules[module].CLOSED == ["fast"]
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("[metadata]\ndriver = oracle\n", "pip install glancekit-oracle-metadata"),
+        ("[auth]\ndriver = kerberos\n", "pip install glancekit-kerberos-auth"),
+        ("[DEFAULT]\nenabled_backends = tape:tape\n", "pip install glancekit-tape-store"),
+    ],
+)
+def test_what_the_service_needs_must_be_there(
+    configure: Configure, text: str, advice: str
+) -> None:
+    with pytest.raises(PluginMissing) as caught:
+        bootstrap(configure(text))
+    assert advice in str(caught.value)
+
+
+def test_a_broken_default_store_stops_the_start_and_says_what_to_do(
+    configure: Configure, install_store: Install
+) -> None:
+    install_store("acme", "import nowhere_to_be_found")
+    with pytest.raises(PluginError) as caught:
+        bootstrap(configure("[DEFAULT]\nenabled_backends = fast:acme\n"))
+    for part in ("nowhere_to_be_found", "default store 'fast'", "acme-acme", "enabled_backends"):
+        assert part in str(caught.value)
+
+
+OTHER_STORES = """
+[DEFAULT]
+enabled_backends = local:file, gone:nowhere, broken:broken, slow:slow, odd:odd
+[glance_store]
+default_backend = local
+[plugins]
+plugin_start_timeout = 1.5
+[odd]
+weight = heavy
+"""
+
+
+def test_other_stores_may_fail_and_are_reported(
+    configure: Configure, install_store: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    install_store("broken", "import nowhere_to_be_found")
+    install_store("slow", "import threading\nthreading.Event().wait()")
+    install_store("odd")
+    with bootstrap(configure(OTHER_STORES)) as world:
+        assert [store.id for store in world.stores] == ["local"]
+        reports = world.plugins
+    expected = {
+        "store gone": (PluginState.MISSING, "glancekit-nowhere-store"),
+        "store broken": (PluginState.BROKEN, "nowhere_to_be_found"),
+        "store slow": (PluginState.BROKEN, "not ready within 1.5 s"),
+        "store odd": (PluginState.BROKEN, "[odd] weight = heavy"),
+    }
+    for use, (state, reason) in expected.items():
+        report = report_of(reports, use)
+        assert report.state is state
+        assert reason in report.reason
+        assert f"{use} goes without plugin" in caplog.text
+        assert reason in caplog.text
+
+
+def test_stores_are_mounted_as_their_sections_say(
+    configure: Configure, install_store: Install
+) -> None:
+    install_store("acme")
+    text = (
+        "[DEFAULT]\nenabled_backends = local:file, cheap:acme\n"
+        "[glance_store]\ndefault_backend = local\n"
+        "[cheap]\nstore_description = on tape\nweight = -3\nread_only = true\n"
+    )
+    with bootstrap(configure(text)) as world:
+        store = world.stores.get("cheap")
+        assert (store.description, store.weight, store.read_only) == ("on tape", -3, True)
+        assert not store.is_default
+
+
+def test_options_that_nobody_reads_are_warned_about(
+    configure: Configure, caplog: pytest.LogCaptureFixture
+) -> None:
+    bootstrap(configure("[local]\nweigth = 3\n")).close()
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert record.getMessage() == "[local] weigth is not known; did you mean weight?"
+
+
+def test_every_setting_comes_from_the_configuration(configure: Configure) -> None:
+    assert settings_of(configure()) == Settings()
+    text = "[DEFAULT]\nimage_tag_quota = 3\n[image_format]\ndisk_formats = raw, qcow2\n"
+    settings = settings_of(configure(text))
+    assert settings.image_tag_quota == 3
+    assert settings.disk_formats == ("raw", "qcow2")
+    for field in fields(settings):
+        assert not isinstance(getattr(settings, field.name), list)
+
+
+def test_a_data_dir_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    config = load_config(overrides={("DEFAULT", "data_dir"): str(tmp_path / "file" / "below")})
+    with pytest.raises(ConfigError, match="--data-dir") as caught:
+        bootstrap(config)
+    assert caught.value.option == "data_dir"
+
+
+LISTENER = """
+import threading
+from glancekit.plugin import hookimpl
+api_level = 1
+heard, subjects = threading.Event(), []
+
+@hookimpl
+def after_commit(events):
+    subjects.extend(event.subject for event in events)
+    heard.set()
+"""
+
+
+def test_a_listener_hears_of_what_is_committed(configure: Configure, install: Install) -> None:
+    module = install("acme-listener", LISTENER, {"glancekit.hooks": {"acme": ""}})
+    config = configure()
+    with bootstrap(config) as world:
+        runner = periodic_runner(world, config)
+        runner.start()
+        try:
+            with world.metadata.unit_of_work() as work:
+                work.events.append(Event(type="image.create", subject="the image"))
+                work.commit()
+            listener = sys.modules[module]
+            assert listener.heard.wait(PATIENCE)
+            assert listener.subjects == ["the image"]
+        finally:
+            runner.stop(PATIENCE)
