@@ -70,7 +70,7 @@ from glancekit.core.errors import (
     Unavailable,
     translating,
 )
-from glancekit.core.hookspecs import hookimpl
+from glancekit.core.hookspecs import ReadSection, hookimpl
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Identity, Viewer, secret
 from glancekit.core.model.image import Image, Location, Member, MemberStatus, Visibility
@@ -137,6 +137,7 @@ __all__ = [
     "PeriodicTask",
     "PortOpt",
     "Progress",
+    "ReadSection",
     "SchemaMismatch",
     "SortKey",
     "StagedImage",

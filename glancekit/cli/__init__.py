@@ -8,7 +8,7 @@ Exit codes: 0 it worked, 1 it did not, 2 it was typed wrongly, 78 the configurat
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glancekit import __version__
+from glancekit.cli import offered
 from glancekit.core.errors import ConfigError, GlancekitError
 
 if TYPE_CHECKING:
     from glancekit.core.config import Configuration
+    from glancekit.core.hookspecs import ReadSection
 
 WRONG_CONFIG = 78
 """EX_CONFIG of sysexits.h, by which a supervisor can see that starting again will not help."""
@@ -31,7 +33,7 @@ COMMANDS = {
     "plugins": ("glancekit.cli.plugins:plugins", "Show what is installed, and how it is."),
     "stores": ("glancekit.cli.plugins:stores", "Show what is mounted, and what it can do."),
 }
-"""Each command: where it is, and its line in the list of commands."""
+"""Each command: where it is, and its line in the list of commands. Packages may add more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,12 @@ class LateCommands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names."""
-        return list(COMMANDS)
+        return [*COMMANDS, *offered.names(besides=COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one command, or None when there is none of that name."""
         if cmd_name not in COMMANDS:
-            return None
+            return offered.load(cmd_name, _read_section_late(ctx))
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command = getattr(import_module(module), name)
         assert isinstance(command, click.Command)
@@ -76,7 +78,19 @@ class LateCommands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            lines = [(name, line) for name, (_, line) in COMMANDS.items()]
+            formatter.write_dl([*lines, *offered.names(besides=COMMANDS).items()])
+
+
+def _read_section_late(ctx: click.Context) -> ReadSection:
+    """Return what reads a section of the configuration when a command needs it."""
+
+    def read_section(section: str, options: Sequence[Any]) -> Any:
+        config = ctx.find_root().obj.load_config()
+        config.register(section, options)
+        return config.section(section)
+
+    return read_section
 
 
 @click.group(cls=LateCommands, context_settings={"help_option_names": ["-h", "--help"]})

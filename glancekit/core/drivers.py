@@ -40,6 +40,7 @@ CACHE_POLICIES = "glancekit.cache_policies"
 IMPORT_METHODS = "glancekit.import_methods"
 IMPORT_STEPS = "glancekit.import_steps"
 HOOKS = "glancekit.hooks"
+COMMANDS = "glancekit.commands"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ KINDS: dict[str, Kind] = {
     IMPORT_METHODS: Kind(ImportMethod, "glancekit-{name}-import-method"),
     IMPORT_STEPS: Kind(ImportStep, "glancekit-{name}-import-step"),
     HOOKS: Kind(None, "glancekit-{name}"),
+    COMMANDS: Kind(None, "glancekit-{name}"),
 }
 """All entry point groups. What a hooks plugin listens to is checked in hooks.py."""
 

@@ -18,6 +18,7 @@ import pluggy
 
 from glancekit.core import hookspecs
 from glancekit.core.drivers import (
+    COMMANDS,
     HOOKS,
     Loaded,
     PluginReport,
@@ -31,6 +32,7 @@ from glancekit.core.periodic import PeriodicTask
 from glancekit.core.trials import attempt_all
 
 if TYPE_CHECKING:
+    from glancekit.core.hookspecs import ReadSection
     from glancekit.core.model.events import Event
     from glancekit.core.model.image import Image
     from glancekit.core.periodic import PeriodicWorld
@@ -102,6 +104,23 @@ class Hooks:
         if strange := [task for task in tasks if not isinstance(task, PeriodicTask)]:
             raise TypeError(f"register_periodic_tasks returned {strange[0]!r}, no PeriodicTask")
         return tasks
+
+    # -- on the command line
+
+    def register_commands(self, read_section: ReadSection) -> list[Any]:
+        """Collect commands.
+
+        :raises PluginError: when a plugin fails to say what it has.
+        """
+        commands: list[Any] = []
+        for name in self._listeners("register_commands"):
+            try:
+                answers = self._alone(name, "register_commands")(read_section=read_section)
+                commands.extend(command for answer in answers for command in answer)
+            except Exception as error:
+                reason = f"its register_commands raised {type(error).__name__}: {error}"
+                raise PluginError(group=COMMANDS, name=name, reason=reason) from error
+        return commands
 
     # -- stores
 

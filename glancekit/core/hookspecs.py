@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hooks: every moment at which a plugin may listen, as one list. Calling them is hooks.py's business.
+"""The hooks: every moment at which a plugin may listen, as one list. hooks.py calls them.
 
 The prefix of a name tells what the return value means:
 
@@ -14,8 +14,8 @@ Listeners may take fewer arguments than the hook offers. A hook is never renamed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -29,6 +29,10 @@ PROJECT = "glancekit"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
+ReadSection = Callable[[str, Sequence[Any]], Any]
+"""Takes a section's name and its options as they are declared; returns the values that the
+configuration gives them, as attributes. It raises ``ConfigError`` where these make no sense."""
+
 
 # -- at start ----------------------------------------------------------------------------------
 
@@ -36,6 +40,14 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def register_periodic_tasks(world: PeriodicWorld) -> list[PeriodicTask]:  # type: ignore[empty-body]
     """Return what should run every so often, in one process of the whole service."""
+
+
+# -- on the command line -----------------------------------------------------------------------
+
+
+@hookspec
+def register_commands(read_section: ReadSection) -> list[Any]:  # type: ignore[empty-body]
+    """Return click commands. The configuration is there to be read once one of them runs."""
 
 
 # -- stores ------------------------------------------------------------------------------------

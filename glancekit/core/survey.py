@@ -66,7 +66,7 @@ def _disabled(offer: Offer, disabled: Collection[str]) -> PluginReport:
 
 def _trial(offer: Offer, config: Configuration) -> Wanted:
     report = offer.report
-    build = _as_it_is if report.group == HOOKS else _try_build(config)
+    build = _as_it_is if KINDS[report.group].contract is None else _try_build(config)
     return Wanted(group=report.group, name=report.name, use="", build=build)
 
 

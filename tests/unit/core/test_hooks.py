@@ -12,7 +12,7 @@ import pytest
 from glancekit.core.drivers import HOOKS, PluginReport, PluginState, load_all
 from glancekit.core.errors import PluginError, Rejected
 from glancekit.core.hooks import TRACE, Hooks, wanted_hooks
-from glancekit.core.hookspecs import hookimpl
+from glancekit.core.hookspecs import ReadSection, hookimpl
 from glancekit.core.model.events import Event
 from glancekit.core.model.image import Image
 from glancekit.core.periodic import PeriodicTask, PeriodicWorld
@@ -236,3 +236,35 @@ def test_nothing_is_printed_without_it(
     hooks.add("mail", Listener())
     hooks.after_commit(EVENTS)
     assert capsys.readouterr().err == ""
+
+
+class Commander:
+    """Has commands, or raises."""
+
+    def __init__(self, *commands: str) -> None:
+        self.commands = list(commands)
+
+    @hookimpl
+    def register_commands(self, read_section: ReadSection) -> list[str]:
+        if not self.commands:
+            raise OSError("no commands")
+        return [f"{command} {read_section('auth', ())}" for command in self.commands]
+
+
+def test_hook_register_commands_collects_them() -> None:
+    hooks = Hooks()
+    hooks.add("b", Commander("three"))
+    hooks.add("a", Commander("one", "two"))
+    asked: list[str] = []
+    commands = hooks.register_commands(lambda section, options: asked.append(section))
+    assert commands == ["one None", "two None", "three None"]
+    assert asked == ["auth"] * 3
+
+
+def test_a_plugin_that_fails_to_say_its_commands_is_named() -> None:
+    hooks = Hooks()
+    hooks.add("broken", Commander())
+    with pytest.raises(
+        PluginError, match=r"broken.*register_commands raised OSError: no commands"
+    ):
+        hooks.register_commands(lambda section, options: None)
