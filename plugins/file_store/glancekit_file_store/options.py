@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator decides about a file store. Names and meanings are upstream's where possible."""
+"""What an operator decides about a file store. Names are upstream's where possible."""
 
 from __future__ import annotations
 

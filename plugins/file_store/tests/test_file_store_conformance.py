@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The file store keeps the promises of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
+
+import pytest
+from glancekit_file_store.driver import FileStore
+
+from glancekit.plugin import (
+    SupportsDelete,
+    SupportsHealth,
+    SupportsLocalFile,
+    SupportsRange,
+    SupportsUsage,
+    SupportsWrite,
+)
+from glancekit.testing import StoreConformance
+
+
+def options(**given: object) -> SimpleNamespace:
+    defaults = {option.name: option.default for option in FileStore.options}
+    return SimpleNamespace(**defaults | given)
+
+
+class TestFileStore(StoreConformance):
+    capabilities: ClassVar = {
+        SupportsWrite,
+        SupportsDelete,
+        SupportsRange,
+        SupportsLocalFile,
+        SupportsUsage,
+        SupportsHealth,
+    }
+
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> SimpleNamespace:
+        return options(filesystem_store_datadir=str(tmp_path / "images"))
+
+    @pytest.fixture
+    def driver(self, settings: SimpleNamespace) -> Iterator[FileStore]:
+        driver = FileStore(settings, name="file")
+        yield driver
+        driver.close()
+
+    @pytest.fixture
+    def leftovers(self, tmp_path: Path) -> Callable[[], list[Path]]:
+        return lambda: [path for path in tmp_path.rglob("*") if not path.is_dir()]
+
+
+class TestThinFileStore(TestFileStore):
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> SimpleNamespace:
+        return options(
+            filesystem_store_datadir=str(tmp_path / "images"), filesystem_thin_provisioning=True
+        )
+
+
+class TestFileStoreOfSeveralDirectories(TestFileStore):
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> SimpleNamespace:
+        directories = [f"{tmp_path}/a:1", f"{tmp_path}/b:2", f"{tmp_path}/c:2"]
+        return options(filesystem_store_datadirs=directories)
