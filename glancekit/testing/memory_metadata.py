@@ -50,7 +50,7 @@ _COMPARE: dict[Comparison, Callable[[Any, Any], bool]] = {
 
 @dataclass
 class _State:
-    """All records. A unit of work has a copy of its own; committing puts it in the place of all."""
+    """All records. A unit of work has a copy of its own, which commit puts in their place."""
 
     images: dict[str, Image] = field(default_factory=dict)
     deleted: dict[str, datetime] = field(default_factory=dict)

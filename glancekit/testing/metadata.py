@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conformance suite of metadata drivers. A vendor's test is a subclass with a ``driver`` fixture.
+"""The suite for metadata drivers. A vendor's test is a subclass with a ``driver`` fixture.
 
 Each test has a number, by which ``docs/reference/contracts/metadata.rst`` says what it asks. Data
 goes in through the contract alone; nothing here knows what is behind it.
@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -43,11 +43,17 @@ from glancekit.core.model.listing import (
 )
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.testing.memory_metadata import MemoryMetadata
-
-MORNING = datetime(2024, 2, 29, 6, 30, 0, 123456, tzinfo=UTC)
-"""When the images of these tests were made, the first of them."""
-
-ME, OTHER, STRANGER = "me", "other", "stranger"
+from glancekit.testing.metadata_samples import (
+    ME,
+    MORNING,
+    OTHER,
+    STRANGER,
+    a_query,
+    conditions_on,
+    meets,
+    rank,
+    sample_images,
+)
 
 _UNICODE = "Grüße, 世界 🐧 \\ \" ' % _ \t\n é e\u0301"
 
@@ -212,11 +218,11 @@ class MetadataConformance:
         assert saved.updated_at > image.updated_at
         assert saved.version > image.version
         assert [place.size for place in saved.locations] == [9]
-        kept = {"updated_at": image.updated_at, "version": image.version, "locations": ()}
-        assert replace(saved, **kept) == wanted
+        alike = replace(saved, updated_at=image.updated_at, version=image.version, locations=())
+        assert alike == wanted
 
     def test_m09_save_is_a_compare_and_set(self, driver: MetadataDriver) -> None:
-        """M9: another status is ``StatusConflict``, another version ``Conflict``, gone not found."""
+        """M9: another status, another version and an image that is gone are told apart."""
         image = _kept(driver, an_image())
         with driver.unit_of_work() as work:
             with pytest.raises(StatusConflict) as told:
@@ -245,7 +251,7 @@ class MetadataConformance:
         _delete(driver, _get(driver, image.id))
         with pytest.raises(ImageNotFound):
             _get(driver, image.id)
-        queries = (
+        queries: tuple[dict[str, Any], ...] = (
             {},
             {"tags": frozenset("t")},
             {"properties": {"a": "1"}},
@@ -292,7 +298,8 @@ class MetadataConformance:
         if visibility is not None:
             expected = {who: _of(seen, visibility) for who, seen in expected.items()}
             if visibility is Visibility.COMMUNITY:
-                expected = dict.fromkeys(expected, {"mine-community", "other-community"})
+                everybody_s = {"mine-community", "other-community"}
+                expected = {who: everybody_s for who in expected}
         for who, seen in expected.items():
             found = _find(driver, viewer=_named_viewer(who), visibility=visibility)
             assert sorted(image.name or "" for image in found) == sorted(seen), who
@@ -354,10 +361,10 @@ class MetadataConformance:
 
     def test_m16_every_comparison(self, driver: MetadataDriver) -> None:
         """M16: of texts, numbers, times and truth values, nulls among them; null meets none."""
-        sample = _sample(random.Random(16), 24)
+        sample = sample_images(random.Random(16), 24)
         _keep_all(driver, sample)
-        for condition in _conditions(sample):
-            expected = {image.id for image in sample if _meets(image, condition)}
+        for condition in conditions_on(sample):
+            expected = {image.id for image in sample if meets(image, condition)}
             found = _find(driver, conditions=(condition,), limit=1000)
             assert {image.id for image in found} == expected, condition
 
@@ -411,13 +418,13 @@ class MetadataConformance:
         """M20: random records and queries, page by page, give what the memory driver gives."""
         choose = random.Random(seed)
         plain = MemoryMetadata()
-        sample = _sample(choose, 24)
-        sample += _sample(choose, 6, visibility=Visibility.COMMUNITY)
+        sample = sample_images(choose, 24)
+        sample += sample_images(choose, 6, visibility=Visibility.COMMUNITY)
         for one in (driver, plain):
             _keep_all(one, sample)
             _share_some(one, sample, random.Random(seed))
         for _ in range(40):
-            query = _a_query(choose, sample)
+            query = a_query(choose, sample)
             expected = [image.id for page in _pages(plain, query) for image in page]
             assert [image.id for page in _pages(driver, query) for image in page] == expected, (
                 query
@@ -431,11 +438,11 @@ class MetadataConformance:
         self, driver: MetadataDriver, column: str, descending: bool
     ) -> None:
         """M21: nulls after every value ascending, ties by time and id; each image exactly once."""
-        sample = _sample(random.Random(21), 40)
+        sample = sample_images(random.Random(21), 40)
         _keep_all(driver, sample)
         order = sorted(
             sample,
-            key=lambda image: (*_rank(getattr(image, column)), image.created_at, image.id),
+            key=lambda image: (*rank(getattr(image, column)), image.created_at, image.id),
             reverse=descending,
         )
         for limit in (1, 7, 39, 40, 41):
@@ -446,7 +453,7 @@ class MetadataConformance:
 
     def test_m22_several_sort_keys(self, driver: MetadataDriver) -> None:
         """M22: each with its direction; the keys that make it total descend then."""
-        sample = _sample(random.Random(22), 40)
+        sample = sample_images(random.Random(22), 40)
         _keep_all(driver, sample)
         for sort in (
             (SortKey("name", False), SortKey("size", True)),
@@ -458,14 +465,14 @@ class MetadataConformance:
             order = sorted(sample, key=lambda image: image.id, reverse=True)
             order.sort(key=lambda image: image.created_at, reverse=True)
             for key in reversed(sort):
-                order.sort(key=lambda one: _rank(getattr(one, key.column)), reverse=key.descending)
+                order.sort(key=lambda one: rank(getattr(one, key.column)), reverse=key.descending)
             query = ImageQuery(sort=sort, limit=6, os_hidden=None)
             found = [image.id for page in _pages(driver, query) for image in page]
             assert found == [image.id for image in order], sort
 
     def test_m23_the_end_of_a_list(self, driver: MetadataDriver) -> None:
         """M23: ``is_full`` is False on the last page only, and a limit of 0 asks for nothing."""
-        _keep_all(driver, _sample(random.Random(23), 5))
+        _keep_all(driver, sample_images(random.Random(23), 5))
         with driver.unit_of_work(read_only=True) as work:
             for limit, full in ((0, False), (4, True), (6, False)):
                 page = work.images.find(ImageQuery(limit=limit, os_hidden=None))
@@ -476,11 +483,12 @@ class MetadataConformance:
 
         One that the query itself leaves out still marks a place.
         """
+        days = (MORNING + timedelta(days=day) for day in itertools.count())
         deleted, private, tagged, other = (
-            _kept(driver, an_image(created_at=MORNING + timedelta(days=day), **facts))
-            for day, facts in enumerate(
-                ({}, {"visibility": Visibility.PRIVATE}, {"tags": frozenset("t")}, {})
-            )
+            _kept(driver, an_image(created_at=next(days))),
+            _kept(driver, an_image(created_at=next(days), visibility=Visibility.PRIVATE)),
+            _kept(driver, an_image(created_at=next(days), tags=frozenset("t"))),
+            _kept(driver, an_image(created_at=next(days))),
         )
         _delete(driver, deleted)
         for marker, viewer in (
@@ -498,15 +506,15 @@ class MetadataConformance:
     def test_m25_pages_while_others_create_and_delete(
         self, driver: MetadataDriver, column: str
     ) -> None:
-        """M25: every image that is there all the time is visited exactly once, under every sort."""
-        staying = _sample(random.Random(25), 60)
+        """M25: what is there all the time is visited exactly once, under every sort."""
+        staying = sample_images(random.Random(25), 60)
         _keep_all(driver, staying)
         over = threading.Event()
 
         def churn() -> None:
             choose = random.Random(column)
             while not over.is_set():
-                image = _kept(driver, _sample(choose, 1, tags=frozenset({"churn"}))[0])
+                image = _kept(driver, sample_images(choose, 1, tags=frozenset({"churn"}))[0])
                 over.wait(0.001)
                 _delete(driver, image)
 
@@ -692,7 +700,7 @@ class MetadataConformance:
             assert work.events.last_position() > fourth
 
     def test_m32_no_event_shows_behind_a_reader(self, driver: MetadataDriver) -> None:
-        """M32: whoever reads on from the last position it saw misses none of many writers' events."""
+        """M32: whoever reads on from the last position it saw misses no event of any writer."""
         writers, each = 6, 15
         seen: list[str] = []
 
@@ -743,7 +751,7 @@ class MetadataConformance:
     # -- many at once -------------------------------------------------------------------------
 
     def test_m34_no_update_is_lost(self, driver: MetadataDriver) -> None:
-        """M34: sixteen threads that read, decide and write in one unit of work; none is refused."""
+        """M34: sixteen threads read, decide and write in one unit of work; none is refused."""
         image = _kept(driver, an_image(min_ram=0))
         threads, each = 16, 8
 
@@ -778,7 +786,7 @@ class MetadataConformance:
         assert sorted(outcomes) == ["late"] * 7 + ["won"]
 
     def test_m36_a_storm_of_all_kinds(self, driver: MetadataDriver) -> None:
-        """M36: sixteen threads create, list, change, read and delete; nothing is refused or left."""
+        """M36: sixteen threads create, list, change and delete; nothing is refused or left."""
 
         def live(number: int) -> None:
             for _ in range(6):
@@ -836,7 +844,7 @@ class MetadataConformance:
         assert _get(driver, image.id) == image
 
     def test_m40_a_started_database_is_current(self, driver: MetadataDriver) -> None:
-        """M40: ``version`` is ``head``, and upgrading changes nothing, in several threads at once."""
+        """M40: ``version`` is ``head``; upgrading changes nothing, in several threads at once."""
         if not isinstance(driver, SupportsMigration):
             pytest.skip("this driver does not say that it SupportsMigration")
         image = _kept(driver, an_image())
@@ -861,7 +869,7 @@ class MetadataConformance:
             pytest.skip("this driver keeps its records in one process")
 
 
-# -- small deeds -----------------------------------------------------------------------------------
+# -- small deeds ----------------------------------------------------------------------------------
 
 _TURNS = 12
 
@@ -1007,38 +1015,6 @@ def _at_once(*deeds: Callable[[], object]) -> None:
             running.result()
 
 
-# -- random records and queries, the same for the same seed ----------------------------------------
-
-
-def _sample(choose: random.Random, count: int, **facts: Any) -> list[Image]:
-    """Return images with nulls, ties in time, odd words, and everything else that sorts badly."""
-    return [
-        Image(
-            **{
-                "id": str(uuid.UUID(int=choose.getrandbits(128), version=4)),
-                "owner": choose.choice([ME, OTHER, STRANGER, None]),
-                "status": choose.choice([ImageStatus.ACTIVE, ImageStatus.QUEUED]),
-                "visibility": choose.choice(
-                    [Visibility.PUBLIC, Visibility.SHARED, Visibility.PRIVATE]
-                ),
-                "name": choose.choice([None, "", "a", "A", "b", "ä", "z ", "世界"]),
-                "disk_format": choose.choice([None, "raw", "qcow2"]),
-                "container_format": choose.choice([None, "bare", "ovf"]),
-                "size": choose.choice([None, 0, 1, 1 << 40]),
-                "min_ram": choose.choice([0, 1, 512]),
-                "protected": choose.random() < 0.3,
-                "os_hidden": choose.random() < 0.2,
-                "created_at": MORNING + timedelta(seconds=choose.randrange(8)),
-                "updated_at": MORNING + timedelta(seconds=choose.randrange(8)),
-                "tags": frozenset(choose.sample("stuvw", choose.randrange(3))),
-                "properties": {key: choose.choice("12") for key in choose.sample("pqr", 2)},
-                **facts,
-            }
-        )
-        for _ in range(count)
-    ]
-
-
 def _share_some(driver: MetadataDriver, sample: Sequence[Image], choose: random.Random) -> None:
     with driver.unit_of_work() as work:
         for image in sample:
@@ -1046,81 +1022,6 @@ def _share_some(driver: MetadataDriver, sample: Sequence[Image], choose: random.
                 status = choose.choice(list(MemberStatus))
                 work.members.add(Member(image_id=image.id, project_id=ME, status=status))
         work.commit()
-
-
-def _a_query(choose: random.Random, sample: Sequence[Image]) -> ImageQuery:
-    conditions = _conditions(sample)
-    sort = tuple(
-        SortKey(column, choose.random() < 0.5)
-        for column in choose.sample(SORT_KEYS, choose.choice((1, 1, 2)))
-    )
-    return ImageQuery(
-        viewer=Viewer(project_id=choose.choice([ME, OTHER, None]), is_admin=choose.random() < 0.3),
-        limit=choose.choice([1, 4, 50]),
-        sort=choose.choice([(SortKey("created_at", choose.random() < 0.7),), sort]),
-        conditions=tuple(choose.sample(conditions, choose.choice((0, 0, 1, 2)))),
-        properties=choose.choice([None, None, {"p": "1"}, {"p": "1", "q": "2"}]),
-        tags=choose.choice([frozenset(), frozenset(), frozenset("s"), frozenset("st")]),
-        visibility=choose.choice([None, None, *Visibility]),
-        all_visibilities=choose.random() < 0.2,
-        member_status=choose.choice([MemberStatus.ACCEPTED, None, MemberStatus.PENDING]),
-        os_hidden=choose.choice([False, None, True]),
-    )
-
-
-def _conditions(sample: Sequence[Image]) -> list[Condition]:
-    """Return conditions of each kind on values that some of these images have."""
-    one = sample[0]
-    texts: dict[str, tuple[str, ...]] = {
-        "id": (one.id, sample[1].id),
-        "name": ("a", "ä"),
-        "owner": (ME, OTHER),
-        "status": (ImageStatus.ACTIVE.value, ImageStatus.SAVING.value),
-        "disk_format": ("raw", "iso"),
-        "container_format": ("bare", "ovf"),
-    }
-    found = [Condition(column, Comparison.IN, words) for column, words in texts.items()]
-    found += [Condition("name", Comparison.IN, ("nothing",))]
-    for column, words in texts.items():
-        found += [Condition(column, kind, words[0]) for kind in (Comparison.EQ, Comparison.NEQ)]
-    for column, value in (
-        ("size", 1),
-        ("min_ram", 1),
-        ("created_at", one.created_at),
-        ("updated_at", one.updated_at),
-    ):
-        kinds = (kind for kind in Comparison if kind is not Comparison.IN)
-        found += [Condition(column, kind, value) for kind in kinds]
-    found += [Condition("protected", Comparison.EQ, value) for value in (True, False)]
-    return found
-
-
-def _meets(image: Image, condition: Condition) -> bool:
-    if image.os_hidden:
-        return False
-    value: Any = getattr(image, condition.column)
-    wanted: Any = condition.value
-    if value is None:
-        return False
-    match condition.comparison:
-        case Comparison.EQ:
-            return bool(value == wanted)
-        case Comparison.NEQ:
-            return bool(value != wanted)
-        case Comparison.IN:
-            return value in wanted
-        case Comparison.GT:
-            return bool(value > wanted)
-        case Comparison.GTE:
-            return bool(value >= wanted)
-        case Comparison.LT:
-            return bool(value < wanted)
-        case Comparison.LTE:
-            return bool(value <= wanted)
-
-
-def _rank(value: Any) -> tuple[bool, Any]:
-    return (True, 0) if value is None else (False, value)
 
 
 def _same_signatures(protocol: type, implementation: object) -> None:

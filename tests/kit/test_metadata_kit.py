@@ -1,12 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The metadata kit accepts the memory driver."""
+"""The metadata suite accepts the memory driver, and catches every driver that lies."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
 import pytest
 
-from glancekit.testing.memory_metadata import MemoryMetadata
+from glancekit.core.contracts.metadata import UnitOfWork
+from glancekit.core.errors import Duplicate
+from glancekit.core.model.events import Event
+from glancekit.core.model.identity import EVERYBODY
+from glancekit.core.model.image import Image, Location
+from glancekit.core.model.listing import ImageQuery, Page
+from glancekit.core.model.status import ImageStatus
+from glancekit.testing.memory_metadata import MemoryMetadata, MemoryUnitOfWork
 from glancekit.testing.metadata import MetadataConformance
+
+Lie = Callable[["LyingUnitOfWork"], None]
 
 
 class TestMemoryMetadata(MetadataConformance):
@@ -17,3 +32,270 @@ class TestMemoryMetadata(MetadataConformance):
     @pytest.fixture
     def driver(self) -> MemoryMetadata:
         return MemoryMetadata()
+
+
+class LyingUnitOfWork(MemoryUnitOfWork):
+    """A memory unit of work in which one thing is not true."""
+
+    lie: Lie
+
+    def __enter__(self) -> LyingUnitOfWork:
+        super().__enter__()
+        self.lie(self)
+        return self
+
+    @property
+    def records(self) -> Any:
+        """What a lie about the records themselves works on."""
+        return self._state
+
+
+class LyingMetadata(MemoryMetadata):
+    """A driver whose units of work all lie alike."""
+
+    def __init__(self, lie: Lie) -> None:
+        super().__init__()
+        self._lie = lie
+
+    def unit_of_work(self, *, read_only: bool = False) -> UnitOfWork:
+        work = LyingUnitOfWork(self, read_only=read_only)
+        work.lie = self._lie
+        return work
+
+
+# -- the lies: each replaces one method of one unit of work --------------------------------------
+
+
+def drops_events(work: LyingUnitOfWork) -> None:
+    def append(event: Event) -> None: ...
+
+    work.events.append = append
+
+
+def commits_by_itself(work: LyingUnitOfWork) -> None:
+    work.commit()
+    work._driver.state = work.records
+
+
+def forgets_to_commit(work: LyingUnitOfWork) -> None:
+    def commit() -> None: ...
+
+    work.commit = commit
+
+
+def ignores_the_status(work: LyingUnitOfWork) -> None:
+    save = work.images.save
+    work.images.save = lambda image, *, expect_status: save(image, expect_status=set(ImageStatus))
+
+
+def ignores_the_version(work: LyingUnitOfWork) -> None:
+    save = work.images.save
+
+    def overwrite(image: Image, *, expect_status: set[ImageStatus]) -> Image:
+        current = work.images.get(image.id)
+        return save(replace(image, version=current.version), expect_status=expect_status)
+
+    work.images.save = overwrite
+
+
+def gives_ids_out_again(work: LyingUnitOfWork) -> None:
+    work.records.deleted.clear()
+
+
+def shows_everything(work: LyingUnitOfWork) -> None:
+    get = work.images.get
+    work.images.get = lambda image_id, *, viewer=EVERYBODY: get(image_id)
+
+
+def lists_communities(work: LyingUnitOfWork) -> None:
+    find = work.images.find
+    work.images.find = lambda query: find(replace(query, all_visibilities=True))
+
+
+def asks_no_member(work: LyingUnitOfWork) -> None:
+    find = work.images.find
+    work.images.find = lambda query: find(replace(query, member_status=None))
+
+
+def sees_hidden(work: LyingUnitOfWork) -> None:
+    find = work.images.find
+    work.images.find = lambda query: find(replace(query, os_hidden=None))
+
+
+def loses_ties(work: LyingUnitOfWork) -> None:
+    find = work.images.find
+
+    def skip(query: ImageQuery) -> Page:
+        page = find(query)
+        if query.marker is None:
+            return page
+        column = query.sort[0].column
+        last = getattr(work.images.get(query.marker, viewer=EVERYBODY), column)
+        kept = tuple(image for image in page.images if getattr(image, column) != last)
+        return Page(kept, page.is_full)
+
+    work.images.find = skip
+
+
+def loses_nulls(work: LyingUnitOfWork) -> None:
+    find = work.images.find
+
+    def skip(query: ImageQuery) -> Page:
+        page = find(query)
+        column = query.sort[0].column
+        kept = tuple(image for image in page.images if getattr(image, column) is not None)
+        return Page(kept, page.is_full and bool(kept))
+
+    work.images.find = skip
+
+
+def takes_any_marker(work: LyingUnitOfWork) -> None:
+    find = work.images.find
+
+    def first_page(query: ImageQuery) -> Page:
+        known = query.marker in work.records.images
+        return find(query if known else replace(query, marker=None))
+
+    work.images.find = first_page
+
+
+def folds_case(work: LyingUnitOfWork) -> None:
+    find = work.images.find
+
+    def fold(query: ImageQuery) -> Page:
+        images = {
+            key: replace(image, tags=frozenset(tag.lower() for tag in image.tags))
+            for key, image in work.records.images.items()
+        }
+        work.records.images = images
+        return find(replace(query, tags=frozenset(tag.lower() for tag in query.tags)))
+
+    work.images.find = fold
+
+
+def cuts_times(work: LyingUnitOfWork) -> None:
+    add = work.images.add
+    work.images.add = lambda image: add(
+        replace(image, created_at=image.created_at.replace(microsecond=0))
+    )
+
+
+def cuts_long_values(work: LyingUnitOfWork) -> None:
+    add = work.images.add
+    work.images.add = lambda image: add(
+        replace(image, properties={key: text[:255] for key, text in image.properties.items()})
+    )
+
+
+def reads_what_comes_later(work: LyingUnitOfWork) -> None:
+    if work._read_only:
+        work.images._state = _Newest(work._driver)
+
+
+def writes_when_reading(work: LyingUnitOfWork) -> None:
+    for repository in (work.images, work.locations, work.members, work.events, work.leases):
+        repository._read_only = False
+
+
+def takes_a_store_twice(work: LyingUnitOfWork) -> None:
+    add = work.locations.add
+
+    def add_anyway(location: Location) -> Location:
+        try:
+            return add(location)
+        except Duplicate:
+            return add(replace(location, store=f"{location.store} again"))
+
+    work.locations.add = add_anyway
+
+
+def buries_locations(work: LyingUnitOfWork) -> None:
+    save = work.images.save
+
+    def bury(image: Image, *, expect_status: set[ImageStatus]) -> Image:
+        saved = save(image, expect_status=expect_status)
+        if saved.status is ImageStatus.DELETED:
+            work.records.locations.clear()
+        return saved
+
+    work.images.save = bury
+
+
+def prunes_what_was_not_told(work: LyingUnitOfWork) -> None:
+    def prune(before: datetime) -> int:
+        old = [at for at, event in work.records.events.items() if event.at < before]
+        for position in old:
+            del work.records.events[position]
+        return len(old)
+
+    work.events.prune = prune
+
+
+def forgets_the_last_position(work: LyingUnitOfWork) -> None:
+    work.events.last_position = lambda: max(work.records.events, default=0)
+
+
+def turns_events_round(work: LyingUnitOfWork) -> None:
+    after = work.events.after
+
+    def backwards(position: int, *, limit: int) -> Sequence[Event]:
+        return list(reversed(after(position, limit=limit)))
+
+    work.events.after = backwards
+
+
+def renames_a_parameter(work: LyingUnitOfWork) -> None:
+    after = work.events.after
+    work.events.after = lambda position, *, count: after(position, limit=count)
+
+
+class _Newest:
+    """The records as they are at each look."""
+
+    def __init__(self, driver: MemoryMetadata) -> None:
+        self._driver = driver
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._driver.state, name)
+
+
+suite = MetadataConformance()
+by_name = partial(suite.test_m21_every_sort_with_nulls, column="name", descending=False)
+by_time = partial(suite.test_m21_every_sort_with_nulls, column="created_at", descending=True)
+plain_list = partial(suite.test_m12_who_may_list, visibility=None)
+
+CAUGHT: list[tuple[Lie, Callable[..., None]]] = [
+    (drops_events, suite.test_m30_events_come_back_in_order),
+    (commits_by_itself, suite.test_m01_leaving_without_commit_rolls_back),
+    (forgets_to_commit, suite.test_m02_commit_shows_all_of_it_at_once),
+    (ignores_the_status, suite.test_m09_save_is_a_compare_and_set),
+    (ignores_the_status, suite.test_m35_one_of_many_wins),
+    (ignores_the_version, suite.test_m09_save_is_a_compare_and_set),
+    (gives_ids_out_again, suite.test_m07_an_id_is_given_out_once),
+    (shows_everything, suite.test_m11_who_may_get),
+    (lists_communities, plain_list),
+    (asks_no_member, plain_list),
+    (asks_no_member, suite.test_m14_membership_moves_images_between_lists),
+    (sees_hidden, suite.test_m15_hidden_images),
+    (loses_ties, by_time),
+    (loses_nulls, by_name),
+    (takes_any_marker, suite.test_m24_markers),
+    (folds_case, suite.test_m18_tags_and_properties_are_exact),
+    (cuts_times, suite.test_m06_an_image_comes_back_as_it_was),
+    (cuts_long_values, suite.test_m06_an_image_comes_back_as_it_was),
+    (reads_what_comes_later, suite.test_m04_read_only_sees_one_state),
+    (writes_when_reading, suite.test_m03_read_only_refuses_to_write),
+    (takes_a_store_twice, suite.test_m26_locations),
+    (buries_locations, suite.test_m10_a_deleted_image_is_gone),
+    (prunes_what_was_not_told, suite.test_m31_cursors_and_pruning),
+    (forgets_the_last_position, suite.test_m31_cursors_and_pruning),
+    (turns_events_round, suite.test_m30_events_come_back_in_order),
+    (renames_a_parameter, suite.test_m41_signatures_are_the_contract_s),
+]
+
+
+@pytest.mark.parametrize(("lie", "test"), CAUGHT)
+def test_a_lie_is_caught(lie: Lie, test: Callable[..., None]) -> None:
+    test(driver=MemoryMetadata())
+    with pytest.raises((Exception, pytest.fail.Exception)):
+        test(driver=LyingMetadata(lie))

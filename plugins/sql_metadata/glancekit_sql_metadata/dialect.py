@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What differs between SQL databases, as one small object that a dialect plugin gives to the rest."""
+"""What differs between SQL databases, as one small object that a dialect plugin provides."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Dialect(Protocol):
 
     @abstractmethod
     def upsert(self, table: Table, key: str, value: str) -> Insert:
-        """Return the insert of a row of two columns that replaces ``value`` where ``key`` is there."""
+        """Return the insert of a two-column row that replaces ``value`` where ``key`` is there."""
         ...
 
     @abstractmethod

@@ -95,25 +95,19 @@ class SqlImages(ImageRepository):
         if query.limit <= 0 or not plan.branches:
             return Page((), is_full=False)
         shape = paging.Shape(
-            branches=tuple((len(b.also), b.owner is not None) for b in plan.branches),
+            branches=tuple(
+                paging.BranchShape(
+                    branch.scope.kind, len(branch.also), branch.owner is not None, branch.is_plain
+                )
+                for branch in plan.branches
+            ),
             conditions=tuple(_condition_shape(condition) for condition in plan.conditions),
             order=order,
             marker=None if marker is None else tuple(value is None for value in marker),
-            by_id=any(_narrows_to_ids(condition) for condition in plan.conditions),
         )
-        parameters: dict[str, Any] = {"limit": query.limit + 1}
-        for number, branch in enumerate(plan.branches):
-            parameters[f"list{number}"] = branch.walked
-            if branch.owner is not None:
-                parameters[f"owner{number}"] = branch.owner
-            for place, other in enumerate(branch.also):
-                parameters[f"also{number}_{place}"] = other
-        for place, condition in enumerate(plan.conditions):
-            parameters[f"value{place}"] = _stored(condition.value)
-        for place, value in enumerate(marker or ()):
-            parameters[f"marker{place}"] = value
-        answer = self._session.execute(paging.page_statement(shape), parameters)
-        found = rows.images_with_locations(answer.all())
+        statement = paging.page_statement(shape)
+        parameters = _page_parameters(query, plan, marker)
+        found = rows.images_with_locations(self._session.execute(statement, parameters).all())
         return Page(tuple(found[: query.limit]), is_full=len(found) > query.limit)
 
     def add(self, image: Image) -> None:
@@ -269,8 +263,23 @@ def _condition_shape(condition: Condition) -> tuple[str, Comparison]:
     return condition.column, condition.comparison
 
 
-def _narrows_to_ids(condition: Condition) -> bool:
-    return condition.column == "id" and condition.comparison in (Comparison.EQ, Comparison.IN)
+def _page_parameters(
+    query: ImageQuery, plan: lists.Plan, marker: tuple[Any, ...] | None
+) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"limit": query.limit + 1}
+    for number, branch in enumerate(plan.branches):
+        parameters[f"list{number}"] = branch.walked
+        parameters[f"project{number}"] = branch.scope.project
+        parameters[f"of{number}"] = branch.scope.of
+        parameters[f"hidden{number}"] = branch.scope.hidden
+        parameters[f"owner{number}"] = branch.owner
+        for place, other in enumerate(branch.also):
+            parameters[f"also{number}_{place}"] = other
+    for place, condition in enumerate(plan.conditions):
+        parameters[f"value{place}"] = _stored(condition.value)
+    for place, value in enumerate(marker or ()):
+        parameters[f"marker{place}"] = value
+    return parameters
 
 
 def _stored(value: str | int | bool | datetime | tuple[str, ...]) -> Any:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which lists an image appears in, and which lists together answer a query. SQL is not its business.
+"""Which lists an image is in, and which lists together answer a query. No SQL in here.
 
 Every list that can be asked for is a range of one index, in order. A list is *a scope*, or a scope
 with *a label*. Scopes: all images of a visibility; a project's images of a visibility; the images
@@ -77,11 +77,16 @@ def member_list(project_id: str, status: MemberStatus, hidden: bool) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One list to walk, others in which its images must be as well, and a column to look at."""
+    """One list to walk, others in which its images must be as well, and an owner to look at.
 
+    ``is_plain`` says that the list is the whole scope, without a label.
+    """
+
+    scope: Scope
     walked: bytes
     also: tuple[bytes, ...] = ()
     owner: str | None = None
+    is_plain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,7 @@ def plan(query: ImageQuery) -> Plan:
 def _special_conditions(
     conditions: tuple[Condition, ...],
 ) -> tuple[str | None, str | None, tuple[Condition, ...]]:
-    """Take out the first owner and the first name that are asked for: there are lists for these."""
+    """Take out the first owner and the first name asked for: there are lists for these."""
     taken: dict[str, str] = {}
     rest = []
     for condition in conditions:
@@ -155,12 +160,12 @@ def _branch(scope: Scope, labels: tuple[Words, ...], owner: str | None) -> Branc
         # labels rows, so these lists are plain; what is shared has its labels in the scope "all".
         everybody = Scope("all", "", Visibility.SHARED.value, scope.hidden)
         also = tuple(list_id(everybody, label) for label in labels)
-        return Branch(list_id(scope), also, owner)
+        return Branch(scope, list_id(scope), also, owner, is_plain=not labels)
     if owner is not None:
         if scope.kind == "owner" and scope.project != owner:
             return None
         scope = Scope("owner", owner, scope.of, scope.hidden)
     if not labels:
-        return Branch(list_id(scope))
+        return Branch(scope, list_id(scope))
     walked, *also_in = (list_id(scope, label) for label in labels)
-    return Branch(walked, tuple(also_in))
+    return Branch(scope, walked, tuple(also_in), is_plain=False)

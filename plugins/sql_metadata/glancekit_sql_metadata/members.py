@@ -116,7 +116,7 @@ class SqlMembers(MemberRepository):
         before: MemberStatus | None,
         after: MemberStatus | None,
     ) -> None:
-        """Move an image from one of a project's lists to another; only what is shared is in them."""
+        """Move an image from one of a project's lists to another, while it is shared."""
         image = self._image(image_id)
         if image is None or image[1] != Visibility.SHARED or before is after:
             return

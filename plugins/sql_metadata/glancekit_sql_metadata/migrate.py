@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Revisions of the schema: which a database has, and the way to the newest, with Alembic.
 
-Alembic takes a quarter of a second to import, so it is imported when there is something to do only.
+Alembic takes a quarter of a second to import, so that is done when there is something to do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ UNKNOWN = "none"
 
 
 def revision(connection: Connection) -> str | None:
-    """Return the revision of a database: None when it is empty, ``UNKNOWN`` when it is not ours."""
+    """Return a database's revision: None when it is empty, ``UNKNOWN`` when it is not ours."""
     tables = set(inspect(connection).get_table_names())
     if _VERSION_TABLE in tables:
         query = text(f"SELECT version_num FROM {_VERSION_TABLE}")

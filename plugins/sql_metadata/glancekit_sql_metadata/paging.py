@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -23,6 +23,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     tuple_,
     union,
 )
@@ -35,20 +36,47 @@ CONDITION_COLUMNS = frozenset(images.c.keys()) - {"properties", "tags", "version
 """What a condition may be about."""
 
 
+INDEXED = ("name", "updated_at")
+"""The columns besides ``created_at`` that have an index in the order of each scope."""
+
+
+class BranchShape(NamedTuple):
+    """A scope's kind, how many other lists it looks into, and whether at the owner."""
+
+    kind: str
+    others: int
+    looks_at_owner: bool
+    is_plain: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What two queries have in common that are answered by one statement.
 
-    ``branches``: for each how many other lists it looks into, and whether at the owner.
     ``conditions``: column and comparison. ``order``: the whole of it. ``marker``: for each key of
     the order whether the marker's value is null; None without a marker.
     """
 
-    branches: tuple[tuple[int, bool], ...]
+    branches: tuple[BranchShape, ...]
     conditions: tuple[tuple[str, Comparison], ...]
     order: tuple[SortKey, ...]
     marker: tuple[bool, ...] | None
-    by_id: bool
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the order."""
+        return tuple(key.column for key in self.order)
+
+    @property
+    def descending(self) -> bool:
+        """The direction of the first key."""
+        return self.order[0].descending
+
+    @property
+    def names_ids(self) -> bool:
+        """Only images with certain ids are asked for, which are few."""
+        wanted = (("id", Comparison.EQ), ("id", Comparison.IN))
+        return any(condition in wanted for condition in self.conditions)
 
 
 def total_order(sort: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
@@ -63,33 +91,31 @@ def total_order(sort: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
 def page_statement(shape: Shape) -> Select[Any]:
     """Return the statement of a shape.
 
-    Its parameters: ``limit``; ``list{b}``, ``also{b}_{n}``, ``owner{b}`` of each branch;
-    ``value{c}`` of each condition; ``marker{k}`` of each key of the order.
+    Its parameters: ``limit``; for each branch ``list{b}``, ``also{b}_{n}``, ``owner{b}``, and its
+    scope as ``project{b}``, ``of{b}``, ``hidden{b}``; ``value{c}`` of each condition;
+    ``marker{k}`` of each key of the order.
     """
-    if _follows_the_lists(shape):
-        return _walk(shape)
-    return _sorted(shape)
+    goes_one_way = len({key.descending for key in shape.order}) == 1
+    if goes_one_way and not shape.names_ids:
+        if shape.columns == ("created_at", "id"):
+            return _walk_lists(shape)
+        is_plain = all(branch.is_plain for branch in shape.branches)
+        if is_plain and shape.columns in [(name, "created_at", "id") for name in INDEXED]:
+            return _walk_indexes(shape)
+    return _sort_all(shape)
 
 
-def _follows_the_lists(shape: Shape) -> bool:
-    """Say whether the order is that of the lists, or its reverse."""
-    columns = [key.column for key in shape.order]
-    directions = {key.descending for key in shape.order}
-    return columns == ["created_at", "id"] and len(directions) == 1 and not shape.by_id
+# -- in the order of the lists: walk each branch for a page, merge, cut ---------------------------
 
 
-# -- in the order of the lists: walk each branch for a page, merge, cut ----------------------------
-
-
-def _walk(shape: Shape) -> Select[Any]:
+def _walk_lists(shape: Shape) -> Select[Any]:
     branches = [_walked_branch(shape, number) for number in range(len(shape.branches))]
     merged = branches[0] if len(branches) == 1 else union(*branches)
-    descending = shape.order[0].descending
     names: list[ColumnElement[Any]] = [literal_column("created_at"), literal_column("image_id")]
-    merged = merged.order_by(*_all_one_way(names, descending)).limit(bindparam("limit"))
+    merged = merged.order_by(*_all_one_way(names, shape.descending)).limit(bindparam("limit"))
     page = merged.subquery("page")
     keys = (page.c.created_at, page.c.image_id)
-    return _whole_images(page, _all_one_way(keys, descending))
+    return _whole_images(page, _all_one_way(keys, shape.descending))
 
 
 def _all_one_way(keys: Sequence[ColumnElement[Any]], descending: bool) -> list[ColumnElement[Any]]:
@@ -98,25 +124,24 @@ def _all_one_way(keys: Sequence[ColumnElement[Any]], descending: bool) -> list[C
 
 def _walked_branch(shape: Shape, number: int) -> Select[Any]:
     entry = image_lists.alias(f"entry{number}")
-    descending = shape.order[0].descending
     statement = select(entry.c.created_at, entry.c.image_id).where(
         _is_in_branch(shape, number, entry)
     )
     if shape.marker is not None:
         place = tuple_(entry.c.created_at, entry.c.image_id)
         marker = tuple_(bindparam("marker0"), bindparam("marker1"))
-        statement = statement.where(place < marker if descending else place > marker)
+        statement = statement.where(place < marker if shape.descending else place > marker)
     order = (entry.c.created_at, entry.c.image_id)
-    statement = statement.order_by(*_all_one_way(order, descending))
+    statement = statement.order_by(*_all_one_way(order, shape.descending))
     # SQLite lets the parts of a UNION have their own LIMIT as subqueries only.
     part = statement.limit(bindparam("limit")).subquery(f"part{number}")
     return select(part.c.created_at, part.c.image_id)
 
 
 def _is_in_branch(shape: Shape, number: int, entry: FromClause) -> ColumnElement[bool]:
-    others, looks_at_owner = shape.branches[number]
+    branch = shape.branches[number]
     tests: list[ColumnElement[bool]] = [entry.c.list == bindparam(f"list{number}")]
-    for other in range(others):
+    for other in range(branch.others):
         also = image_lists.alias(f"also{number}_{other}")
         tests.append(
             exists().where(
@@ -127,7 +152,7 @@ def _is_in_branch(shape: Shape, number: int, entry: FromClause) -> ColumnElement
         )
     about = images.alias(f"image{number}")
     columns = [_condition(about, shape, place) for place in range(len(shape.conditions))]
-    if looks_at_owner:
+    if branch.looks_at_owner:
         columns.append(about.c.owner == bindparam(f"owner{number}"))
     if columns:
         tests.append(exists().where(about.c.id == entry.c.image_id, *columns))
@@ -155,10 +180,89 @@ def _condition(about: FromClause, shape: Shape, place: int) -> ColumnElement[boo
             return column <= value
 
 
-# -- in any other order: all that the lists have, sorted -------------------------------------------
+# -- by name or updated_at: the same, each branch in the order of an index of its scope -----------
 
 
-def _sorted(shape: Shape) -> Select[Any]:
+def _walk_indexes(shape: Shape) -> Select[Any]:
+    columns = [images.c[name] for name in shape.columns]
+    parts = []
+    for number, branch in enumerate(shape.branches):
+        whole = select(*columns).where(_is_in_scope(shape, number))
+        if branch.kind == "member":
+            # Sorted in full: what is shared with one project is little.
+            order = [part for key in shape.order for part in _ordering(images, key)]
+            if shape.marker is not None:
+                whole = whole.where(_behind_marker(shape))
+            parts.append(whole.order_by(*order))
+        else:
+            ranges = _ranges(shape)
+            parts += [whole.where(within).order_by(*order) for within, order in ranges]
+    tables = [
+        part.limit(bindparam("limit")).subquery(f"part{number}")
+        for number, part in enumerate(parts)
+    ]
+    merged = union(*(select(*table.c) for table in tables)).subquery("merged")
+    order = [part for key in shape.order for part in _ordering(merged, key)]
+    page = select(merged).order_by(*order).limit(bindparam("limit")).subquery("page")
+    return _whole_images(page, [part for key in shape.order for part in _ordering(page, key)])
+
+
+def _is_in_scope(shape: Shape, number: int) -> ColumnElement[bool]:
+    branch = shape.branches[number]
+    tests = [_condition(images, shape, place) for place in range(len(shape.conditions))]
+    if branch.kind == "member":
+        entry = image_lists.alias(f"entry{number}")
+        listed = select(entry.c.image_id).where(entry.c.list == bindparam(f"list{number}"))
+        tests.append(images.c.id.in_(listed))
+    else:
+        tests.append(images.c.visibility == bindparam(f"of{number}"))
+        tests.append(images.c.os_hidden == bindparam(f"hidden{number}"))
+    if branch.kind == "owner":
+        tests.append(images.c.owner == bindparam(f"project{number}"))
+    if branch.looks_at_owner:
+        tests.append(images.c.owner == bindparam(f"owner{number}"))
+    return and_(*tests)
+
+
+def _ranges(shape: Shape) -> list[tuple[ColumnElement[bool], list[ColumnElement[Any]]]]:
+    """Return the ranges of an index behind the marker, each with its order.
+
+    An index has its nulls before all values; the API wants them after. So nulls are a range of
+    their own, in which the order is that of the other keys.
+    """
+    columns: list[ColumnElement[Any]] = [images.c[name] for name in shape.columns]
+    values = [
+        bindparam(f"marker{place}", type_=column.type) for place, column in enumerate(columns)
+    ]
+    first, others = columns[0], columns[1:]
+    has_nulls = images.c[shape.columns[0]].nullable
+
+    def behind(keys: list[ColumnElement[Any]], marks: list[Any]) -> ColumnElement[bool]:
+        if shape.descending:
+            return tuple_(*keys) < tuple_(*marks)
+        return tuple_(*keys) > tuple_(*marks)
+
+    of_values: ColumnElement[bool] = first.is_not(None) if has_nulls else true()
+    of_nulls: ColumnElement[bool] = first.is_(None)
+    wants_values = wants_nulls = True
+    if shape.marker is not None and shape.marker[0]:
+        of_nulls = and_(of_nulls, behind(others, values[1:]))
+        wants_values = shape.descending
+    elif shape.marker is not None:
+        of_values = behind(columns, values)
+        wants_nulls = not shape.descending
+    ranges = []
+    if wants_values:
+        ranges.append((of_values, _all_one_way(columns, shape.descending)))
+    if wants_nulls and has_nulls:
+        ranges.append((of_nulls, _all_one_way(others, shape.descending)))
+    return ranges
+
+
+# -- in any other order: all that the lists have, sorted ------------------------------------------
+
+
+def _sort_all(shape: Shape) -> Select[Any]:
     places = []
     for number in range(len(shape.branches)):
         entry = image_lists.alias(f"entry{number}")
@@ -169,11 +273,11 @@ def _sorted(shape: Shape) -> Select[Any]:
                 entry.c.created_at == images.c.created_at,
                 entry.c.image_id == images.c.id,
             )
-            if shape.by_id
+            if shape.names_ids
             else images.c.id.in_(select(entry.c.image_id).where(inside))
         )
     statement = select(images.c.id).where(or_(*places))
-    if shape.by_id:
+    if shape.names_ids:
         conditions = (_condition(images, shape, place) for place in range(len(shape.conditions)))
         statement = statement.where(*conditions)
     if shape.marker is not None:
@@ -190,7 +294,7 @@ def _ordering(table: FromClause, key: SortKey) -> list[ColumnElement[Any]]:
 
 
 def _behind_marker(shape: Shape) -> ColumnElement[bool]:
-    """Say that an image comes after the marker: equal in some leading keys, beyond it in the next."""
+    """Say that an image is behind the marker: equal in some leading keys, beyond in the next."""
     assert shape.marker is not None
     cases = []
     equal: list[ColumnElement[bool]] = []
@@ -213,7 +317,7 @@ def _beyond(
     return or_(column > value, column.is_(None))
 
 
-# -- the images of a page, whole -------------------------------------------------------------------
+# -- the images of a page, whole ------------------------------------------------------------------
 
 
 def _whole_images(page: FromClause, order: list[ColumnElement[Any]]) -> Select[Any]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of a glancekit database at the revision that this release needs. Queries live elsewhere.
+"""The tables of a glancekit database at this release's revision. Queries live elsewhere.
 
 Times are integers: microseconds since 1970 in UTC. They sort right, compare right in every
 dialect, and become a ``datetime`` in a third of a microsecond.

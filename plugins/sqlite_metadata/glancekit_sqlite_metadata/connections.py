@@ -127,7 +127,7 @@ class Connections:
         return connection
 
     def _roll_back(self, connection: Connection) -> bool:
-        """Undo; say whether the connection can be used again (SQLite may have undone it itself)."""
+        """Undo what SQLite has not undone itself; say whether the connection can be used again."""
         driver = _driver(connection)
         if driver.in_transaction:
             try:

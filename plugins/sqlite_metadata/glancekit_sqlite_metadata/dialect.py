@@ -61,7 +61,7 @@ def translate(path: str, error: BaseException) -> MetadataError:
         )
     if code in _BROKEN_FILE:
         return MetadataError(
-            f"{path} is not an SQLite database, or is damaged ({error}); restore it from a backup, "
-            "or set the option 'path' to another file"
+            f"{path} is not an SQLite database, or is damaged ({error}); restore it from a "
+            "backup, or set the option 'path' to another file"
         )
     return MetadataUnavailable(f"the database {path} cannot be used: {error}")
