@@ -16,7 +16,7 @@ from glancekit.core.model.image import Image, Visibility
 Rule = Callable[[Identity, str | None, Image | None], bool]
 """Caller, owner of the thing, and the image where there is one."""
 
-READS = frozenset({"get_images", "get_image", "download_image"})
+READS = frozenset({"get_images", "get_image", "download_image", "get_members"})
 """Actions that a read-only caller may still do."""
 
 _WIDE = frozenset({Visibility.PUBLIC, Visibility.COMMUNITY, Visibility.SHARED})
@@ -63,6 +63,12 @@ RULES: Mapping[str, Rule] = {
     "publicize_image": _admin,
     "communitize_image": _project("member"),
     "upload_image": _project("member"),
+    "deactivate": _project("member"),
+    "reactivate": _project("member"),
+    "add_member": _project("member"),
+    "delete_member": _project("member"),
+    "get_members": _project("reader"),
+    "modify_member": _project("member"),
     "download_image": _visible("member"),
 }
 """Every action that a service asks about; what is not here is nobody's right."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import Identity
-from glancekit.core.model.image import Image, Visibility
+from glancekit.core.model.image import Image, Member, Visibility
 
 
 def about(image: Image, kind: str, caller: Identity | None) -> Event:
@@ -22,6 +22,24 @@ def about(image: Image, kind: str, caller: Identity | None) -> Event:
         user_id=caller.user_id if caller else None,
         request_id=caller.request_id if caller else None,
         payload=payload(image),
+    )
+
+
+def about_member(image: Image, member: Member, kind: str, caller: Identity) -> Event:
+    """Make the event that something happened to the sharing of an image."""
+    return Event(
+        type=kind,
+        subject=image.id,
+        project_id=caller.project_id,
+        user_id=caller.user_id,
+        request_id=caller.request_id,
+        payload={
+            "image_id": image.id,
+            "member_id": member.project_id,
+            "status": member.status.value,
+            "created_at": member.created_at.isoformat(),
+            "updated_at": member.updated_at.isoformat(),
+        },
     )
 
 
