@@ -268,7 +268,10 @@ class SupportsMigration(Protocol):
 
     @abstractmethod
     def version(self) -> str | None:
-        """Return the revision of the database, None when it is empty."""
+        """Return the revision of the database, None when it is empty.
+
+        :raises SchemaMismatch: when it is not glancekit's, or a newer release changed it.
+        """
         ...
 
     @abstractmethod

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
+from glancekit.plugin import SchemaMismatch
 from glancekit_sql_metadata.tables import REVISION, metadata
 
 if TYPE_CHECKING:
@@ -29,6 +30,27 @@ def revision(connection: Connection) -> str | None:
         query = text(f"SELECT version_num FROM {_VERSION_TABLE}")
         return str(connection.execute(query).scalar() or UNKNOWN)
     return UNKNOWN if tables else None
+
+
+def require_ours(found: str | None) -> None:
+    """Refuse a revision that no migration of this release leads to.
+
+    :raises SchemaMismatch: when the database is not glancekit's, or a newer release changed it.
+    """
+    if found in (None, REVISION):
+        return
+    if found == UNKNOWN:
+        message = "The database has tables that are not glancekit's; name an empty one"
+        raise SchemaMismatch(message, found=found, wanted=REVISION)
+    from alembic.script import ScriptDirectory
+
+    history = ScriptDirectory.from_config(configuration()).walk_revisions()
+    if found not in {step.revision for step in history}:
+        message = (
+            f"The database is at revision {found}, which only a newer release of glancekit knows; "
+            "install that release again"
+        )
+        raise SchemaMismatch(message, found=found, wanted=REVISION)
 
 
 def create(connection: Connection) -> None:

@@ -67,6 +67,7 @@ class SqliteMetadata(MetadataDriver, SupportsMigration):
         found = self._use_wal()
         if found is None:
             found = self._make_schema()
+        migrate.require_ours(found)
         if found != REVISION:
             raise SchemaMismatch(found=found, wanted=REVISION)
 
@@ -87,7 +88,9 @@ class SqliteMetadata(MetadataDriver, SupportsMigration):
     def version(self) -> str | None:
         """See the contract."""
         with self._mine().outside_transaction() as connection, self._translating():
-            return migrate.revision(connection)
+            found = migrate.revision(connection)
+        migrate.require_ours(found)
+        return found
 
     def head(self) -> str:
         """See the contract."""
@@ -100,8 +103,7 @@ class SqliteMetadata(MetadataDriver, SupportsMigration):
             return
         with self._writing_schema() as connection:
             found = migrate.revision(connection)
-            if found == migrate.UNKNOWN:
-                raise SchemaMismatch(found=found, wanted=REVISION)
+            migrate.require_ours(found)
             if found != REVISION:
                 migrate.upgrade(connection)
 
