@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glancekit import __version__
+from glancekit.cli import COMMANDS, cli
+from glancekit.core.config import Configuration
+
+Run = Callable[..., Any]
+Install = Callable[..., str]
+
+
+# -- the frame
+
+
+def test_help_lists_every_command_without_importing_one() -> None:
+    script = "import sys; from glancekit.cli import main; sys.argv = ['glancekit', '--help']\n"
+    script += "try: main()\nexcept SystemExit: pass\n"
+    script += "print(sorted(m for m in sys.modules if m.startswith('glancekit.')))\n"
+    script += "print({'oslo_config', 'sqlalchemy', 'flask', 'stevedore'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    for name in COMMANDS:
+        assert f"\n  {name}" in done.stdout
+    assert "glancekit.cli.config" not in done.stdout
+    assert done.stdout.endswith("set()\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(run: Run, name: str) -> None:
+    outcome = run(name, "--help")
+    assert outcome.code == 0
+    assert outcome.out.startswith(f"Usage: glancekit {name}")
+    assert cli.get_command(None, name)  # type: ignore[arg-type]
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").out == f"glancekit, version {__version__}\n"
+
+
+def test_a_wrong_word_is_a_usage_error(run: Run) -> None:
+    outcome = run("bogus")
+    assert outcome.code == 2
+    assert "No such command 'bogus'" in outcome.err
+
+
+def test_a_wrong_configuration_is_one_sentence_and_78(run: Run, config_file: Path) -> None:
+    config_file.write_text("[DEFAULT]\napi_limit_max = many\n")
+    outcome = run("stores")
+    assert outcome.code == 78
+    assert outcome.err.startswith("glancekit: [DEFAULT] api_limit_max = many cannot be used")
+    assert outcome.err.count("\n") == 1
+
+
+# -- config
+
+
+def shown(run: Run) -> dict[tuple[str, str], tuple[str, str]]:
+    rows = json.loads(run("config", "show", "-f", "json").out)
+    return {(row["section"], row["option"]): (row["value"], row["from"]) for row in rows}
+
+
+def test_config_show_tells_values_and_origins(
+    run: Run, config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OS_LOCAL__WEIGHT", "4")
+    rows = shown(run)
+    assert rows["DEFAULT", "data_dir"] == (str(tmp_path / "data"), str(config_file))
+    assert rows["DEFAULT", "enabled_backends"] == ("local:file", "default")
+    assert rows["local", "weight"] == ("4", "environment")
+    folder = str(tmp_path / "data" / "stores" / "local")
+    assert rows["local", "filesystem_store_datadir"] == (folder, "default")
+    assert ("server", "port") in rows
+
+
+SECRETIVE = """
+from glancekit.plugin import StoreDriver
+from oslo_config.cfg import StrOpt
+
+class Store(StoreDriver):
+    api_level = 1
+    options = [StrOpt("key", secret=True), StrOpt("bucket", required=True, help="Whose.")]
+    def __init__(self, options, *, name): pass
+    def open(self, location): raise NotImplementedError
+    def size(self, location): return None
+    def close(self): pass
+"""
+
+
+def test_config_show_keeps_secrets(run: Run, config_file: Path, install_store: Install) -> None:
+    install_store("safe", SECRETIVE)
+    text = "[DEFAULT]\nenabled_backends = s:safe\n[s]\nkey = hunter2\nbucket = b\n"
+    config_file.write_text(text)
+    assert shown(run)["s", "key"] == ("***", str(config_file))
+
+
+def test_config_check_is_content(run: Run, config_file: Path) -> None:
+    outcome = run("config", "check")
+    assert outcome.code == 0
+    assert str(config_file) in outcome.out
+
+
+def test_config_check_names_all_that_is_wrong(
+    run: Run, config_file: Path, install_store: Install
+) -> None:
+    install_store("broken", "import nowhere_to_be_found")
+    config_file.write_text(
+        "[DEFAULT]\nenabled_backends = local:file, other:broken\nlogfile = x\n"
+        "[glance_store]\ndefault_backend = local\n[other]\nits_own = 3\n"
+    )
+    outcome = run("config", "check")
+    assert outcome.code == 78
+    assert "store other: plugin broken: ModuleNotFoundError" in outcome.out
+    assert "[DEFAULT] logfile is not known; did you mean log_file?" in outcome.out
+    assert "its_own" not in outcome.out  # whose options nobody can know
+
+
+def test_config_sample_can_be_used_as_it_is_and_has_everything(
+    run: Run, tmp_path: Path, install_store: Install
+) -> None:
+    install_store("safe", SECRETIVE)
+    sample = run("config", "sample").out
+    for line in ("[DEFAULT]", "[server]", "[metadata]", "#weight = 0", "#busy_timeout = 30"):
+        assert line in sample.splitlines()
+    assert "#[id of a store whose driver is safe]" in sample
+    assert "# Whose.\n#bucket =\n" in sample
+    file = tmp_path / "sample.conf"
+    file.write_text(sample)
+    assert Configuration([file]).default_store == "local"
+
+
+# -- plugins and stores
+
+
+def test_plugins_shows_what_is_used_and_what_is_not(
+    run: Run, config_file: Path, install: Install, install_store: Install
+) -> None:
+    install_store("acme")
+    install_store("needy", SECRETIVE)  # cannot be tried, as nobody said whose bucket
+    install_store("wrong", "class Store: api_level = 99")
+    install("acme-mail", "raise OSError", {"glancekit.hooks": {"mail": ""}})
+    with config_file.open("a") as file:
+        file.write("[plugins]\ndisabled = mail\n")
+    outcome = run("plugins", "-f", "json")
+    assert outcome.code == 0
+    rows = {row["name"]: row for row in json.loads(outcome.out)}
+    assert (rows["file"]["state"], rows["file"]["use"]) == ("ok", "store local")
+    assert (rows["acme"]["state"], rows["acme"]["use"]) == ("ok", "")
+    assert (rows["acme"]["distribution"], rows["acme"]["version"]) == ("acme-acme", "1.5")
+    assert rows["needy"]["state"] == "ok"
+    assert (rows["wrong"]["state"], rows["wrong"]["api_level"]) == ("broken", 99)
+    assert rows["mail"]["state"] == "disabled"
+    assert rows["audit_log"]["capabilities"] == ["after_commit"]
+
+
+def test_plugins_in_a_pipe_has_one_line_for_each(run: Run, install_store: Install) -> None:
+    install_store("wrong", "import a_module_that_is_nowhere_to_be_found_on_this_machine")
+    lines = run("plugins").out.splitlines()
+    (line,) = [line for line in lines if " wrong " in line]
+    assert "No module named 'a_module_that_is_nowhere_to_be_found_on_this_machine'" in line
+
+
+def test_stores_shows_what_each_can_do(
+    run: Run, config_file: Path, install_store: Install
+) -> None:
+    install_store("acme")
+    config_file.write_text(
+        "[DEFAULT]\nenabled_backends = fast:file, cheap:acme, gone:nowhere\n"
+        "[glance_store]\ndefault_backend = fast\n[cheap]\nweight = -1\nread_only = yes\n"
+    )
+    fast, cheap, gone = json.loads(run("stores", "-f", "json").out)
+    assert fast["default"]
+    assert "SupportsLocalFile" in fast["capabilities"]
+    assert (cheap["weight"], cheap["read_only"], cheap["capabilities"]) == (-1, True, [])
+    assert gone["state"] == "missing"
+    assert "pip install glancekit-nowhere-store" in gone["reason"]
+
+
+# -- db
+
+
+def test_db_goes_from_nothing_to_what_this_release_needs(run: Run) -> None:
+    assert run("db", "check").code == 3
+    assert "empty" in run("db", "version").out
+    assert run("db", "upgrade").code == 0
+    outcome = run("db", "check")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "as this release needs it" in run("db", "upgrade").out
+
+
+def database(tmp_path: Path) -> sqlite3.Connection:
+    (tmp_path / "data").mkdir(exist_ok=True)
+    return sqlite3.connect(tmp_path / "data" / "glancekit.sqlite")
+
+
+def test_db_leaves_a_strangers_database_alone(run: Run, tmp_path: Path) -> None:
+    connection = database(tmp_path)
+    connection.execute("CREATE TABLE cats (name TEXT)")
+    connection.close()
+    outcome = run("db", "check")
+    assert outcome.code == 4
+    assert "not glancekit's" in outcome.out
+    upgrade = run("db", "upgrade")
+    assert upgrade.code == 1
+    assert "not glancekit's" in upgrade.err
+
+
+def test_db_does_not_touch_what_a_newer_release_made(run: Run, tmp_path: Path) -> None:
+    run("db", "upgrade")
+    connection = database(tmp_path)
+    with connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    assert run("db", "check").code == 4
+    upgrade = run("db", "upgrade")
+    assert upgrade.code == 1
+    assert "9999" in upgrade.err
+    assert "newer release" in upgrade.err
