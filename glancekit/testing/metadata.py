@@ -935,6 +935,7 @@ def _pages(driver: MetadataDriver, query: ImageQuery) -> Iterator[tuple[Image, .
         yield page.images
         if not page.is_full:
             return
+        assert page.images, "a page that is full has images"
         query = replace(query, marker=page.images[-1].id)
 
 

@@ -96,9 +96,7 @@ def _members() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("updated_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("image_id", "project_id", name="pk_image_members"),
-        sa.ForeignKeyConstraint(
-            ["image_id"], ["images.id"], name="fk_image_members_image_id_images"
-        ),
+        sa.ForeignKeyConstraint(["image_id"], ["images.id"], name="fk_image_members_image_id"),
     )
 
 

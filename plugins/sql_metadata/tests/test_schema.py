@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables that are described are those that the migrations make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from glancekit_sql_metadata import migrate
+from glancekit_sql_metadata.tables import REVISION, metadata
+from sqlalchemy import Connection, create_engine, text
+
+
+def made_by(make: Callable[[Connection], None]) -> dict[str, Any]:
+    """Return what a way of making the schema puts into an empty database: everything, as SQL."""
+    with create_engine("sqlite://").connect() as connection:
+        make(connection)
+        assert migrate.revision(connection) == REVISION
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        found = connection.execute(text("SELECT name, sql FROM sqlite_master")).all()
+    return {name: sorted((sql or "").replace("\t", "").split(", ")) for name, sql in found}
+
+
+def lines(sql: list[str]) -> list[str]:
+    """Return the parts of a statement whatever their order and layout."""
+    return sorted(part.strip() for part in ",".join(sql).replace("\n", "").split(","))
+
+
+def test_a_fresh_schema_is_what_the_migrations_make() -> None:
+    fresh, migrated = made_by(migrate.create), made_by(migrate.upgrade)
+    assert fresh.keys() == migrated.keys()
+    for name in fresh:
+        assert lines(fresh[name]) == lines(migrated[name]), name
+
+
+def test_the_revision_is_the_last_migration() -> None:
+    script = ScriptDirectory.from_config(migrate.configuration())
+    assert script.get_current_head() == REVISION
+
+
+def test_upgrading_twice_changes_nothing() -> None:
+    with create_engine("sqlite://").connect() as connection:
+        migrate.upgrade(connection)
+        migrate.upgrade(connection)
+        assert migrate.revision(connection) == REVISION
+
+
+def test_a_schema_that_is_not_ours_is_unknown() -> None:
+    with create_engine("sqlite://").connect() as connection:
+        assert migrate.revision(connection) is None
+        connection.execute(text("CREATE TABLE theirs (id INTEGER)"))
+        assert migrate.revision(connection) == migrate.UNKNOWN

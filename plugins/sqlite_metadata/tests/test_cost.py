@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A page costs the same in small and large databases, counted in steps of SQLite's machine."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from glancekit_sqlite_metadata.driver import SqliteMetadata
+
+from glancekit.plugin import (
+    Comparison,
+    Condition,
+    Image,
+    ImageQuery,
+    ImageStatus,
+    Member,
+    MemberStatus,
+    SortKey,
+    Viewer,
+    Visibility,
+)
+
+SMALL, LARGE = 200, 3000
+FEW = 20
+_SCAN_OF_TABLE = re.compile(r"SCAN (?!page|merged|part|\(|CONSTANT)")
+"""What is left are the results of subqueries, each cut to a page."""
+
+STEPS = 10
+"""A count is so many steps of the machine, the finest that is quick."""
+
+ADMIN = Viewer(project_id="operators", is_admin=True)
+MANY, RARE, ORDINARY = (Viewer(project_id=name) for name in ("many", "few", "ordinary"))
+
+CASES = {
+    f"{who}{what}": ImageQuery(viewer=viewer, **query)
+    for who, viewer in {"admin": ADMIN, "many": MANY, "few": RARE, "ordinary": ORDINARY}.items()
+    for what, query in {
+        "": {},
+        ", common tag": {"tags": frozenset({"common"})},
+        ", rare tag": {"tags": frozenset({"rare"})},
+        ", common property": {"properties": {"os": "linux"}},
+        ", rare property": {"properties": {"rare": "yes"}},
+        ", common name": {"conditions": (Condition("name", Comparison.EQ, "common"),)},
+        ", rare name": {"conditions": (Condition("name", Comparison.EQ, "rare"),)},
+        ", status": {"conditions": (Condition("status", Comparison.EQ, "active"),)},
+        ", oldest first": {"sort": (SortKey("created_at", False),)},
+        ", by name": {"sort": (SortKey("name", False),)},
+        ", by name, last first": {"sort": (SortKey("name", True),)},
+        ", by update": {"sort": (SortKey("updated_at"),)},
+        ", ids": {"conditions": (Condition("id", Comparison.IN, (str(uuid.UUID(int=3)),)),)},
+        ", ids by size": {
+            "conditions": (Condition("id", Comparison.EQ, str(uuid.UUID(int=3))),),
+            "sort": (SortKey("size"),),
+        },
+    }.items()
+}
+
+
+def images(count: int) -> Iterator[Image]:
+    """Yield images of which every tenth is public; what is rare is as frequent in any number."""
+    for number in range(count):
+        rare = number % (count // FEW) == 0
+        at = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
+        yield Image(
+            id=str(uuid.UUID(int=number)),
+            owner="few" if rare else "many",
+            status=ImageStatus.ACTIVE,
+            visibility=Visibility.PUBLIC if number % 10 < 2 else Visibility.SHARED,
+            name=(None, "rare" if rare else "common", "common")[number % 3],
+            created_at=at,
+            updated_at=at + timedelta(seconds=number * 7919 % 1000),
+            properties={"os": "linux"} | ({"rare": "yes"} if rare else {}),
+            tags=frozenset({"common", "rare"} if rare else {"common"}),
+        )
+
+
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SqliteMetadata]]:
+    folder = tmp_path_factory.mktemp("cost")
+    drivers = [filled(folder / f"{size}.sqlite", size) for size in (SMALL, LARGE)]
+    yield drivers
+    for driver in drivers:
+        driver.close()
+
+
+def filled(path: Path, size: int) -> SqliteMetadata:
+    driver = SqliteMetadata(SimpleNamespace(path=str(path), busy_timeout=30), name="sqlite")
+    driver.start()
+    shared = 0
+    with driver.unit_of_work() as work:
+        for image in images(size):
+            work.images.add(image)
+            if image.visibility is Visibility.SHARED and shared < FEW:
+                shared += 1
+                accepted = MemberStatus.ACCEPTED
+                work.members.add(Member(image_id=image.id, project_id="ordinary", status=accepted))
+        work.commit()
+    return driver
+
+
+@contextmanager
+def reading_connection(driver: SqliteMetadata) -> Iterator[sqlite3.Connection]:
+    """Lend the connection in which the next read-only unit of work will run."""
+    connections = driver._mine()
+    connection = connections.begin(read_only=True)
+    connections.end(connection, read_only=True, committed=False)
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    yield raw
+
+
+def find(driver: SqliteMetadata, query: ImageQuery) -> int:
+    with driver.unit_of_work(read_only=True) as work:
+        return len(work.images.find(query).images)
+
+
+def steps(driver: SqliteMetadata, query: ImageQuery) -> int:
+    find(driver, query)
+    taken = itertools.count()
+    with reading_connection(driver) as connection:
+        connection.set_progress_handler(lambda: next(taken) < 0, STEPS)
+        try:
+            find(driver, query)
+        finally:
+            connection.set_progress_handler(None, 0)
+    return next(taken) * STEPS
+
+
+def from_the_middle(query: ImageQuery, size: int) -> ImageQuery:
+    """Return the query of a page behind a public image from the middle."""
+    return replace(query, marker=str(uuid.UUID(int=size // 20 * 10)))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_page_takes_as_many_steps_however_many_images_there_are(
+    databases: list[SqliteMetadata], case: str
+) -> None:
+    small, large = databases
+    query = CASES[case]
+    assert steps(large, query) <= 1.3 * steps(small, query) + 200
+    in_small, in_large = from_the_middle(query, SMALL), from_the_middle(query, LARGE)
+    # Behind the middle of the small one there may be less than a page, so that it is no measure.
+    most = max(steps(small, in_small), steps(small, query))
+    assert steps(large, in_large) <= 1.5 * most + 200
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_table_is_scanned(databases: list[SqliteMetadata], case: str) -> None:
+    driver = databases[1]
+    statements: list[str] = []
+    with reading_connection(driver) as connection:
+        connection.set_trace_callback(statements.append)
+        find(driver, from_the_middle(CASES[case], LARGE))
+        connection.set_trace_callback(None)
+        selects = [text for text in statements if text.startswith("SELECT")]
+        assert len(selects) == 2
+        for select in selects:
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {select}")]
+            scans = [
+                line for line in plan if re.match(r"SCAN (?!page|merged|part|\(|CONST)", line)
+            ]
+            assert scans == [], plan
+
+
+def test_an_image_is_one_statement(driver: SqliteMetadata) -> None:
+    image = next(images(FEW))
+    with driver.unit_of_work() as work:
+        work.images.add(image)
+        work.commit()
+    statements: list[str] = []
+    with reading_connection(driver) as connection:
+        connection.set_trace_callback(statements.append)
+        with driver.unit_of_work(read_only=True) as work:
+            work.images.get(image.id, viewer=MANY)
+        connection.set_trace_callback(None)
+    assert len([text for text in statements if text.startswith("SELECT")]) == 1
