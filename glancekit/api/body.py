@@ -15,12 +15,12 @@ from flask import g, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from glancekit.core.errors import BodyCutShort
-from glancekit.core.stream import CHUNK_SIZE, ByteStream
+from glancekit.core.stream import ByteStream
 
 log = logging.getLogger(__name__)
 
 JSON_LIMIT = 1 << 20
-"""Bytes of a JSON body: an image with every quota used up needs a tenth of it."""
+"""Bytes of a JSON body: far more than any image that people describe by hand or by program."""
 
 DRAIN_LIMIT = 64 << 20
 DRAIN_SECONDS = 5.0
@@ -29,6 +29,9 @@ DRAIN_SECONDS = 5.0
 A client that is still sending when the connection closes gets a reset in place of the answer.
 What is longer is left to the server, which closes.
 """
+
+_DRAIN_STEP = 16 << 10
+"""Small, since the clock is looked at between two reads only, and a slow client makes one long."""
 
 
 class RequestBody(ByteStream):
@@ -76,7 +79,7 @@ class RequestBody(ByteStream):
         deadline = time.monotonic() + DRAIN_SECONDS
         try:
             while not self._is_broken and self.received < end and time.monotonic() < deadline:
-                if not self.read(CHUNK_SIZE // 16):
+                if not self.read(_DRAIN_STEP):
                     return
         except BodyCutShort as error:
             log.debug("the rest of a refused body did not come: %s", error)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An image's bytes over HTTP, in and out. Where they lie and whether they fit: not our business."""
+"""An image's bytes over HTTP, in and out. Where they lie and whether they fit is not its business."""
 
 from __future__ import annotations
 

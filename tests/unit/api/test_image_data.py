@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bytes of a local file reach the client whole and cut right, whatever the server offers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+from wsgiref.util import FileWrapper
+
+import pytest
+
+from glancekit.api.v2.image_data import _bytes_of
+from glancekit.core.model.image import Image
+from glancekit.services.data import Download
+
+DATA = os.urandom(3_000_000)
+
+
+class SendfileWrapper:
+    """What a server with ``sendfile`` does: the file's number, its position, Content-Length."""
+
+    def __init__(self, file: Any, block_size: int) -> None:
+        self.file = file
+        self.close = file.close
+
+    def send(self, length: int) -> bytes:
+        number = self.file.fileno()
+        return os.pread(number, length, os.lseek(number, 0, os.SEEK_CUR))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> BinaryIO:
+    path = tmp_path / "data"
+    path.write_bytes(DATA)
+    return path.open("rb", buffering=0)
+
+
+def found(file: BinaryIO, offset: int, length: int) -> Download:
+    image = Image(id="x", owner=None, size=len(DATA))
+    return Download(image=image, offset=offset, length=length, total=len(DATA), file=file)
+
+
+PARTS = [(0, len(DATA)), (0, 10), (100, 2_000_000), (2_999_999, 1)]
+ENVIRONS: list[dict[str, Any]] = [
+    {},
+    {"wsgi.file_wrapper": FileWrapper},
+    {"wsgi.file_wrapper": FileWrapper, "uwsgi.version": b"2"},
+]
+
+
+@pytest.mark.parametrize(("offset", "length"), PARTS)
+@pytest.mark.parametrize("environ", ENVIRONS, ids=["bare", "wrapper", "uwsgi"])
+def test_a_server_that_reads(
+    file: BinaryIO, environ: dict[str, Any], offset: int, length: int
+) -> None:
+    chunks: Any = _bytes_of(found(file, offset, length), environ)
+    assert b"".join(chunks) == DATA[offset : offset + length]
+    chunks.close()
+    assert file.closed
+
+
+@pytest.mark.parametrize(("offset", "length"), PARTS)
+def test_a_server_that_sends_files(file: BinaryIO, offset: int, length: int) -> None:
+    wrapper: Any = _bytes_of(found(file, offset, length), {"wsgi.file_wrapper": SendfileWrapper})
+    assert isinstance(wrapper, SendfileWrapper)
+    assert wrapper.send(length) == DATA[offset : offset + length]
+    wrapper.close()
+    assert file.closed
+
+
+def test_uwsgi_gets_no_file_for_a_part_since_it_would_send_it_whole(file: BinaryIO) -> None:
+    environ = {"wsgi.file_wrapper": SendfileWrapper, "uwsgi.version": b"2"}
+    whole: Iterable[bytes] = _bytes_of(found(file, 0, len(DATA)), environ)
+    part: Iterable[bytes] = _bytes_of(found(file, 0, 10), environ)
+    assert isinstance(whole, SendfileWrapper)
+    assert not isinstance(part, SendfileWrapper)
+    file.close()
