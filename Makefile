@@ -17,7 +17,7 @@ help: ## List the targets.
 serve: $(VENV)/.installed ## An image service on http://127.0.0.1:9292 that keeps what it is given in ./var.
 	@exec $(BIN)/glancekit serve --data-dir var
 
-test: check pytest isolated ## All checks and all tests, as CI runs them.
+test: check pytest $(if $(CI),isolated) ## All checks and all tests; with CI=true also isolated.
 
 check: format lint types doors ## The checks that need no running: ruff, mypy, import-linter.
 
@@ -50,7 +50,7 @@ bench: $(VENV)/.dev ## The benchmarks, each beside its floor; BENCH='...' passes
 	$(BIN)/python -m benchmarks $(BENCH)
 
 clean: ## Remove the environments and caches; ./var stays.
-	rm -rf $(VENV) $(CLIENTS) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/.installed: setup.cfg $(PLUGINS)
 	@sh tools/venv.sh $(VENV)
