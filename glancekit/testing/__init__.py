@@ -8,9 +8,21 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("glancekit.testing.store")
+# Before they are imported, so that a failed promise is explained like any other test's.
+pytest.register_assert_rewrite(
+    "glancekit.testing.auth", "glancekit.testing.metadata", "glancekit.testing.store"
+)
 
+from glancekit.testing.auth import AuthConformance  # noqa: E402
+from glancekit.testing.memory_metadata import MemoryMetadata  # noqa: E402
 from glancekit.testing.memory_store import MemoryStore  # noqa: E402
+from glancekit.testing.metadata import MetadataConformance  # noqa: E402
 from glancekit.testing.store import StoreConformance  # noqa: E402
 
-__all__ = ["MemoryStore", "StoreConformance"]
+__all__ = [
+    "AuthConformance",
+    "MemoryMetadata",
+    "MemoryStore",
+    "MetadataConformance",
+    "StoreConformance",
+]
