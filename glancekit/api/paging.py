@@ -10,8 +10,8 @@ from werkzeug.exceptions import BadRequest
 
 Params = Sequence[tuple[str, str]]
 
-_MAX_PARAMS = 500
-"""Parameters of one query; each of them costs the database something."""
+_MAX_PARAMS = 100
+"""Parameters of one query: each is a condition, and many make a statement that is slow to plan."""
 
 _MAX_DIGITS = 18
 

@@ -69,7 +69,7 @@ class Versions:
     def __init__(self, public_endpoint: str | None) -> None:
         self._public_endpoint = public_endpoint
 
-    def choices(self, **_path: Any) -> Response:
+    def choices(self) -> Response:
         """Answer a request that names no version."""
         return json_reply(self._document(), status=300)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An image's bytes over HTTP, in and out. Where they lie and whether they fit is not its business."""
+"""An image's bytes over HTTP, in and out. Where they lie is not its business, nor if they fit."""
 
 from __future__ import annotations
 
