@@ -49,6 +49,7 @@ class Hooks:
     def __init__(self, *, patience: float = 5.0) -> None:
         """Begin with none. ``patience`` is how many seconds each has for what it does at start."""
         self._patience = patience
+        self._names: set[str] = set()
         self._plugins = pluggy.PluginManager(hookspecs.PROJECT)
         self._plugins.add_hookspecs(hookspecs)
         if os.environ.get(TRACE) == "1":
@@ -61,6 +62,7 @@ class Hooks:
         :raises PluginError: when it implements a hook that there is not, or wants arguments that
             the hook does not offer. It then hears nothing at all.
         """
+        self._names.add(name)
         try:
             self._plugins.register(plugin, name=name)
             self._plugins.check_pending()
@@ -74,6 +76,7 @@ class Hooks:
     def add_loaded(self, loaded: Loaded) -> PluginReport:
         """Let a plugin listen if it was loaded, and return the report that is then true of it."""
         report = loaded.report
+        self._names.add(report.name)
         if loaded.error is not None:
             return report
         try:
@@ -82,6 +85,11 @@ class Hooks:
             reason = str(error.reason)
             return replace(report, state=PluginState.BROKEN, reason=reason)
         return replace(report, capabilities=self._hooks_of(report.name))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all that should listen, those that cannot for now included."""
+        return frozenset(self._names)
 
     # -- at start
 

@@ -267,6 +267,11 @@ class _Events(_Repository, EventRepository):
     def advance(self, listener: str, position: int) -> None:
         self._writable().cursors[listener] = max(position, self.cursor(listener))
 
+    def retain(self, listeners: Collection[str]) -> None:
+        cursors = self._writable().cursors
+        for listener in cursors.keys() - set(listeners):
+            del cursors[listener]
+
     def prune(self, before: datetime) -> int:
         state = self._writable()
         told = min(state.cursors.values(), default=self.last_position())

@@ -185,6 +185,11 @@ class EventRepository(Protocol):
         ...
 
     @abstractmethod
+    def retain(self, listeners: Collection[str]) -> None:
+        """Forget the cursors of all other listeners, so that these hold nothing back any more."""
+        ...
+
+    @abstractmethod
     def prune(self, before: datetime) -> int:
         """Forget events older than this that every known listener was told; return how many."""
         ...

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import bindparam, delete, func, insert, select
@@ -31,6 +31,9 @@ _OLD = select(func.max(events.c.position)).where(
 )
 _PRUNE = delete(events).where(
     events.c.at < bindparam("before"), events.c.position <= bindparam("told")
+)
+_FORGET = delete(event_cursors).where(
+    event_cursors.c.listener.not_in(bindparam("kept", expanding=True))
 )
 
 _ALL = (1 << 63) - 1
@@ -73,6 +76,10 @@ class SqlEvents(EventRepository):
         upsert = self._session.dialect.upsert(event_cursors, "listener", "position")
         furthest = max(position, self.cursor(listener))
         self._session.write(upsert, {"listener": listener, "position": furthest})
+
+    def retain(self, listeners: Collection[str]) -> None:
+        """See the contract."""
+        self._session.write(_FORGET, {"kept": [PRUNED, *listeners]})
 
     def prune(self, before: datetime) -> int:
         """See the contract."""

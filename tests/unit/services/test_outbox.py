@@ -12,6 +12,8 @@ import pytest
 
 from glancekit.bootstrap import load_config, load_metadata
 from glancekit.core.contracts.metadata import MetadataDriver
+from glancekit.core.drivers import HOOKS, Loaded, PluginReport, PluginState
+from glancekit.core.errors import PluginError
 from glancekit.core.hooks import Hooks
 from glancekit.core.hookspecs import hookimpl
 from glancekit.core.model.events import Event
@@ -147,6 +149,25 @@ def test_old_events_are_dropped_when_everybody_was_told(world: World) -> None:
     assert outbox.forget_old_events(world) == 1
     with world.metadata.unit_of_work(read_only=True) as work:
         assert [event.subject for event in work.events.after(0, limit=9)] == ["new"]
+
+
+def test_an_uninstalled_listener_holds_nothing_back_a_broken_one_does(world: World) -> None:
+    for name in ("mail", "broken", "uninstalled"):
+        with world.metadata.unit_of_work() as work:
+            work.events.advance(name, 0)
+            work.commit()
+    add_listener(world, "mail")
+    report = PluginReport(group=HOOKS, name="broken", state=PluginState.BROKEN)
+    happen(world, "old", age=KEPT * 2)
+    Relay(world, "mail").run()
+    assert outbox.forget_old_events(world) == 1
+    happen(world, "also old", age=KEPT * 2)
+    Relay(world, "mail").run()
+    with world.metadata.unit_of_work() as work:
+        work.events.advance("broken", 1)
+        work.commit()
+    world.hooks.add_loaded(Loaded(report=report, error=PluginError()))
+    assert outbox.forget_old_events(world) == 0
 
 
 def test_the_audit_log_says_who_did_what(world: World, caplog: pytest.LogCaptureFixture) -> None:
