@@ -160,7 +160,7 @@ def _members(image: Image) -> Iterator[tuple[Any, ...]]:
 def _entries(image: Image) -> set[bytes]:
     plain = lists.lists_with(
         lists.scopes_of(image.owner, image.visibility.value, image.os_hidden),
-        lists.labels_of(image.name, image.properties, image.tags),
+        lists.labels_of(image.status.value, image.name, image.properties, image.tags),
     )
     shared = (
         lists.member_list(project, MemberStatus(status), image.os_hidden)

@@ -91,7 +91,7 @@ class SqlImages(ImageRepository):
         """See the contract."""
         order = paging.total_order(query.sort)
         marker = None if query.marker is None else self._marker(query, order)
-        plan = lists.plan(query)
+        plan = self._narrowed(lists.plan(query))
         if query.limit <= 0 or not plan.branches:
             return Page((), is_full=False)
         shape = paging.Shape(
@@ -174,6 +174,18 @@ class SqlImages(ImageRepository):
             raise ImageNotFound(image_id=marker)
         return tuple(row[key.column] for key in order)
 
+    def _narrowed(self, plan: lists.Plan) -> lists.Plan:
+        """Return the plan so that each branch walks the shortest of its lists."""
+        names = {name for branch in plan.branches for name in branch.choices()}
+        if not names:
+            return plan
+        ordered = sorted(names)
+        asked = {f"list{place}": name for place, name in enumerate(ordered)}
+        lengths = self._session.execute(paging.lengths_statement(len(ordered)), asked).one()
+        length = dict(zip(ordered, lengths, strict=True))
+        branches = tuple(branch.walking_the_shortest(length) for branch in plan.branches)
+        return replace(plan, branches=branches)
+
     def _replace(self, stored: Image, saved: Image) -> None:
         values = rows.image_values(saved)
         key = {"id_": saved.id, "version_": stored.version}
@@ -237,6 +249,7 @@ def _listed_alike(one: Image, other: Image) -> bool:
         one.owner == other.owner
         and one.visibility is other.visibility
         and one.os_hidden == other.os_hidden
+        and one.status is other.status
         and one.name == other.name
         and one.tags == other.tags
         and one.properties == other.properties
@@ -246,7 +259,7 @@ def _listed_alike(one: Image, other: Image) -> bool:
 def _labelled_lists(image: Image) -> set[bytes]:
     return lists.lists_with(
         lists.scopes_of(image.owner, image.visibility.value, image.os_hidden),
-        lists.labels_of(image.name, image.properties, image.tags),
+        lists.labels_of(image.status.value, image.name, image.properties, image.tags),
     )
 
 

@@ -3,14 +3,15 @@
 
 Every list that can be asked for is a range of one index, in order. A list is *a scope*, or a scope
 with *a label*. Scopes: all images of a visibility; a project's images of a visibility; the images
-shared with a project, by its answer. Labels: a name, a tag, a property with its value. A query is
-a merge of a handful of scopes, so a page costs the same however long the lists are.
+shared with a project, by its answer. Labels: a name, a tag, a property with its value, a status
+other than active. A query is a merge of a handful of scopes, so a page costs the same however long
+the lists are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -46,9 +47,17 @@ def list_id(scope: Scope, label: Words = ()) -> bytes:
 
 
 def labels_of(
-    name: str | None, properties: Mapping[str, str], tags: Collection[str]
+    status: str | None,
+    name: str | None,
+    properties: Mapping[str, str],
+    tags: Collection[str],
 ) -> Iterator[Words]:
-    """Yield what an image can be filtered by inside a scope."""
+    """Yield what an image can be filtered by inside a scope.
+
+    Nearly every image is active, so a list of those would be the scope once more.
+    """
+    if status is not None and status != "active":
+        yield ("status", status)
     if name is not None:
         yield ("name", name)
     for tag in tags:
@@ -88,6 +97,20 @@ class Branch:
     owner: str | None = None
     is_plain: bool = True
 
+    def choices(self) -> tuple[bytes, ...]:
+        """Return the lists of which any could be the one to walk, when there are several.
+
+        What is shared with a project is always walked: it is known to be little.
+        """
+        return (self.walked, *self.also) if self.also and self.scope.kind != "member" else ()
+
+    def walking_the_shortest(self, length: Mapping[bytes, int]) -> Branch:
+        """Return the branch with its choices in the order of their lengths."""
+        if not self.choices():
+            return self
+        walked, *also = sorted(self.choices(), key=lambda name: length[name])
+        return replace(self, walked=walked, also=tuple(also))
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -99,8 +122,9 @@ class Plan:
 
 def plan(query: ImageQuery) -> Plan:
     """Return which lists answer a query."""
-    owner, name, conditions = _special_conditions(query.conditions)
-    labels = tuple(labels_of(name, query.properties or {}, sorted(query.tags)))
+    listed, conditions = _listed_conditions(query.conditions)
+    owner, status, name = (listed.get(column) for column in ("owner", "status", "name"))
+    labels = tuple(labels_of(status, name, query.properties or {}, sorted(query.tags)))
     branches = (
         branch
         for hidden in ((False, True) if query.os_hidden is None else (query.os_hidden,))
@@ -110,24 +134,25 @@ def plan(query: ImageQuery) -> Plan:
     return Plan(tuple(dict.fromkeys(branches)), conditions)
 
 
-def _special_conditions(
+def _listed_conditions(
     conditions: tuple[Condition, ...],
-) -> tuple[str | None, str | None, tuple[Condition, ...]]:
-    """Take out the first owner and the first name asked for: there are lists for these."""
-    taken: dict[str, str] = {}
+) -> tuple[dict[str, str], tuple[Condition, ...]]:
+    """Take out the values for which there are lists: the first owner, status and name."""
+    listed: dict[str, str] = {}
     rest = []
     for condition in conditions:
         column, value = condition.column, condition.value
         if (
-            column in ("owner", "name")
-            and column not in taken
+            column in ("owner", "status", "name")
+            and column not in listed
             and condition.comparison is Comparison.EQ
             and isinstance(value, str)
+            and (column, value) != ("status", "active")
         ):
-            taken[column] = value
+            listed[column] = value
         else:
             rest.append(condition)
-    return taken.get("owner"), taken.get("name"), tuple(rest)
+    return listed, tuple(rest)
 
 
 def _scopes(query: ImageQuery, hidden: bool) -> Iterator[Scope]:

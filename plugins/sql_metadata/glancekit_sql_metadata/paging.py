@@ -20,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     exists,
     false,
+    func,
     literal_column,
     or_,
     select,
@@ -103,6 +104,23 @@ def page_statement(shape: Shape) -> Select[Any]:
         if is_plain and shape.columns in [(name, "created_at", "id") for name in INDEXED]:
             return _walk_indexes(shape)
     return _sort_all(shape)
+
+
+COUNTED = 100
+"""How far lists are counted to find the shortest; walking so many entries is still quick."""
+
+
+@lru_cache(maxsize=64)
+def lengths_statement(lists: int) -> Select[Any]:
+    """Return the statement that says how long lists ``list{n}`` are, up to ``COUNTED``."""
+    counts = []
+    for number in range(lists):
+        entries = select(image_lists.c.list).where(
+            image_lists.c.list == bindparam(f"list{number}")
+        )
+        some = entries.limit(literal_column(str(COUNTED))).subquery()
+        counts.append(select(func.count()).select_from(some).scalar_subquery())
+    return select(*counts)
 
 
 # -- in the order of the lists: walk each branch for a page, merge, cut ---------------------------

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, Executable
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from glancekit.plugin import MetadataError
+from glancekit.plugin import Invalid, MetadataError
 from glancekit_sql_metadata.dialect import Dialect
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -29,6 +29,7 @@ class Session:
         """Ask something.
 
         :raises IntegrityError: as SQLAlchemy has it; only the asker knows what it means.
+        :raises Invalid: when a value is one that no database can keep.
         """
         try:
             return self._connection.execute(statement, parameters)
@@ -36,6 +37,10 @@ class Session:
             raise
         except DBAPIError as error:
             raise self.dialect.translate(error) from error
+        except UnicodeEncodeError as error:
+            raise Invalid("A text has characters that are no Unicode (lone surrogates)") from error
+        except OverflowError as error:
+            raise Invalid("A number does not fit into 64 bits") from error
 
     def write(
         self, statement: Executable, parameters: Parameters | None = None
@@ -45,5 +50,5 @@ class Session:
         :raises MetadataError: in a read-only unit of work.
         """
         if self.read_only:
-            raise MetadataError("A read-only unit of work was asked to write")
+            raise MetadataError("A unit of work was asked to write that is read-only or over")
         return self.execute(statement, parameters)

@@ -46,7 +46,9 @@ class SqlUnitOfWork(UnitOfWork):
 
     def __enter__(self) -> SqlUnitOfWork:
         self._connection = self._transactions.begin(read_only=self._read_only)
-        session = Session(self._connection, self._dialect, read_only=self._read_only)
+        session = self._session = Session(
+            self._connection, self._dialect, read_only=self._read_only
+        )
         self.images = SqlImages(session)
         self.locations = SqlLocations(session)
         self.members = SqlMembers(session)
@@ -72,3 +74,4 @@ class SqlUnitOfWork(UnitOfWork):
             raise MetadataError("A unit of work was asked to commit when it was over already")
         self._transactions.commit(self._connection, read_only=self._read_only)
         self._committed = True
+        self._session.read_only = True

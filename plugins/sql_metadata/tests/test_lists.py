@@ -29,9 +29,10 @@ def test_names_of_lists_never_change() -> None:
 
 def test_an_image_is_in_each_scope_with_each_label() -> None:
     scopes = list(scopes_of("me", "shared", False))
-    labels = list(labels_of("name", {"k": "v", "l": "w"}, {"t"}))
-    assert (len(scopes), len(labels)) == (2, 4)
-    assert len(lists_with(scopes, labels)) == 2 * (1 + 4)
+    labels = list(labels_of("queued", "name", {"k": "v", "l": "w"}, {"t"}))
+    assert (len(scopes), len(labels)) == (2, 5)
+    assert len(lists_with(scopes, labels)) == 2 * (1 + 5)
+    assert list(labels_of("active", None, {}, set())) == []
     assert len(list(scopes_of(None, "public", False))) == 1
 
 

@@ -31,8 +31,6 @@ _PRAGMAS = (
     # acknowledged because of it. In WAL mode this is one fsync for each commit.
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
-    # 16 MiB of pages; the default of 2 MiB does not hold the inner nodes at a million images.
-    "PRAGMA cache_size=-16384",
     "PRAGMA journal_size_limit=67108864",
 )
 

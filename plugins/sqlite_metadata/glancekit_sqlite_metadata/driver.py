@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 from glancekit_sql_metadata import migrate
 from glancekit_sql_metadata.tables import REVISION
@@ -29,8 +30,18 @@ from glancekit_sqlite_metadata.connections import Connections
 from glancekit_sqlite_metadata.dialect import SqliteDialect
 
 _making = threading.Lock()
+_drivers: WeakSet[SqliteMetadata] = WeakSet()
+
+
+def _before_fork() -> None:
+    """Close what nobody uses: SQLite believes in a child that it has the locks of open files."""
+    _making.acquire()
+    for driver in _drivers:
+        driver.close()
+
+
 os.register_at_fork(
-    before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release
+    before=_before_fork, after_in_parent=_making.release, after_in_child=_making.release
 )
 
 
@@ -60,6 +71,8 @@ class SqliteMetadata(MetadataDriver, SupportsMigration):
         self._dialect = SqliteDialect(options.path)
         self._connections: Connections | None = None
         self._inherited: list[Connections] = []
+        with _making:
+            _drivers.add(self)
 
     def start(self) -> None:
         """See the contract."""

@@ -52,6 +52,7 @@ CASES = {
         ", rare property": {"properties": {"rare": "yes"}},
         ", common name": {"conditions": (Condition("name", Comparison.EQ, "common"),)},
         ", rare name": {"conditions": (Condition("name", Comparison.EQ, "rare"),)},
+        ", queued": {"conditions": (Condition("status", Comparison.EQ, "queued"),)},
         ", status": {"conditions": (Condition("status", Comparison.EQ, "active"),)},
         ", oldest first": {"sort": (SortKey("created_at", False),)},
         ", by name": {"sort": (SortKey("name", False),)},
@@ -74,7 +75,7 @@ def images(count: int) -> Iterator[Image]:
         yield Image(
             id=str(uuid.UUID(int=number)),
             owner="few" if rare else "many",
-            status=ImageStatus.ACTIVE,
+            status=ImageStatus.QUEUED if rare else ImageStatus.ACTIVE,
             visibility=Visibility.PUBLIC if number % 10 < 2 else Visibility.SHARED,
             name=(None, "rare" if rare else "common", "common")[number % 3],
             created_at=at,
@@ -152,6 +153,18 @@ def test_a_page_takes_as_many_steps_however_many_images_there_are(
     # Behind the middle of the small one there may be less than a page, so that it is no measure.
     most = max(steps(small, in_small), steps(small, query))
     assert steps(large, in_large) <= 1.5 * most + 200
+
+
+@pytest.mark.parametrize("viewer", [ADMIN, MANY, RARE, ORDINARY])
+def test_of_several_filters_the_rarest_is_walked(
+    databases: list[SqliteMetadata], viewer: Viewer
+) -> None:
+    tags, properties = frozenset({"common", "rare"}), {"os": "linux", "rare": "yes"}
+    rare = ImageQuery(viewer=viewer, tags=tags, properties=properties)
+    common = replace(rare, tags=frozenset({"common"}), properties={"os": "linux"})
+    counting = 2000
+    for query in (rare, common):
+        assert steps(databases[1], query) <= 1.3 * steps(databases[0], query) + counting
 
 
 @pytest.mark.parametrize("case", CASES)

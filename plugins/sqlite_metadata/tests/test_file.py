@@ -19,6 +19,7 @@ from glancekit_sqlite_metadata.driver import SqliteMetadata
 from glancekit.plugin import (
     Image,
     ImageQuery,
+    Invalid,
     MetadataError,
     MetadataUnavailable,
     SchemaMismatch,
@@ -220,3 +221,40 @@ def test_an_unfinished_unit_of_work_leaves_the_driver_usable(driver: SqliteMetad
         with pytest.raises(KeyError), driver.unit_of_work(read_only=True):
             raise KeyError
     add(driver)
+
+
+def test_nothing_can_be_written_after_the_commit(driver: SqliteMetadata) -> None:
+    with driver.unit_of_work() as work:
+        work.commit()
+        with pytest.raises(MetadataError):
+            work.images.add(Image(id=str(uuid.uuid4()), owner="me"))
+        with pytest.raises(MetadataError):
+            work.commit()
+
+
+@pytest.mark.parametrize("facts", [{"name": "\ud800"}, {"min_ram": 1 << 70}])
+def test_what_no_database_can_keep_is_invalid(driver: SqliteMetadata, facts: object) -> None:
+    assert isinstance(facts, dict)
+    with pytest.raises(Invalid):
+        add(driver, **facts)
+    assert count(driver) == 0
+
+
+def test_a_fork_takes_no_open_file_along(driver: SqliteMetadata, path: Path) -> None:
+    add(driver)
+    assert count(driver) == 1
+    context = multiprocessing.get_context("fork")
+    told, telling = context.Pipe(duplex=False)
+
+    def look() -> None:
+        links = (
+            os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")
+        )
+        telling.send([link for link in links if link.startswith(str(path))])
+
+    process = context.Process(target=look)
+    process.start()
+    assert told.recv() == []
+    process.join(30)
+    add(driver)
+    assert count(driver) == 2
