@@ -114,7 +114,7 @@ class FileStore(
         """Add up the file systems that the directories are in."""
         total = free = 0
         seen: set[int] = set()
-        with translated("asking for the room"):
+        with translated("asking for the room", of_directory=True):
             for directory in self._directories():
                 device = directory.stat().st_dev
                 if device not in seen:
@@ -127,7 +127,7 @@ class FileStore(
     def check(self) -> None:
         """Make a file in each directory and link it, as a write does."""
         for entry in self._settings.directories:
-            with translated(f"checking {entry.path}"):
+            with translated(f"checking {entry.path}", of_directory=True):
                 self._prepare(entry.path)
                 probe(entry.path)
 
@@ -204,7 +204,7 @@ class FileStore(
         raise StoreFull
 
     def _room(self, entry: DataDir) -> int:
-        with translated(f"preparing {entry.path}"):
+        with translated(f"preparing {entry.path}", of_directory=True):
             self._prepare(entry.path)
             found = os.statvfs(entry.path)
         return found.f_bavail * found.f_frsize - self._settings.reserve

@@ -42,12 +42,17 @@ _SELF_EXPLAINING = (BlobNotFound, BlobExists, StoreFull)
 
 
 @contextmanager
-def translated(deed: str) -> Iterator[None]:
-    """Turn an OSError into ours; ``deed`` says what was going on."""
+def translated(deed: str, *, of_directory: bool = False) -> Iterator[None]:
+    """Turn an OSError into ours; ``deed`` says what was going on.
+
+    :param of_directory: it is not an image's file that is missing or in the way, but the place.
+    """
     try:
         yield
     except OSError as error:
         kind = _MEANING.get(error.errno)
+        if of_directory and kind in (BlobNotFound, BlobExists):
+            kind = StoreUnavailable
         if kind is None:
             raise
         detail = "" if kind in _SELF_EXPLAINING else f"{deed}: {error.strerror}: {error.filename}"

@@ -40,7 +40,7 @@ class PartialFile:
         self._handed_over = 0
 
     def __enter__(self) -> Self:
-        with translated("beginning to write"):
+        with translated("beginning to write", of_directory=True):
             self._file = os.open(
                 self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
             )

@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is the file store's own: directories, permissions, room, paths, and a crash midway."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from glancekit_file_store.driver import FileStore
+from glancekit_file_store.failures import translated
+
+from glancekit.plugin import (
+    BlobExists,
+    BlobNotFound,
+    ConfigError,
+    FileStream,
+    Location,
+    StoreDenied,
+    StoreFull,
+    StoreUnavailable,
+)
+from glancekit.testing.faults import TrickleStream
+
+DATA = bytes(range(256)) * 300
+
+
+def store(**given: object) -> FileStore:
+    defaults = {option.name: option.default for option in FileStore.options}
+    return FileStore(SimpleNamespace(**defaults | given), name="file")
+
+
+def one(directory: Path, **given: object) -> FileStore:
+    return store(filesystem_store_datadir=str(directory), **given)
+
+
+def put(driver: FileStore, data: bytes = DATA, image_id: str | None = None) -> Location:
+    source = FileStream(io.BytesIO(data))
+    return driver.write(image_id or str(uuid.uuid4()), source, len(data))
+
+
+def files(directory: Path) -> set[Path]:
+    return {path for path in directory.rglob("*") if not path.is_dir()}
+
+
+# -- locations
+
+
+def test_a_location_is_byte_for_byte_upstream_s(tmp_path: Path) -> None:
+    directory, image_id = tmp_path / "a dir" / "images", str(uuid.uuid4())
+    assert put(one(directory), image_id=image_id).url == f"file://{directory}/{image_id}"
+    assert (directory / image_id).read_bytes() == DATA
+
+
+def test_an_existing_directory_can_be_adopted(tmp_path: Path) -> None:
+    (tmp_path / "1").write_bytes(DATA)
+    driver = one(tmp_path)
+    for url in (f"file://{tmp_path}/1", f"filesystem://{tmp_path}/1", f"file://{tmp_path}//1"):
+        with driver.open(Location(url=url)) as opened:
+            assert opened.read() == DATA
+
+
+def test_a_directory_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    location = put(one(tmp_path / "link"))
+    by_real_path = Location(url=location.url.replace("/link/", "/real/"))
+    for found in (location, by_real_path):
+        assert one(tmp_path / "link").size(found) == len(DATA)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "file://{dir}/../secret",
+        "file://{dir}/x/../../secret",
+        "file://{dir}/folder/inner",
+        "file://{dir}/.writing/x",
+        "file://{dir}/.hidden",
+        "file://{dir}",
+        "file://relative",
+        "file://{dir}/nul\0",
+        "http://{dir}/1",
+        "{dir}/1",
+        "file://{dir}/link",
+        "file://{dir}/folder",
+        "file://{dir}/pipe",
+    ],
+)
+def test_nothing_is_opened_but_images_in_the_directories(tmp_path: Path, url: str) -> None:
+    directory = tmp_path / "images"
+    (directory / "folder").mkdir(parents=True)
+    (directory / "folder" / "inner").write_bytes(b"inner")
+    (directory / ".hidden").write_bytes(b"hidden")
+    (tmp_path / "secret").write_bytes(b"secret")
+    (directory / "link").symlink_to(tmp_path / "secret")
+    os.mkfifo(directory / "pipe")
+    driver, location = one(directory), Location(url=url.format(dir=directory))
+    for call in (driver.open, driver.size, driver.local_path):
+        with pytest.raises(StoreDenied):
+            call(location)
+    with pytest.raises(StoreDenied):
+        driver.open_range(location, 0, 1)
+
+
+def test_a_link_in_the_directory_of_the_directory_does_not_lead_out(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "out").symlink_to(tmp_path)
+    (tmp_path / "secret").write_bytes(b"secret")
+    with pytest.raises(StoreDenied):
+        one(tmp_path / "images").open(Location(url=f"file://{tmp_path}/images/out/secret"))
+
+
+# -- several directories
+
+
+def test_priority_chooses_the_directory(tmp_path: Path) -> None:
+    entries = [f"{tmp_path}/low:1", f"{tmp_path}/high:200", f"{tmp_path}/none"]
+    location = put(store(filesystem_store_datadirs=entries))
+    assert location.url.startswith(f"file://{tmp_path}/high/")
+
+
+def test_an_image_is_found_taken_in_whatever_directory(tmp_path: Path) -> None:
+    image_id = str(uuid.uuid4())
+    put(one(tmp_path / "low"), image_id=image_id)
+    driver = store(filesystem_store_datadirs=[f"{tmp_path}/low:1", f"{tmp_path}/high:2"])
+    with pytest.raises(BlobExists):
+        put(driver, image_id=image_id)
+    driver.discard(image_id)
+    assert not files(tmp_path)
+
+
+def test_a_writer_steps_back_when_another_directory_has_the_image_by_then(tmp_path: Path) -> None:
+    image_id = str(uuid.uuid4())
+    driver = store(filesystem_store_datadirs=[f"{tmp_path}/low:1", f"{tmp_path}/high:2"])
+
+    class Meanwhile(TrickleStream):
+        def read(self, size: int = -1, /) -> bytes:
+            if not files(tmp_path / "low"):
+                put(one(tmp_path / "low"), image_id=image_id)
+            return super().read(size)
+
+    with pytest.raises(BlobExists):
+        driver.write(image_id, Meanwhile(DATA, piece=100_000), None)
+    assert files(tmp_path) == {tmp_path / "low" / image_id}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"filesystem_store_datadirs": ["/a:1", "/a:2"]},
+        {"filesystem_store_datadirs": ["/a:high"]},
+        {"filesystem_store_datadir": ""},
+        {"filesystem_store_file_perm": 888},
+        {"filesystem_store_file_perm": 44},
+    ],
+)
+def test_options_that_make_no_sense_stop_the_driver(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        store(**options)
+    assert next(iter(options)) in str(refused.value)
+
+
+# -- files
+
+
+def test_permissions_are_octal_digits_and_open_the_directory(tmp_path: Path) -> None:
+    directory = tmp_path / "images"
+    directory.mkdir(mode=0o700)
+    path = one(directory, filesystem_store_file_perm=644).local_path(
+        put(one(directory, filesystem_store_file_perm=644))
+    )
+    assert path is not None
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o711
+
+
+def test_without_permissions_the_world_reads_nothing(tmp_path: Path) -> None:
+    path = one(tmp_path).local_path(put(one(tmp_path)))
+    assert path is not None
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_zeros_become_holes_when_asked_for(tmp_path: Path) -> None:
+    data = bytes(1 << 20) + DATA + bytes(3 << 20)
+    thin = put(one(tmp_path, filesystem_thin_provisioning=True), data)
+    path = one(tmp_path).local_path(thin)
+    assert path is not None
+    assert path.read_bytes() == data
+    assert path.stat().st_blocks * 512 < 1 << 20
+
+
+# -- room
+
+
+def test_an_image_larger_than_the_room_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    driver = one(tmp_path)
+    free = driver.usage().free or 0
+    source = FileStream(io.BytesIO(DATA))
+    with pytest.raises(StoreFull):
+        driver.write(str(uuid.uuid4()), source, free + (1 << 40))
+    assert source.read(1) == DATA[:1]
+    assert not files(tmp_path)
+
+
+def test_the_reserve_is_kept_though_the_size_is_not_known(tmp_path: Path) -> None:
+    driver = one(tmp_path, filesystem_store_free_reserve=1 << 60)
+    with pytest.raises(StoreFull):
+        driver.write(str(uuid.uuid4()), FileStream(io.BytesIO(DATA)), None)
+    assert not files(tmp_path)
+
+
+def test_a_file_size_limit_is_a_full_store(tmp_path: Path) -> None:
+    script = (
+        "import resource, signal, sys; sys.path.insert(0, sys.argv[2]);"
+        "import test_file_store as t; from pathlib import Path;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));\n"
+        "try: t.put(t.one(Path(sys.argv[1])))\n"
+        "except t.StoreFull: print('full')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "full\n", done.stderr
+    assert not files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, StoreFull),
+        (errno.EDQUOT, StoreFull),
+        (errno.EACCES, StoreDenied),
+        (errno.EROFS, StoreDenied),
+        (errno.ESTALE, StoreUnavailable),
+        (errno.ENOENT, BlobNotFound),
+        (errno.EIO, OSError),
+    ],
+)
+def test_the_system_s_errors_have_a_meaning(number: int, kind: type[Exception]) -> None:
+    with pytest.raises(kind) as raised, translated("testing"):
+        raise OSError(number, os.strerror(number))
+    assert isinstance(raised.value.__cause__ or raised.value, OSError)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_directory_without_permission_is_a_denial(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreDenied):
+        one(tmp_path / "images").check()
+
+
+def test_a_check_makes_the_directory_and_leaves_nothing_in_it(tmp_path: Path) -> None:
+    one(tmp_path / "a" / "b").check()
+    assert (tmp_path / "a" / "b").is_dir()
+    assert not files(tmp_path)
+
+
+def test_a_check_fails_where_a_file_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "images").write_text("not a directory")
+    for call in (one(tmp_path / "images").check, lambda: put(one(tmp_path / "images"))):
+        with pytest.raises(StoreUnavailable):
+            call()
+
+
+# -- crashes
+
+
+def test_what_a_killed_writer_left_can_be_discarded(tmp_path: Path) -> None:
+    image_id = str(uuid.uuid4())
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[2]); import test_file_store as t;"
+        "from pathlib import Path; s = t.TrickleStream(bytes(1 << 30), piece=1 << 16, pause=0.01);"
+        f"t.one(Path(sys.argv[1])).write({image_id!r}, s, None)"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parent)]
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not any(path.stat().st_size for path in files(tmp_path)):
+            assert writer.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+    left = files(tmp_path)
+    assert len(left) == 1
+    driver = one(tmp_path)
+    with pytest.raises(BlobNotFound):
+        driver.open(Location(url=f"file://{tmp_path}/{image_id}"))
+    other = put(driver)
+    driver.discard(image_id)
+    assert files(tmp_path) == {driver.local_path(other)}
