@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Never
 
 from glancekit.core import drivers
@@ -122,6 +122,21 @@ def load_metadata(config: Configuration) -> MetadataDriver:
     (loaded,) = drivers.load_all([wanted], deadline=patience)
     driver: MetadataDriver = _insist(loaded, "a metadata backend", "[metadata] driver")
     return driver
+
+
+def preload(config: Configuration) -> None:
+    """Import what the service cannot do without, for processes forked afterwards to share.
+
+    Nothing is built. What is wrong with a plugin, ``bootstrap`` says.
+    """
+    default = next(entry for entry in config.stores if entry.id == config.default_store)
+    wanted = [
+        _driver(config, drivers.METADATA, "metadata"),
+        _driver(config, drivers.AUTH, "auth"),
+        _store(config, default),
+    ]
+    imports = [replace(want, build=lambda kind: kind) for want in wanted]
+    drivers.load_all(imports, deadline=config.get("plugins", "plugin_start_timeout"))
 
 
 def settings_of(config: Configuration) -> Settings:

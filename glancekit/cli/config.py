@@ -26,7 +26,11 @@ def config() -> None:
 @format_option
 @click.pass_obj
 def show_config(invocation: Invocation, shape: str) -> None:
-    """Show every option's value and where it comes from. Secrets are not shown."""
+    """Show every option's value and where it comes from. Secrets are not shown.
+
+    A value comes from the command line, else from the environment (OS_SECTION__OPTION, say
+    OS_DEFAULT__DEBUG), else from the configuration files, else it is the option's default.
+    """
     from glancekit.bootstrap import load_parts
 
     loaded = invocation.load_config()

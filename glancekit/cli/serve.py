@@ -48,7 +48,7 @@ def serve(invocation: Invocation, /, config_files: tuple[str, ...], **given: Any
     than the configuration files.
     """
     # Imported before the workers are forked, which then share what was imported.
-    from glancekit.bootstrap import bootstrap
+    from glancekit.bootstrap import bootstrap, preload
     from glancekit.serving.addresses import require_local
     from glancekit.serving.server import Server, ServerSettings
     from glancekit.wsgi import Service
@@ -57,6 +57,7 @@ def serve(invocation: Invocation, /, config_files: tuple[str, ...], **given: Any
     config = replace(invocation, config_files=files).load_config(
         {_OPTIONS[flag]: value for flag, value in given.items() if value is not None}
     )
+    preload(config)
     options = config.section("server")
     settings = ServerSettings.of(options)
 

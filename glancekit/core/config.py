@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the operator decided: read from files, environment and command line, checked, explained.
 
+An environment variable ``OS_<SECTION>__<OPTION>`` counts more than the files, for containers.
 Which options there are is said in options.py and by the drivers. What follows from a value is
 its reader's business.
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from glancekit.bootstrap import bootstrap, load_config, periodic_runner, settings_of
+from glancekit.bootstrap import bootstrap, load_config, periodic_runner, preload, settings_of
 from glancekit.core.config import Configuration
 from glancekit.core.contracts.auth import Credentials
 from glancekit.core.drivers import PluginReport, PluginState
@@ -94,6 +94,14 @@ def test_closing_closes_the_drivers(configure: Configure, install_store: Install
     module = install_store("closing", CLOSING)
     bootstrap(configure("[DEFAULT]\nenabled_backends = fast:closing\n")).close()
     assert sys.modules[module].CLOSED == ["fast"]
+
+
+def test_preloading_imports_and_builds_nothing(
+    configure: Configure, install_store: Install
+) -> None:
+    module = install_store("eager", CLOSING.replace("self.name = name", "raise OSError"))
+    preload(configure("[DEFAULT]\nenabled_backends = fast:eager\n[auth]\ndriver = gone\n"))
+    assert module in sys.modules
 
 
 def test_a_failed_start_closes_the_drivers(configure: Configure, install_store: Install) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -231,7 +230,6 @@ def test_nothing_is_printed_without_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv(TRACE, raising=False)
-    logging.getLogger("glancekit").setLevel(logging.NOTSET)
     hooks = Hooks()
     hooks.add("mail", Listener())
     hooks.after_commit(EVENTS)
