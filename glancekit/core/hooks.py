@@ -69,8 +69,7 @@ class Hooks:
         except (pluggy.PluginValidationError, ValueError) as error:
             if self._plugins.has_plugin(name):
                 self._plugins.unregister(name=name)
-            known = sorted(self._plugins.hook.__dict__)
-            reason = f"{error}; the hooks are: {', '.join(known)}"
+            reason = f"{error}; the hooks are: {', '.join(self._known())}"
             raise PluginError(group=HOOKS, name=name, reason=reason) from error
 
     def add_loaded(self, loaded: Loaded) -> PluginReport:
@@ -167,6 +166,10 @@ class Hooks:
         self._alone(listener, "after_commit")(events=events)
 
     # -- how
+
+    def _known(self) -> list[str]:
+        is_spec = partial(self._plugins.parse_hookspec_opts, hookspecs)
+        return sorted(name for name in vars(hookspecs) if is_spec(name) is not None)
 
     def _listeners(self, hook: str) -> tuple[str, ...]:
         implementations = getattr(self._plugins.hook, hook).get_hookimpls()
