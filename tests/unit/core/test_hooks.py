@@ -148,8 +148,9 @@ def test_a_misspelt_hook_is_an_error_and_its_plugin_hears_nothing() -> None:
         hooks.add("acme", plugin)
     assert caught.value.name == "acme"
     assert "after_comit" in caught.value.reason
-    known = "the hooks are: after_commit, before_store_write, register_periodic_tasks"
-    assert known in caught.value.reason
+    _, _, known = caught.value.reason.partition("the hooks are: ")
+    assert {"after_commit", "before_store_write"} <= set(known.split(", "))
+    assert "after_comit" not in known
     hooks.add("other", Listener())
     assert hooks.after_commit_listeners == ("other",)
 
