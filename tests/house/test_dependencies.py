@@ -17,7 +17,7 @@ def asked_for(config) -> dict[str, str]:
     lines = config["options"].get("install_requires", "")
     if config.has_section("options.extras_require"):
         lines += "".join(config["options.extras_require"].values())
-    found = re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?\s*(.*)$", lines, re.MULTILINE)
+    found = re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?\s*(.*)$", lines, re.MULTILINE)
     return {canonical(name): bounds for name, bounds in found}
 
 
