@@ -124,6 +124,7 @@ class MetadataConformance:
             lambda work: work.members.add(member),
             lambda work: work.events.append(Event(type="x", subject="x")),
             lambda work: work.events.advance("listener", 1),
+            lambda work: work.events.retain(()),
             lambda work: work.leases.renew("holder", MORNING),
             lambda work: work.leases.release("holder"),
             lambda work: work.leases.prune(MORNING),
@@ -698,6 +699,23 @@ class MetadataConformance:
             work.commit()
         with driver.unit_of_work(read_only=True) as work:
             assert work.events.last_position() > fourth
+
+    def test_m42_only_retained_listeners_hold_events_back(self, driver: MetadataDriver) -> None:
+        """M42: the cursors of all others are forgotten."""
+        with driver.unit_of_work() as work:
+            for number in range(3):
+                work.events.append(Event(type=f"{number}", subject="s", at=MORNING))
+            last = work.events.last_position()
+            work.events.advance("gone", 1)
+            work.events.advance("here", last)
+            work.commit()
+        with driver.unit_of_work() as work:
+            work.events.retain({"here", "new"})
+            assert (work.events.cursor("gone"), work.events.cursor("here")) == (0, last)
+            assert work.events.prune(MORNING + timedelta(days=1)) == 3
+            work.events.retain(())
+            assert work.events.cursor("here") == 0
+            assert work.events.last_position() == last
 
     def test_m32_no_event_shows_behind_a_reader(self, driver: MetadataDriver) -> None:
         """M32: whoever reads on from the last position it saw misses no event of any writer."""

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -235,6 +237,12 @@ def forgets_the_last_position(work: LyingUnitOfWork) -> None:
     work.events.last_position = lambda: max(work.records.events, default=0)
 
 
+def keeps_every_cursor(work: LyingUnitOfWork) -> None:
+    def retain(listeners: Collection[str]) -> None: ...
+
+    work.events.retain = retain
+
+
 def turns_events_round(work: LyingUnitOfWork) -> None:
     after = work.events.after
 
@@ -289,9 +297,17 @@ CAUGHT: list[tuple[Lie, Callable[..., None]]] = [
     (buries_locations, suite.test_m10_a_deleted_image_is_gone),
     (prunes_what_was_not_told, suite.test_m31_cursors_and_pruning),
     (forgets_the_last_position, suite.test_m31_cursors_and_pruning),
+    (keeps_every_cursor, suite.test_m42_only_retained_listeners_hold_events_back),
     (turns_events_round, suite.test_m30_events_come_back_in_order),
     (renames_a_parameter, suite.test_m41_signatures_are_the_contract_s),
 ]
+
+
+def test_each_promise_is_in_the_docs() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "contracts" / "metadata.rst"
+    described = re.findall(r"^\*\*M(\d+)\*\* ", page.read_text(), flags=re.MULTILINE)
+    tested = [name[6:8] for name in dir(MetadataConformance) if name.startswith("test_m")]
+    assert sorted(map(int, described)) == sorted(map(int, tested))
 
 
 @pytest.mark.parametrize(("lie", "test"), CAUGHT)
