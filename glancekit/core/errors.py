@@ -14,7 +14,6 @@
     ├── Unauthenticated             we do not know who is asking
     ├── Forbidden                   we know, and they may not
     │   ├── Protected               the image is protected against deletion
-    │   ├── Rejected                a hook objected
     │   └── ReadOnlyField           an attribute that no caller may set
     ├── NotFound
     │   ├── ImageNotFound
@@ -166,12 +165,6 @@ class Protected(Forbidden):
     template = (
         "Image {image_id} is protected and cannot be deleted; set its 'protected' to false first"
     )
-
-
-class Rejected(Forbidden):
-    """A hook objected. Facts: ``reason``."""
-
-    template = "Refused by a rule of this site: {reason}"
 
 
 class ReadOnlyField(Forbidden):

@@ -27,14 +27,13 @@ from glancekit.core.drivers import (
     failure,
     offers_of,
 )
-from glancekit.core.errors import GlancekitError, PluginError
+from glancekit.core.errors import PluginError
 from glancekit.core.periodic import PeriodicTask
 from glancekit.core.trials import attempt_all
 
 if TYPE_CHECKING:
     from glancekit.core.hookspecs import ReadSection
     from glancekit.core.model.events import Event
-    from glancekit.core.model.image import Image
     from glancekit.core.periodic import PeriodicWorld
 
 log = logging.getLogger(__name__)
@@ -128,23 +127,6 @@ class Hooks:
                 reason = f"its register_commands raised {type(error).__name__}: {error}"
                 raise PluginError(group=COMMANDS, name=name, reason=reason) from error
         return commands
-
-    # -- stores
-
-    def before_store_write(self, image: Image, store: str) -> None:
-        """Ask whether an upload may begin.
-
-        :raises Rejected: when a listener objects.
-        :raises PluginError: when one fails; a guard that cannot decide lets nothing pass.
-        """
-        for name in self._listeners("before_store_write"):
-            try:
-                self._alone(name, "before_store_write")(image=image, store=store)
-            except GlancekitError:
-                raise
-            except Exception as error:
-                reason = f"its before_store_write raised {type(error).__name__}: {error}"
-                raise PluginError(group=HOOKS, name=name, reason=reason) from error
 
     # -- metadata
 

@@ -4,10 +4,7 @@
 The prefix of a name tells what the return value means:
 
 * ``register_*``  things to collect, once, at start
-* ``before_*``    nothing; may raise ``Rejected`` to refuse
 * ``after_*``     ignored; a listener that raises is logged, the others are still told
-* ``choose_*``    the first answer that is not None wins
-* ``objections_to_*`` reasons to refuse; can narrow rights, never widen them
 
 Listeners may take fewer arguments than the hook offers. A hook is never renamed or removed.
 """
@@ -21,7 +18,6 @@ import pluggy
 
 if TYPE_CHECKING:
     from glancekit.core.model.events import Event
-    from glancekit.core.model.image import Image
     from glancekit.core.periodic import PeriodicTask, PeriodicWorld
 
 PROJECT = "glancekit"
@@ -48,14 +44,6 @@ def register_periodic_tasks(world: PeriodicWorld) -> list[PeriodicTask]:  # type
 @hookspec
 def register_commands(read_section: ReadSection) -> list[Any]:  # type: ignore[empty-body]
     """Return click commands. The configuration is there to be read once one of them runs."""
-
-
-# -- stores ------------------------------------------------------------------------------------
-
-
-@hookspec
-def before_store_write(image: Image, store: str) -> None:
-    """Look at an upload before its first byte goes to a store; raise ``Rejected`` to refuse it."""
 
 
 # -- metadata ----------------------------------------------------------------------------------

@@ -76,7 +76,6 @@ def upload(
     with ExitStack() as undo:
         image, writing = _begin(world, caller, image_id, target, size=size)
         undo.callback(_undo, world, writing)
-        world.hooks.before_store_write(image, target.id)
         plan = TransferPlan(
             declared_size=size,
             size_cap=world.settings.image_size_cap,

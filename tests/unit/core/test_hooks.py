@@ -9,17 +9,15 @@ from typing import Any, cast
 import pytest
 
 from glancekit.core.drivers import HOOKS, PluginReport, PluginState, load_all
-from glancekit.core.errors import PluginError, Rejected
+from glancekit.core.errors import PluginError
 from glancekit.core.hooks import TRACE, Hooks, wanted_hooks
 from glancekit.core.hookspecs import ReadSection, hookimpl
 from glancekit.core.model.events import Event
-from glancekit.core.model.image import Image
 from glancekit.core.periodic import PeriodicTask, PeriodicWorld
 
 Install = Callable[..., str]
 
 WORLD = cast(PeriodicWorld, SimpleNamespace())
-IMAGE = Image(id="7d3ec3c0-5f0b-4a41-a5b8-3ba9dbd4ed2a", owner="p")
 EVENTS = [Event(type="image.create", subject="a"), Event(type="image.delete", subject="a")]
 
 
@@ -108,36 +106,6 @@ def test_hook_register_periodic_tasks_collects_and_goes_without_the_broken(
     assert "plugin Hangs" in caplog.text
 
 
-def test_hook_before_store_write_refuses() -> None:
-    class Guard:
-        @hookimpl
-        def before_store_write(self, image: Image, store: str) -> None:
-            if store == "fast":
-                raise Rejected(reason="no visitors")
-
-    hooks = Hooks()
-    hooks.before_store_write(IMAGE, "fast")
-    hooks.add("guard", Guard())
-    hooks.before_store_write(IMAGE, "cheap")
-    with pytest.raises(Rejected) as caught:
-        hooks.before_store_write(IMAGE, "fast")
-    assert caught.value.reason == "no visitors"
-
-
-def test_a_guard_that_fails_lets_nothing_pass() -> None:
-    class Guard:
-        @hookimpl
-        def before_store_write(self) -> None:
-            raise OSError("scanner is gone")
-
-    hooks = Hooks()
-    hooks.add("guard", Guard())
-    with pytest.raises(PluginError) as caught:
-        hooks.before_store_write(IMAGE, "fast")
-    assert caught.value.name == "guard"
-    assert "scanner is gone" in caught.value.reason
-
-
 def test_a_misspelt_hook_is_an_error_and_its_plugin_hears_nothing() -> None:
     class Misspelt(Listener):
         @hookimpl
@@ -149,7 +117,7 @@ def test_a_misspelt_hook_is_an_error_and_its_plugin_hears_nothing() -> None:
     assert caught.value.name == "acme"
     assert "after_comit" in caught.value.reason
     _, _, known = caught.value.reason.partition("the hooks are: ")
-    assert {"after_commit", "before_store_write"} <= set(known.split(", "))
+    assert {"after_commit", "register_periodic_tasks"} <= set(known.split(", "))
     assert "after_comit" not in known
     hooks.add("other", Listener())
     assert hooks.after_commit_listeners == ("other",)
