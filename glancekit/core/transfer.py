@@ -102,7 +102,7 @@ def run(
             raise
         measured.raise_failure()
         receipt = measured.receipt
-    if receipt is None:
+    if receipt is None or measured.holds_some:
         raise StoreFailed("the driver did not read all of the data", operation="write")
     return replace(location, size=receipt.size), receipt
 
@@ -147,6 +147,11 @@ class _Measured(ByteStream):
 
     def close(self) -> None:
         """Do nothing: whoever opened the source closes it."""
+
+    @property
+    def holds_some(self) -> bool:
+        """There are bytes that came and were not taken."""
+        return bool(self._rest)
 
     def raise_failure(self, *, because_of: BaseException | None = None) -> None:
         """Raise what went wrong on this side, whatever the driver made of it."""

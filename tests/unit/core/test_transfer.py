@@ -177,13 +177,15 @@ def test_an_error_that_the_driver_swallows_comes_out_all_the_same() -> None:
     assert caught.value is error
 
 
-def test_a_driver_that_does_not_take_everything_has_failed() -> None:
+@pytest.mark.parametrize("size", [11, CHUNK_SIZE, len(DATA)])
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_driver_that_does_not_take_everything_has_failed(size: int, declared: bool) -> None:
     def half(source: ByteStream) -> Location:
         source.read(10)
         return Location(url="memory://sink/1")
 
     with pytest.raises(StoreFailed):
-        transfer.run(stream(DATA), plan(), half)
+        transfer.run(stream(DATA[:size]), plan(declared_size=size if declared else None), half)
 
 
 def test_a_driver_that_reads_as_much_as_was_declared_need_not_see_the_end() -> None:
