@@ -52,7 +52,6 @@ class Keystone:
             cert=_client_certificate(options),
             timeout=options.http_connect_timeout,
             app_name="glancekit",
-            connect_retries=options.http_request_max_retries,
         )
         self._identity = Adapter(
             self._session,
@@ -61,8 +60,10 @@ class Keystone:
             region_name=options.region_name,
             min_version="3",
             max_version="3.latest",
-            connect_retry_delay=RETRY_DELAY,
         )
+        self._retries = options.http_request_max_retries
+        self._patience = options.http_connect_timeout
+        self._login = threading.Lock()
         self._gate = _Gate(AT_ONCE, options.http_connect_timeout)
 
     def ask(self, token: str, allow_expired: bool) -> Grant | None:
@@ -71,7 +72,7 @@ class Keystone:
         :raises Unavailable: when Keystone does not say.
         """
         with self._gate.turn():
-            response = self._send(token, allow_expired)
+            response = self._try_to_ask(token, allow_expired)
         if response.status_code == 404 and _is_keystones(response):
             return None
         if response.status_code != 200:
@@ -82,20 +83,38 @@ class Keystone:
         """Let go of the connections."""
         self._session.session.close()
 
-    def _send(self, token: str, allow_expired: bool) -> Response:
-        query = "&allow_expired=1" if allow_expired else ""
+    def _try_to_ask(self, token: str, allow_expired: bool) -> Response:
         try:
-            return self._identity.get(
-                f"/auth/tokens?nocatalog{query}",
-                headers={"X-Subject-Token": token},
-                raise_exc=False,
-                log=False,
-            )
+            return self._ask_again_if_cut_off(token, allow_expired)
         except _SILENCE as error:
             self._gate.shut()
             raise _unavailable(str(error)) from error
         except keystone_errors.ClientException as error:
             raise _unavailable(f"{type(error).__name__}: {error}") from error
+
+    def _ask_again_if_cut_off(self, token: str, allow_expired: bool) -> Response:
+        """Ask, and again when a connection breaks; who has waited in vain does not wait twice."""
+        for _ in range(self._retries):
+            began = time.monotonic()
+            try:
+                return self._send(token, allow_expired)
+            except keystone_errors.ConnectionError:
+                if time.monotonic() - began >= self._patience:
+                    raise
+            time.sleep(RETRY_DELAY)
+        return self._send(token, allow_expired)
+
+    def _send(self, token: str, allow_expired: bool) -> Response:
+        with self._login:  # else all who wait would try in vain, one after the other
+            self._gate.look()
+            self._session.get_token()
+        query = "&allow_expired=1" if allow_expired else ""
+        return self._identity.get(
+            f"/auth/tokens?nocatalog{query}",
+            headers={"X-Subject-Token": token},
+            raise_exc=False,
+            log=False,
+        )
 
 
 class _Gate:
@@ -116,11 +135,11 @@ class _Gate:
 
         :raises Unavailable: when it does not come, or the gate is shut.
         """
-        self._look()
+        self.look()
         if not self._turns.acquire(timeout=self._patience):
             raise Unavailable("The identity service is too busy; try again later")
         try:
-            self._look()
+            self.look()
             yield
         finally:
             self._turns.release()
@@ -130,7 +149,11 @@ class _Gate:
         with self._lock:
             self._shut_until = time.monotonic() + PAUSE
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Refuse while the gate is shut.
+
+        :raises Unavailable: when it is.
+        """
         with self._lock:
             left = self._shut_until - time.monotonic()
         if left > 0:

@@ -15,13 +15,16 @@ OFFERED = ("password", "v3applicationcredential")
 
 
 def _credentials() -> Iterator[Any]:
-    """Yield the options of the offered auth types, each name once; they share most of them."""
+    """Yield the options of the offered auth types, each name once; they share most of them.
+
+    None is required here, since what one type needs the other does without.
+    """
     seen = {"auth_url"}
     for name in OFFERED:
         for option in loading.get_auth_plugin_conf_options(name):
             if option.dest not in seen:
                 seen.add(option.dest)
-                yield option
+                yield StrOpt(option.dest, secret=option.secret, help=f"{option.help}.")
 
 
 OPTIONS: tuple[Any, ...] = (

@@ -41,6 +41,9 @@ key_repository = {folder}/fernet-keys
 key_repository = {folder}/credential-keys
 [identity]
 password_hash_rounds = 4
+[cache]
+enabled = true
+backend = dogpile.cache.memory
 """
 
 
@@ -101,6 +104,7 @@ class RealKeystone:
         command = ["timeout", "--signal=KILL", str(LIFETIME), str(self._uwsgi)]
         command += ["--http-socket", f"127.0.0.1:{self.port}", "--buffer-size", "65535"]
         command += ["--module", "keystone.wsgi.api:application", "--need-app", "--die-on-term"]
+        command += ["--add-header", "Connection: close"]  # it closes, but would not say so
         with (self._folder / "uwsgi.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -163,6 +167,11 @@ class RealKeystone:
             endpoint = {"service_id": service_id, "interface": interface, "url": url}
             endpoint["region"] = "RegionOne"
             self.call("POST", "/endpoints", {"endpoint": endpoint})
+
+    def drop_service(self, service_type: str) -> None:
+        """Take a service out of the catalog."""
+        for service in self.call("GET", f"/services?type={service_type}")["services"]:
+            self.call("DELETE", f"/services/{service['id']}")
 
     def id_of(self, kind: str, name: str) -> str:
         """Return the id of a project, user or role.

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from glancekit_keystone_auth.driver import KeystoneAuth
 from glancekit_keystone_auth.testing import RealKeystone, find_environment
 
 from glancekit.plugin import Credentials, Identity, Unauthenticated, Unavailable
+from glancekit.testing.auth import AuthConformance
 
 Build = Callable[..., KeystoneAuth]
 
@@ -23,6 +25,40 @@ def ask(driver: KeystoneAuth, token: str, service_token: str = "") -> Identity:
     if service_token:
         headers["x-service-token"] = service_token
     return driver.authenticate(Credentials(headers, "127.0.0.1"))
+
+
+class TestConformance(AuthConformance):
+    """The kit, with a user, a service that acts for one, and tokens that are none."""
+
+    @pytest.fixture
+    def driver(self, keystone: RealKeystone, build: Build) -> KeystoneAuth:
+        member, service = (
+            keystone.token("demo-member", "demo"),
+            keystone.token("glance", "service"),
+        )
+        revoked = keystone.token("demo-reader", "demo")
+        keystone.revoke(revoked)
+        who = Identity(
+            user_id=keystone.id_of("user", "demo-member"),
+            project_id=keystone.id_of("project", "demo"),
+            roles=frozenset({"member", "reader"}),
+        )
+        driver = build(keystone.url)
+        served = ask(driver, service).roles
+        self.accepted = [
+            (Credentials({"x-auth-token": member}, ""), who),
+            (
+                Credentials({"x-auth-token": member, "x-service-token": service}, "192.0.2.1"),
+                replace(who, service_roles=served),
+            ),
+        ]
+        self.refused = [
+            Credentials({"x-auth-token": revoked}, "127.0.0.1"),
+            Credentials({"x-auth-token": member[:-1]}, "127.0.0.1"),
+            Credentials({"x-service-token": service}, "127.0.0.1"),
+            Credentials({"x-auth-token": member, "x-service-token": revoked}, "127.0.0.1"),
+        ]
+        return driver
 
 
 def ask_until_it_answers(driver: KeystoneAuth, token: str) -> Identity:

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from glancekit_keystone_auth import grants
 from glancekit_keystone_auth.driver import KeystoneAuth
 
 from glancekit.plugin import ConfigError, Credentials, Identity, Unauthenticated, Unavailable
@@ -115,6 +116,15 @@ def test_the_challenge_names_keystone_as_callers_reach_it(build: Build) -> None:
     assert driver.challenge() == 'Keystone uri="https://keystone.example:5000"'
 
 
+def test_only_the_address_is_always_needed_and_what_is_secret_is_marked() -> None:
+    options = KeystoneAuth.options
+    assert [option.dest for option in options if option.required] == ["auth_url"]
+    secret = {option.dest for option in options if option.secret}
+    assert secret == {"password", "application_credential_secret"}
+    names = [option.dest for option in options]
+    assert len(names) == len(set(names))
+
+
 @pytest.mark.parametrize(
     ("chosen", "says"),
     [
@@ -159,19 +169,23 @@ def test_an_answer_that_is_none_is_an_outage_and_is_not_remembered(
 
 
 def test_a_refusal_is_remembered_apart_from_what_is_granted(
-    impostor: Impostor, build: Build
+    impostor: Impostor, build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(grants, "REFUSALS", 20)
     driver = build(impostor.url)
     ask(driver, "good")
     impostor.answer(404, {"error": {"code": 404, "message": "no such token"}})
-    for number in range(1100):
+    for number in range(30):
         with pytest.raises(Unauthenticated):
             ask(driver, f"bad{number}")
-    assert impostor.questions == 1101
+    assert impostor.questions == 31
     with pytest.raises(Unauthenticated):
-        ask(driver, "bad1099")
+        ask(driver, "bad29")
     assert ask(driver, "good").project_id == "p"
-    assert impostor.questions == 1101
+    assert impostor.questions == 31
+    with pytest.raises(Unauthenticated):
+        ask(driver, "bad0")
+    assert impostor.questions == 32
 
 
 def test_the_oldest_of_too_many_tokens_is_forgotten(impostor: Impostor, build: Build) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +14,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from glancekit_token_auth import token_file
+from glancekit_token_auth.commands import register_commands
 from glancekit_token_auth.driver import TokenAuth
 from glancekit_token_auth.token_file import TokenFile
 
-from glancekit.cli import cli
 from glancekit.plugin import (
     Credentials,
     GlancekitError,
@@ -34,12 +33,16 @@ class Tokens:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "tokens.json"
-        self.config = folder / "glancekit.conf"
-        self.config.write_text(f"[DEFAULT]\ndata_dir = {folder}\n[auth]\ndriver = token\n")
+        self.driver = "token"
 
     def run(self, *words: str) -> Result:
-        words = ("--config-file", str(self.config), "token", *words)
-        return CliRunner().invoke(cli, words, catch_exceptions=False)
+        [command] = register_commands(self.read_section)
+        return CliRunner().invoke(command, words, catch_exceptions=False)
+
+    def read_section(self, section: str, options: Sequence[Any]) -> SimpleNamespace:
+        """Return what a configuration would say."""
+        assert (section, [option.dest for option in options]) == ("auth", ["path"])
+        return SimpleNamespace(path=str(self.path), driver=self.driver)
 
     def create(self, *words: str, user: str = "alice", project: str = "demo") -> dict[str, Any]:
         result = self.run("create", "--user", user, "--project", project, *words, "-f", "json")
@@ -48,16 +51,6 @@ class Tokens:
 
     def listed(self) -> list[dict[str, Any]]:
         return list(json.loads(self.run("list", "-f", "json").stdout))
-
-
-@pytest.fixture(autouse=True)
-def log_as_before() -> Iterator[None]:
-    """Undo what a command does to the process's logging."""
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = before
-    root.setLevel(level)
 
 
 @pytest.fixture
@@ -214,5 +207,5 @@ def test_another_file_can_be_named(tokens: Tokens, tmp_path: Path) -> None:
 
 def test_a_service_that_does_not_ask_for_tokens_is_mentioned(tokens: Tokens) -> None:
     assert "Note" not in tokens.run("list").stderr
-    tokens.config.write_text(tokens.config.read_text().replace("driver = token", "driver = none"))
+    tokens.driver = "none"
     assert "set it to 'token'" in tokens.run("list").stderr
