@@ -281,28 +281,38 @@ def _ranges(shape: Shape) -> list[tuple[ColumnElement[bool], list[ColumnElement[
 
 
 def _sort_all(shape: Shape) -> Select[Any]:
-    places = []
-    for number in range(len(shape.branches)):
-        entry = image_lists.alias(f"entry{number}")
-        inside = _is_in_branch(shape, number, entry)
-        places.append(
-            exists().where(
-                inside,
-                entry.c.created_at == images.c.created_at,
-                entry.c.image_id == images.c.id,
-            )
-            if shape.names_ids
-            else images.c.id.in_(select(entry.c.image_id).where(inside))
-        )
-    statement = select(images.c.id).where(or_(*places))
-    if shape.names_ids:
-        conditions = (_condition(images, shape, place) for place in range(len(shape.conditions)))
-        statement = statement.where(*conditions)
+    within = _has_id_and_is_listed if shape.names_ids else _is_listed
+    statement = select(images.c.id).where(within(shape))
     if shape.marker is not None:
         statement = statement.where(_behind_marker(shape))
     order = [part for key in shape.order for part in _ordering(images, key)]
     page = statement.order_by(*order).limit(bindparam("limit")).subquery("page")
     return _whole_images(page, order)
+
+
+def _is_listed(shape: Shape) -> ColumnElement[bool]:
+    """Say that an image is in a branch, so that the lists are read and images looked up."""
+    parts = []
+    for number in range(len(shape.branches)):
+        entry = image_lists.alias(f"entry{number}")
+        parts.append(select(entry.c.image_id).where(_is_in_branch(shape, number, entry)))
+    return images.c.id.in_(union(*parts))
+
+
+def _has_id_and_is_listed(shape: Shape) -> ColumnElement[bool]:
+    """Say that an image has one of the ids, so that these are read and looked up in the lists."""
+    places = []
+    for number in range(len(shape.branches)):
+        entry = image_lists.alias(f"entry{number}")
+        places.append(
+            exists().where(
+                _is_in_branch(shape, number, entry),
+                entry.c.created_at == images.c.created_at,
+                entry.c.image_id == images.c.id,
+            )
+        )
+    conditions = (_condition(images, shape, place) for place in range(len(shape.conditions)))
+    return and_(or_(*places), *conditions)
 
 
 def _ordering(table: FromClause, key: SortKey) -> list[ColumnElement[Any]]:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from glancekit.plugin import (
     IntOpt,
     MetadataDriver,
+    MetadataUnavailable,
     SchemaMismatch,
     StrOpt,
     SupportsMigration,
@@ -76,7 +77,7 @@ class SqliteMetadata(MetadataDriver, SupportsMigration):
 
     def start(self) -> None:
         """See the contract."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         found = self._use_wal()
         if found is None:
             found = self._make_schema()
@@ -100,6 +101,8 @@ class SqliteMetadata(MetadataDriver, SupportsMigration):
 
     def version(self) -> str | None:
         """See the contract."""
+        if not self._path.exists():
+            return None
         with self._mine().outside_transaction() as connection, self._translating():
             found = migrate.revision(connection)
         migrate.require_ours(found)
@@ -111,6 +114,7 @@ class SqliteMetadata(MetadataDriver, SupportsMigration):
 
     def upgrade(self) -> None:
         """See the contract."""
+        self._make_folder()
         if self._use_wal() is None:
             self._make_schema()
             return
@@ -136,6 +140,16 @@ class SqliteMetadata(MetadataDriver, SupportsMigration):
                     self._inherited.append(mine)
                 mine = self._connections = Connections(self._path, self._busy_timeout)
             return mine
+
+    def _make_folder(self) -> None:
+        folder = self._path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MetadataUnavailable(
+                f"the folder {folder} of the database cannot be made ({error.strerror}); make it, "
+                "or set the option 'path' to a file elsewhere"
+            ) from error
 
     def _use_wal(self) -> str | None:
         """Switch the file to WAL, which it then remembers, and return its revision.

@@ -155,6 +155,13 @@ def test_a_page_takes_as_many_steps_however_many_images_there_are(
     assert steps(large, in_large) <= 1.5 * most + 200
 
 
+def test_sorting_a_short_list_looks_at_that_list_only(databases: list[SqliteMetadata]) -> None:
+    by_size = (SortKey("size"),)
+    query = ImageQuery(viewer=ORDINARY, visibility=Visibility.SHARED, sort=by_size)
+    assert find(databases[1], query) == FEW
+    assert steps(databases[1], query) <= 1.3 * steps(databases[0], query) + 200
+
+
 @pytest.mark.parametrize("viewer", [ADMIN, MANY, RARE, ORDINARY])
 def test_of_several_filters_the_rarest_is_walked(
     databases: list[SqliteMetadata], viewer: Viewer

@@ -167,6 +167,13 @@ def test_a_folder_that_cannot_be_written_to_is_told(build: Build, path: Path) ->
         build().start()
 
 
+def test_a_folder_that_cannot_be_made_is_told(build: Build, path: Path) -> None:
+    path.parent.write_text("a file where the folder should be")
+    for attempt in (build().start, build().upgrade):
+        with pytest.raises(MetadataUnavailable, match=f"folder {path.parent}"):
+            attempt()
+
+
 def test_a_database_of_something_else_is_not_touched(build: Build, path: Path) -> None:
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as other:
@@ -207,8 +214,8 @@ def test_a_backup_that_lost_wal_gets_it_back(
 
 def test_version_of_an_empty_database_is_none_and_upgrade_makes_it(build: Build) -> None:
     driver = build()
-    driver._path.parent.mkdir()
     assert driver.version() is None
+    assert not driver._path.parent.exists()
     driver.upgrade()
     assert driver.version() == driver.head()
     add(driver)
