@@ -34,6 +34,8 @@ PAUSE = 2.0
 RETRY_DELAY = 0.1
 """Seconds before a question is asked again whose connection broke."""
 
+_HINTS = {403: "; the service's own user needs the role 'service' to check tokens"}
+
 _SILENCE = (keystone_errors.ConnectionError, keystone_errors.DiscoveryFailure)
 _UNINTELLIGIBLE = (LookupError, TypeError, ValueError, AttributeError)
 
@@ -76,7 +78,8 @@ class Keystone:
         if response.status_code == 404 and _is_keystones(response):
             return None
         if response.status_code != 200:
-            raise _unavailable(f"it answered {response.status_code} when asked about a token")
+            hint = _HINTS.get(response.status_code, "")
+            raise _unavailable(f"asked about a token it answered {response.status_code}{hint}")
         return _grant(response)
 
     def close(self) -> None:

@@ -259,6 +259,15 @@ def test_wrong_credentials_of_the_service_are_its_operators_affair(
     assert "not-the-password" not in caplog.text
 
 
+def test_a_service_that_may_not_check_tokens_is_told_what_it_lacks(
+    keystone: RealKeystone, build: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    driver = build(keystone.url, username="demo-member", project_name="demo")
+    with pytest.raises(Unavailable):
+        ask(driver, keystone.token("demo-reader", "demo"))
+    assert "needs the role 'service'" in caplog.text
+
+
 def test_no_token_is_ever_logged(
     keystone: RealKeystone, build: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
