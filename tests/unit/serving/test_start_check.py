@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A check in a child process: its message arrives, whatever way it fails, and nothing else does."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from glancekit.core.errors import ConfigError, PluginMissing
+from glancekit.serving.start_check import check_in_child
+
+
+def test_a_good_check_leaves_nothing_behind():
+    there = []
+    check_in_child(lambda: there.append(os.getpid()))
+    assert there == []
+
+
+def test_the_message_of_an_error_of_ours_arrives():
+    def check():
+        raise PluginMissing(
+            group="glancekit.auth", name="nosuch", installed="none", package="glancekit-x"
+        )
+
+    with pytest.raises(ConfigError, match="No installed plugin offers 'nosuch'"):
+        check_in_child(check)
+
+
+def test_another_error_is_told_by_its_code(capfd):
+    with pytest.raises(ConfigError, match="ended with code 70"):
+        check_in_child(lambda: 1 // 0)
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_a_child_that_dies_is_an_error():
+    with pytest.raises(ConfigError, match="ended with code -9"):
+        check_in_child(lambda: os.kill(os.getpid(), 9))
