@@ -24,6 +24,8 @@ from glancekit.core.lease import Lease
 from glancekit.core.options import DEFAULT
 from glancekit.core.periodic import PeriodicRunner
 from glancekit.core.stores import Store, Stores
+from glancekit.services.rule_files import RuleFiles
+from glancekit.services.rule_files import read as read_rules
 from glancekit.services.world import Settings, World
 from glancekit.serving.options import SERVER_OPTIONS
 
@@ -63,6 +65,7 @@ def bootstrap(config: Configuration) -> World:
     :raises MetadataError: when the metadata backend cannot be used.
     """
     default = config.default_store
+    access, protections = read_rules(rule_files_of(config))
     _make_data_dir(config)
     parts = load_parts(config)
     with ExitStack() as built:
@@ -84,6 +87,8 @@ def bootstrap(config: Configuration) -> World:
         hooks=parts.hooks,
         lease=lease,
         settings=settings_of(config),
+        access=access,
+        protections=protections,
         plugins=parts.plugins,
     )
 
@@ -145,6 +150,18 @@ def settings_of(config: Configuration) -> Settings:
     chosen: dict[str, Any] = {field.name: known[field.name] for field in fields(Settings)}
     lists = {name: tuple(value) for name, value in chosen.items() if isinstance(value, list)}
     return Settings(**{**chosen, **lists})
+
+
+def rule_files_of(config: Configuration) -> RuleFiles:
+    """Return where the configuration says that rules are."""
+    default, policy = config.section(DEFAULT), config.section("oslo_policy")
+    return RuleFiles(
+        folders=[file.parent for file in reversed(config.files)],
+        policy_file=policy.policy_file,
+        policy_dirs=policy.policy_dirs,
+        property_protection_file=default.property_protection_file,
+        property_protection_rule_format=default.property_protection_rule_format,
+    )
 
 
 def periodic_runner(world: World, config: Configuration) -> PeriodicRunner:

@@ -76,7 +76,7 @@ def _add_frame(app: Flask, world: World) -> None:
         _require_readable(environ["PATH_INFO"])
         if not request.path.startswith("/v2/") or request.method == "OPTIONS":
             return
-        g.caller = identify(world.auth, environ, g.request_id)
+        g.caller = world.access.recognise(identify(world.auth, environ, g.request_id))
         logcontext.note(project_id=g.caller.project_id)
         if request.routing_exception is None and has_body(environ):
             _require_expected_body()

@@ -33,12 +33,13 @@ def default_data_dir() -> str:
 def service_options() -> dict[str, list[cfg.Opt]]:
     """Return the options of every section that is always there."""
     return {
-        DEFAULT: [*_places(), *_limits(), *_answers(), *_logs()],
+        DEFAULT: [*_places(), *_limits(), *_answers(), *_PROTECTIONS, *_logs()],
         "glance_store": _STORES,
         "metadata": _METADATA,
         "auth": _AUTH,
         "image_format": _FORMATS,
         "plugins": _PLUGINS,
+        "oslo_policy": _POLICY,
     }
 
 
@@ -211,6 +212,35 @@ _FORMATS: list[cfg.Opt] = [
         "gpt_safety_checks_nonfatal",
         default=[],
         help="Safety checks of partition tables that are logged only, by name.",
+    ),
+]
+
+_PROTECTIONS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "property_protection_file",
+        help="File that says who may read, create, update and delete which properties of images; "
+        "read again when it changes. A relative path is looked for beside the configuration "
+        "files. Default: whoever may change an image may change its properties.",
+    ),
+    cfg.StrOpt(
+        "property_protection_rule_format",
+        default="roles",
+        choices=["roles", "policies"],
+        help="What that file names: roles, or rules of the policy file.",
+    ),
+]
+
+_POLICY: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "policy_file",
+        sample_default="policy.yaml beside a configuration file, if there is one",
+        help="File with the rules that are to replace the defaults; read again when it changes. "
+        "A relative path is looked for beside the configuration files.",
+    ),
+    cfg.MultiStrOpt(
+        "policy_dirs",
+        default=["policy.d"],
+        help="Folders with further such files, which count more.",
     ),
 ]
 

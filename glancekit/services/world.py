@@ -14,6 +14,8 @@ from glancekit.core.drivers import PluginReport
 from glancekit.core.hooks import Hooks
 from glancekit.core.lease import Lease
 from glancekit.core.stores import Stores
+from glancekit.services.access import Access
+from glancekit.services.protections import Protections
 
 DISK_FORMATS = (
     "ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop",
@@ -53,6 +55,8 @@ class World:
     hooks: Hooks
     lease: Lease
     settings: Settings = field(default_factory=Settings)
+    access: Access = field(default_factory=Access)
+    protections: Protections = field(default_factory=Protections)
     plugins: tuple[PluginReport, ...] = ()
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ class Identity:
 
     ``request_id`` ties what they cause to their request. ``token`` is what they authenticated
     with, for drivers that act in their name; it is kept out of ``repr`` and so out of logs.
+    ``admin`` is for services/access alone, where an operator has another idea of administrators.
     """
 
     user_id: str | None
@@ -21,11 +22,12 @@ class Identity:
     read_only: bool = False
     request_id: str | None = None
     token: _Secret | None = None
+    admin: bool | None = None
 
     @property
     def is_admin(self) -> bool:
-        """The role that upstream's defaults name ``context_is_admin``."""
-        return "admin" in self.roles
+        """The role that upstream's defaults name ``context_is_admin``, or the operator's rule."""
+        return "admin" in self.roles if self.admin is None else self.admin
 
 
 class _Secret(str):
