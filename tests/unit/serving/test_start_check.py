@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A check in a child process: its message arrives, whatever way it fails, and nothing else does."""
+"""A check in a child process: its message arrives whatever way it fails, and nothing else."""
 
 from __future__ import annotations
 
