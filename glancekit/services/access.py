@@ -408,21 +408,3 @@ def _credentials(caller: Identity) -> dict[str, Any]:
     if caller.user_id is not None:
         found["user_id"] = found["user"] = caller.user_id
     return found
-
-
-_DEFAULTS = Access()
-
-
-def may(caller: Identity, action: str, *, owner: str | None, image: Image | None = None) -> bool:
-    """Say whether a caller may do something to a thing of this owner, by the defaults alone."""
-    return _DEFAULTS.may(caller, action, owner=owner, image=image)
-
-
-def require(
-    caller: Identity, action: str, *, owner: str | None, image: Image | None = None
-) -> None:
-    """Let a caller pass or not, by the defaults alone.
-
-    :raises Forbidden: when the rule says no.
-    """
-    _DEFAULTS.require(caller, action, owner=owner, image=image)

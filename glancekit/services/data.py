@@ -41,7 +41,6 @@ from glancekit.core.stores import Store
 from glancekit.core.stream import ByteStream
 from glancekit.core.transfer import Receipt, TransferPlan
 from glancekit.core.transfer import run as transfer
-from glancekit.services import access
 from glancekit.services.images import find_visible
 from glancekit.services.notices import about
 from glancekit.services.recovery import forget_writing
@@ -109,8 +108,8 @@ def _begin(
 ) -> tuple[Image, Location]:
     """Take the image for this upload and write down that bytes are about to be written."""
     with world.metadata.unit_of_work() as work:
-        image = find_visible(work, caller, image_id)
-        access.require(caller, "upload_image", owner=image.owner, image=image)
+        image = find_visible(world, work, caller, image_id)
+        world.access.require(caller, "upload_image", owner=image.owner, image=image)
         _require_ready(image, world.settings.image_size_cap, size)
         saved = work.images.save(
             replace(image, status=ImageStatus.SAVING), expect_status={ImageStatus.QUEUED}
@@ -259,8 +258,8 @@ def download(world: World, caller: Identity, image_id: str, wanted: ByteRange | 
     :raises StoreError: when no store can give it.
     """
     with world.metadata.unit_of_work(read_only=True) as work:
-        image = find_visible(work, caller, image_id)
-    access.require(caller, "download_image", owner=image.owner, image=image)
+        image = find_visible(world, work, caller, image_id)
+    world.access.require(caller, "download_image", owner=image.owner, image=image)
     if image.status is ImageStatus.DEACTIVATED and not caller.is_admin:
         raise Forbidden(action="download a deactivated image")
     if not image.locations:

@@ -23,11 +23,17 @@ from glancekit.core.model.identity import Identity, Viewer
 from glancekit.core.model.image import Image, Location, Visibility
 from glancekit.core.model.listing import ImageQuery, Page
 from glancekit.core.model.status import ImageStatus, LocationStatus, require_transition
-from glancekit.services import access, attributes
+from glancekit.services import attributes
 from glancekit.services.notices import about
+from glancekit.services.protections import Operation, View
 from glancekit.services.world import World
 
 log = logging.getLogger(__name__)
+
+NO_IMAGES = Page((), is_full=False)
+
+READ_AHEAD = 100
+"""Images that are read at once where an operator's rule is asked about each."""
 
 _WIDENING = {
     Visibility.PUBLIC: "publicize_image",
@@ -45,7 +51,8 @@ def create(world: World, caller: Identity, new: NewImage) -> Image:
     :raises LimitExceeded: when it has too many properties or tags.
     """
     owner = new.owner if new.owner is not None else caller.project_id
-    access.require(caller, "add_image", owner=owner)
+    world.access.require(caller, "add_image", owner=owner)
+    view = world.protections.view(caller)
     image = Image(
         id=attributes.image_id_text(new.id) if new.id else str(uuid.uuid4()),
         name=new.name,
@@ -60,34 +67,36 @@ def create(world: World, caller: Identity, new: NewImage) -> Image:
         properties=new.properties,
         tags=frozenset(attributes.tag_text(tag) for tag in new.tags),
     )
-    _require_visibility(caller, image)
+    _require_visibility(world, caller, image)
     for name, value in image.properties.items():
         attributes.check_property(name, value)
+        view.require(Operation.CREATE, name)
     attributes.check_whole(image, world.settings)
     with world.metadata.unit_of_work() as work:
         work.images.add(image)
         work.events.append(about(image, "image.create", caller))
         work.commit()
-    return image
+    return view.of(image)
 
 
 def show(world: World, caller: Identity, image_id: str) -> Image:
-    """Return one image.
+    """Return one image, with the properties that the caller may read.
 
     :raises ImageNotFound: when there is none that the caller may see.
     """
     with world.metadata.unit_of_work(read_only=True) as work:
-        return find_visible(work, caller, image_id)
+        image = find_visible(world, work, caller, image_id)
+    return world.protections.view(caller).of(image)
 
 
-def find_visible(work: UnitOfWork, caller: Identity, image_id: str) -> Image:
+def find_visible(world: World, work: UnitOfWork, caller: Identity, image_id: str) -> Image:
     """Return an image inside a unit of work, if the caller may see it.
 
     :raises ImageNotFound: when there is none, or it is on its way out.
     """
     image = work.images.get(image_id, viewer=Viewer.of(caller))
     hidden = image.status is ImageStatus.PENDING_DELETE
-    if hidden or not access.may(caller, "get_image", owner=image.owner, image=image):
+    if hidden or not _may_see(world, caller, image):
         raise ImageNotFound(image_id=image_id)
     return image
 
@@ -98,9 +107,45 @@ def find(world: World, caller: Identity, query: ImageQuery) -> Page:
     :raises Forbidden: when the caller may not list at all.
     :raises ImageNotFound: when the marker is unknown.
     """
-    access.require(caller, "get_images", owner=caller.project_id)
+    world.access.require(caller, "get_images", owner=caller.project_id)
+    view = world.protections.view(caller)
+    if not all(view.may(Operation.READ, name) for name in query.properties or ()):
+        return NO_IMAGES  # what a caller may not read, no image has
+    query = replace(query, viewer=Viewer.of(caller))
     with world.metadata.unit_of_work(read_only=True) as work:
-        return work.images.find(replace(query, viewer=Viewer.of(caller)))
+        page = _find_permitted(world, work, caller, query)
+    return Page(tuple(view.of(image) for image in page.images), page.is_full)
+
+
+def _find_permitted(world: World, work: UnitOfWork, caller: Identity, query: ImageQuery) -> Page:
+    """Return a page of what ``get_image`` permits.
+
+    By the default rule a reader may see all that the viewer does, and nobody else anything.
+    """
+    if world.access.is_changed("get_image"):
+        return _find_one_by_one(world, work, caller, query)
+    if not world.access.may(caller, "get_image", owner=caller.project_id):
+        return NO_IMAGES
+    return work.images.find(query)
+
+
+def _find_one_by_one(world: World, work: UnitOfWork, caller: Identity, query: ImageQuery) -> Page:
+    """Ask an operator's rule about each image; read on until the page is full or all is read."""
+    if query.marker is not None:
+        find_visible(world, work, caller, query.marker)
+    found: list[Image] = []
+    ahead = replace(query, limit=max(query.limit, READ_AHEAD))
+    while query.limit:
+        page = work.images.find(ahead)
+        found += [image for image in page.images if _may_see(world, caller, image)]
+        if len(found) > query.limit or not page.is_full:
+            break
+        ahead = replace(ahead, marker=page.images[-1].id)
+    return Page(tuple(found[: query.limit]), is_full=len(found) > query.limit)
+
+
+def _may_see(world: World, caller: Identity, image: Image) -> bool:
+    return world.access.may(caller, "get_image", owner=image.owner, image=image)
 
 
 def update(world: World, caller: Identity, image_id: str, changes: Sequence[Change]) -> Image:
@@ -113,33 +158,44 @@ def update(world: World, caller: Identity, image_id: str, changes: Sequence[Chan
     :raises Conflict: when an attribute had to be there and is not, or the other way round.
     :raises Invalid: when a value is not fit.
     """
+    view = world.protections.view(caller)
     with world.metadata.unit_of_work() as work:
-        before = find_visible(work, caller, image_id)
-        access.require(caller, "modify_image", owner=before.owner, image=before)
-        after = before
-        for change in changes:
-            after = attributes.apply(after, change)
-        if after == before:
-            return before
-        _require_changes(caller, before, after)
+        before = find_visible(world, work, caller, image_id)
+        world.access.require(caller, "modify_image", owner=before.owner, image=before)
+        seen = view.of(before)
+        changed = _apply(view, seen, changes)
+        if changed == seen:
+            return seen
+        after = view.restored(changed, before)
+        _require_changes(world, caller, before, after)
         attributes.check_whole(after, world.settings, before=before)
         saved = work.images.save(after, expect_status={before.status})
         work.events.append(about(saved, "image.update", caller))
         work.commit()
-    return saved
+    return view.of(saved)
 
 
-def _require_changes(caller: Identity, before: Image, after: Image) -> None:
+def _apply(view: View, image: Image, changes: Sequence[Change]) -> Image:
+    """Return an image as it is after the changes; it is the one that the caller sees."""
+    for change in changes:
+        changed = attributes.apply(image, change)
+        if change.name not in attributes.WRITABLE:
+            view.require_change(change.name, image, changed)
+        image = changed
+    return image
+
+
+def _require_changes(world: World, caller: Identity, before: Image, after: Image) -> None:
     if after.owner != before.owner and not caller.is_admin:
         raise Forbidden(action="give an image to another owner")
     if after.visibility is not before.visibility:
-        _require_visibility(caller, after)
+        _require_visibility(world, caller, after)
 
 
-def _require_visibility(caller: Identity, image: Image) -> None:
+def _require_visibility(world: World, caller: Identity, image: Image) -> None:
     action = _WIDENING.get(image.visibility)
     if action:
-        access.require(caller, action, owner=image.owner, image=image)
+        world.access.require(caller, action, owner=image.owner, image=image)
 
 
 def delete(world: World, caller: Identity, image_id: str) -> None:
@@ -154,8 +210,8 @@ def delete(world: World, caller: Identity, image_id: str) -> None:
     :raises BlobInUse: when clones or snapshots depend on its data; everything is as it was.
     """
     with world.metadata.unit_of_work() as work:
-        image = find_visible(work, caller, image_id)
-        access.require(caller, "delete_image", owner=image.owner, image=image)
+        image = find_visible(world, work, caller, image_id)
+        world.access.require(caller, "delete_image", owner=image.owner, image=image)
         if image.protected:
             raise Protected(image_id=image_id)
         if not image.locations:
@@ -165,7 +221,7 @@ def delete(world: World, caller: Identity, image_id: str) -> None:
         condemned = _condemn(world, work, image)
         work.commit()
     try:
-        left = [location for location in condemned if not _remove_bytes(world, location)]
+        left = [location for location in condemned if not remove_bytes(world, location)]
     except BlobInUse:
         _reprieve(world, image, condemned)
         raise
@@ -220,7 +276,7 @@ def _still_there(world: World, location: Location) -> bool:
     return True
 
 
-def _remove_bytes(world: World, location: Location) -> bool:
+def remove_bytes(world: World, location: Location) -> bool:
     """Remove one copy; False when its store cannot do it now.
 
     :raises BlobInUse: when others depend on it.

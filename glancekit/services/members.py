@@ -12,7 +12,7 @@ from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import Forbidden, InvalidField, LimitExceeded, MemberNotFound
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, Member, MemberStatus, Visibility
-from glancekit.services import access, attributes
+from glancekit.services import attributes
 from glancekit.services.images import find_visible
 from glancekit.services.notices import about_member
 from glancekit.services.world import World
@@ -28,8 +28,8 @@ def add(world: World, caller: Identity, image_id: str, project_id: str) -> Membe
     """
     member = Member(image_id=image_id, project_id=_project_id(project_id))
     with world.metadata.unit_of_work() as work:
-        image = find_visible(work, caller, image_id)
-        access.require(caller, "add_member", owner=image.owner, image=image)
+        image = find_visible(world, work, caller, image_id)
+        world.access.require(caller, "add_member", owner=image.owner, image=image)
         _require_shared(image)
         limit = world.settings.image_member_quota
         count = len(work.members.of_image(image_id))
@@ -48,10 +48,11 @@ def find(world: World, caller: Identity, image_id: str) -> list[Member]:
     :raises Forbidden: when the image's visibility is not ``shared``.
     """
     with world.metadata.unit_of_work(read_only=True) as work:
-        image = find_visible(work, caller, image_id)
+        image = find_visible(world, work, caller, image_id)
+        world.access.require(caller, "get_members", owner=image.owner, image=image)
         _require_shared(image)
         members = work.members.of_image(image_id)
-    return [member for member in members if _sees(caller, image, member)]
+    return [member for member in members if _sees(world, caller, image, member)]
 
 
 def show(world: World, caller: Identity, image_id: str, project_id: str) -> Member:
@@ -61,8 +62,8 @@ def show(world: World, caller: Identity, image_id: str, project_id: str) -> Memb
     :raises MemberNotFound: when there is no such member, or the caller may not know.
     """
     with world.metadata.unit_of_work(read_only=True) as work:
-        image = find_visible(work, caller, image_id)
-        return _visible_member(work, caller, image, project_id)
+        image = find_visible(world, work, caller, image_id)
+        return _visible_member(world, work, caller, image, project_id)
 
 
 def decide(world: World, caller: Identity, image_id: str, project_id: str, status: str) -> Member:
@@ -75,10 +76,11 @@ def decide(world: World, caller: Identity, image_id: str, project_id: str, statu
     """
     decision = _status(status)
     with world.metadata.unit_of_work() as work:
-        image = find_visible(work, caller, image_id)
-        member = _visible_member(work, caller, image, project_id)
-        # The rule is about whose decision it is, so the member's project stands for the owner.
-        access.require(caller, "modify_member", owner=member.project_id, image=image)
+        image = find_visible(world, work, caller, image_id)
+        member = _visible_member(world, work, caller, image, project_id)
+        world.access.require(
+            caller, "modify_member", owner=image.owner, image=image, member=member.project_id
+        )
         saved = work.members.save(replace(member, status=decision))
         work.events.append(about_member(image, saved, "image.member.update", caller))
         work.commit()
@@ -93,8 +95,8 @@ def remove(world: World, caller: Identity, image_id: str, project_id: str) -> No
     :raises MemberNotFound: when there is no such member.
     """
     with world.metadata.unit_of_work() as work:
-        image = find_visible(work, caller, image_id)
-        access.require(caller, "delete_member", owner=image.owner, image=image)
+        image = find_visible(world, work, caller, image_id)
+        world.access.require(caller, "delete_member", owner=image.owner, image=image)
         _require_shared(image)
         member = work.members.get(image_id, project_id)
         work.members.remove(image_id, project_id)
@@ -102,17 +104,18 @@ def remove(world: World, caller: Identity, image_id: str, project_id: str) -> No
         work.commit()
 
 
-def _visible_member(work: UnitOfWork, caller: Identity, image: Image, project_id: str) -> Member:
+def _visible_member(
+    world: World, work: UnitOfWork, caller: Identity, image: Image, project_id: str
+) -> Member:
     member = work.members.get(image.id, project_id)
-    if not _sees(caller, image, member):
+    if not _sees(world, caller, image, member):
         raise MemberNotFound(image_id=image.id, project_id=project_id)
     return member
 
 
-def _sees(caller: Identity, image: Image, member: Member) -> bool:
-    is_concerned = caller.project_id in (image.owner, member.project_id)
-    return caller.is_admin or (
-        is_concerned and access.may(caller, "get_members", owner=caller.project_id, image=image)
+def _sees(world: World, caller: Identity, image: Image, member: Member) -> bool:
+    return world.access.may(
+        caller, "get_member", owner=image.owner, image=image, member=member.project_id
     )
 
 

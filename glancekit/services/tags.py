@@ -9,7 +9,7 @@ from dataclasses import replace
 from glancekit.core.errors import TagNotFound
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image
-from glancekit.services import access, attributes
+from glancekit.services import attributes
 from glancekit.services.images import find_visible
 from glancekit.services.notices import about
 from glancekit.services.world import World
@@ -46,8 +46,8 @@ def _save(
     world: World, caller: Identity, image_id: str, change: Callable[[Image], frozenset[str]]
 ) -> None:
     with world.metadata.unit_of_work() as work:
-        before = find_visible(work, caller, image_id)
-        access.require(caller, "modify_image", owner=before.owner, image=before)
+        before = find_visible(world, work, caller, image_id)
+        world.access.require(caller, "modify_image", owner=before.owner, image=before)
         after = replace(before, tags=change(before))
         if after.tags == before.tags:
             return
