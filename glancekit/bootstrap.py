@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Never
 
 from glancekit.core import drivers
@@ -146,10 +147,18 @@ def preload(config: Configuration) -> None:
 
 def settings_of(config: Configuration) -> Settings:
     """Return what the configuration says about the use cases."""
-    known = {**vars(config.section(DEFAULT)), **vars(config.section("image_format"))}
+    sections = (DEFAULT, "image_format", "task")
+    known = {name: value for section in sections for name, value in vars(config.section(section)).items()}
+    known["schema_image_file"] = known["schema_image_file"] or _schema_beside(config.files)
     chosen: dict[str, Any] = {field.name: known[field.name] for field in fields(Settings)}
     lists = {name: tuple(value) for name, value in chosen.items() if isinstance(value, list)}
     return Settings(**{**chosen, **lists})
+
+
+def _schema_beside(files: Sequence[Path]) -> str | None:
+    """Return the file of image properties that lies beside a configuration file."""
+    usual = (file.parent / "schema-image.json" for file in files)
+    return next((str(file) for file in usual if file.is_file()), None)
 
 
 def rule_files_of(config: Configuration) -> RuleFiles:

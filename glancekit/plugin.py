@@ -29,8 +29,10 @@ from glancekit.core.contracts.metadata import (
     MemberRepository,
     MetadataDriver,
     SupportsMigration,
+    TaskRepository,
     UnitOfWork,
 )
+from glancekit.core.contracts.metadefs import MetadefRepository
 from glancekit.core.contracts.store import (
     StoreDriver,
     SupportsAcl,
@@ -59,6 +61,7 @@ from glancekit.core.errors import (
     MemberNotFound,
     MetadataError,
     MetadataUnavailable,
+    MetadefNotFound,
     SchemaMismatch,
     StatusConflict,
     StoreDenied,
@@ -66,6 +69,7 @@ from glancekit.core.errors import (
     StoreFull,
     StoreReadOnly,
     StoreUnavailable,
+    TaskNotFound,
     Unauthenticated,
     Unavailable,
     translating,
@@ -81,7 +85,17 @@ from glancekit.core.model.listing import (
     Page,
     SortKey,
 )
+from glancekit.core.model.metadef import (
+    Association,
+    Definition,
+    DefinitionKind,
+    Namespace,
+    NamespacePage,
+    NamespaceQuery,
+    ResourceType,
+)
 from glancekit.core.model.status import ImageStatus, LocationStatus
+from glancekit.core.model.task import UNFINISHED, Task, TaskQuery, TaskStatus, TaskType
 from glancekit.core.periodic import PeriodicTask
 from glancekit.core.stream import CHUNK_SIZE, ByteStream, FileStream, IteratorStream
 
@@ -89,6 +103,8 @@ __all__ = [
     "API_LEVEL",
     "CHUNK_SIZE",
     "EVERYBODY",
+    "UNFINISHED",
+    "Association",
     "AuthDriver",
     "BlobExists",
     "BlobInUse",
@@ -103,6 +119,8 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "Credentials",
+    "Definition",
+    "DefinitionKind",
     "Duplicate",
     "Event",
     "EventRepository",
@@ -132,12 +150,18 @@ __all__ = [
     "MetadataDriver",
     "MetadataError",
     "MetadataUnavailable",
+    "MetadefNotFound",
+    "MetadefRepository",
     "MultiStrOpt",
+    "Namespace",
+    "NamespacePage",
+    "NamespaceQuery",
     "Page",
     "PeriodicTask",
     "PortOpt",
     "Progress",
     "ReadSection",
+    "ResourceType",
     "SchemaMismatch",
     "SortKey",
     "StagedImage",
@@ -159,6 +183,12 @@ __all__ = [
     "SupportsRange",
     "SupportsUsage",
     "SupportsWrite",
+    "Task",
+    "TaskNotFound",
+    "TaskQuery",
+    "TaskRepository",
+    "TaskStatus",
+    "TaskType",
     "URIOpt",
     "Unauthenticated",
     "Unavailable",

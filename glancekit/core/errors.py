@@ -20,12 +20,15 @@
     │   ├── ImageGone               it was deleted while this was going on
     │   ├── MemberNotFound
     │   ├── TagNotFound
+    │   ├── MetadefNotFound         a namespace, or something in it
+    │   ├── TaskNotFound
     │   └── StoreNotFound
     ├── Conflict
     │   ├── Duplicate               an id, name or member that exists already
     │   ├── StatusConflict          the image is not in a status that allows this
     │   └── InUse                   somebody else holds on to the thing
     ├── LimitExceeded               a quota or a configured limit
+    ├── TooManyRequests             more in a short time than one caller may ask
     ├── StoreError                  a store could not do it
     │   ├── BlobNotFound            no data at this location
     │   ├── BlobExists              the name is taken
@@ -204,6 +207,18 @@ class TagNotFound(NotFound):
     template = "Image {image_id} has no tag '{tag}'"
 
 
+class TaskNotFound(NotFound):
+    """Facts: ``task_id``."""
+
+    template = "There is no task {task_id}"
+
+
+class MetadefNotFound(NotFound):
+    """Facts: ``kind``, ``name``."""
+
+    template = "There is no metadata definition {kind} '{name}'"
+
+
 class StoreNotFound(NotFound):
     """Facts: ``store``, ``known`` (ids of the stores there are)."""
 
@@ -237,6 +252,12 @@ class LimitExceeded(GlancekitError):
     """Facts: ``limit``, ``asked`` and ``what`` is counted."""
 
     template = "The limit of {limit} {what} would be exceeded"
+
+
+class TooManyRequests(GlancekitError):
+    """Facts: ``what`` is counted, ``retry_after`` in seconds."""
+
+    template = "Too many {what} in a short time; try again in {retry_after} s"
 
 
 # -- stores ------------------------------------------------------------------------------------

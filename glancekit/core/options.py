@@ -40,6 +40,7 @@ def service_options() -> dict[str, list[cfg.Opt]]:
         "image_format": _FORMATS,
         "plugins": _PLUGINS,
         "oslo_policy": _POLICY,
+        "task": _TASKS,
     }
 
 
@@ -104,6 +105,11 @@ def _limits() -> list[cfg.Opt]:
             help="Most projects that an image is shared with; negative: any number.",
         ),
         cfg.IntOpt(
+            "image_location_quota",
+            default=10,
+            help="Most places that an image's data may be in; negative: any number.",
+        ),
+        cfg.IntOpt(
             "limit_param_default",
             default=25,
             min=1,
@@ -144,6 +150,18 @@ def _answers() -> list[cfg.Opt]:
             default="sha512",
             choices=["sha256", "sha384", "sha512", "sha3_256", "sha3_512", "blake2b", "blake2s"],
             help="Digest that is kept of every image as os_hash_value.",
+        ),
+        cfg.BoolOpt(
+            "do_secure_hash",
+            default=True,
+            help="Read data that was registered by its location, to compute its digest or to hold "
+            "it against the one that was given. When false, a given digest is believed.",
+        ),
+        cfg.Opt(
+            "schema_image_file",
+            type=Folder(),
+            help="JSON file with the properties that the image schema shows besides the base "
+            "ones. Default: schema-image.json beside a configuration file, else a built-in set.",
         ),
     ]
 
@@ -212,6 +230,15 @@ _FORMATS: list[cfg.Opt] = [
         "gpt_safety_checks_nonfatal",
         default=[],
         help="Safety checks of partition tables that are logged only, by name.",
+    ),
+]
+
+_TASKS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        "task_time_to_live",
+        default=48,
+        min=0,
+        help="Hours for which a task is kept after its end.",
     ),
 ]
 

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from glancekit.core.contracts.metadata import MetadataDriver, UnitOfWork
 from glancekit.core.errors import (
+    BlobInUse,
     BlobNotFound,
     Conflict,
     ImageNotFound,
@@ -121,6 +122,8 @@ def _finish_delete(world: Recoverable, row: Location) -> bool:
             store.delete(row)
         else:  # what an upload left before it knew its place
             store.discard(row.image_id)
+    except BlobInUse:
+        return _keep_in_use(world, row)
     except BlobNotFound:
         log.info("the condemned data of image %s was gone already", row.image_id)
     except (StoreError, StoreNotFound) as error:
@@ -132,6 +135,23 @@ def _finish_delete(world: Recoverable, row: Location) -> bool:
         _delete_record(work, row.image_id)
         work.commit()
     log.info("removed the condemned data of image %s from store %s", row.image_id, row.store)
+    return True
+
+
+def _keep_in_use(world: Recoverable, row: Location) -> bool:
+    """Give a living image its copy back that others depend on; nobody was told that it is gone."""
+    with world.metadata.unit_of_work() as work:
+        try:
+            status = work.images.get(row.image_id).status
+        except ImageNotFound:
+            status = ImageStatus.DELETED
+        if status not in (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED):
+            log.warning("condemned data of image %s is in use, will try again", row.image_id)
+            return False
+        alive = replace(row, status=LocationStatus.ACTIVE, holder=None)
+        work.locations.save(alive, expect_status=LocationStatus.PENDING_DELETE)
+        work.commit()
+    log.info("kept the data of image %s in store %s: it is in use", row.image_id, row.store)
     return True
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from glancekit.core.background import Background
 from glancekit.core.contracts.auth import AuthDriver
 from glancekit.core.contracts.metadata import MetadataDriver
 from glancekit.core.drivers import PluginReport
@@ -25,7 +26,10 @@ CONTAINER_FORMATS = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What an operator decided about the use cases. Sizes in bytes; a negative limit is none."""
+    """What an operator decided about the use cases. Sizes in bytes; a negative limit is none.
+
+    ``task_time_to_live`` is in hours.
+    """
 
     disk_formats: tuple[str, ...] = DISK_FORMATS
     container_formats: tuple[str, ...] = CONTAINER_FORMATS
@@ -33,11 +37,15 @@ class Settings:
     image_property_quota: int = 128
     image_tag_quota: int = 128
     image_member_quota: int = 128
+    image_location_quota: int = 10
     limit_param_default: int = 25
     api_limit_max: int = 1000
     show_image_direct_url: bool = False
     show_multiple_locations: bool = False
     hashing_algorithm: str = "sha512"
+    do_secure_hash: bool = True
+    task_time_to_live: int = 48
+    schema_image_file: str | None = None
     require_image_format_match: bool = True
     vmdk_allowed_types: tuple[str, ...] = ("streamOptimized", "monolithicSparse")
     gpt_safety_checks_nonfatal: tuple[str, ...] = ()
@@ -57,6 +65,7 @@ class World:
     settings: Settings = field(default_factory=Settings)
     access: Access = field(default_factory=Access)
     protections: Protections = field(default_factory=Protections)
+    background: Background = field(default_factory=Background)
     plugins: tuple[PluginReport, ...] = ()
 
     def close(self) -> None:
@@ -66,6 +75,7 @@ class World:
             parts.callback(self.auth.close)
             parts.callback(self.stores.close)
             parts.callback(self.lease.stop)
+            parts.callback(self.background.stop)
 
     def __enter__(self) -> Self:
         return self

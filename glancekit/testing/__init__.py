@@ -10,7 +10,10 @@ import pytest
 
 # Before they are imported, so that a failed promise is explained like any other test's.
 pytest.register_assert_rewrite(
-    "glancekit.testing.auth", "glancekit.testing.metadata", "glancekit.testing.store"
+    "glancekit.testing.auth",
+    "glancekit.testing.metadata",
+    "glancekit.testing.metadata_tasks",
+    "glancekit.testing.store",
 )
 
 from glancekit.testing.auth import AuthConformance  # noqa: E402

@@ -20,6 +20,7 @@ from glancekit.core.contracts.metadata import (
     LocationRepository,
     MemberRepository,
     MetadataDriver,
+    TaskRepository,
     UnitOfWork,
 )
 from glancekit.core.errors import (
@@ -30,12 +31,22 @@ from glancekit.core.errors import (
     MetadataError,
     MetadataUnavailable,
     StatusConflict,
+    TaskNotFound,
 )
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Viewer
 from glancekit.core.model.image import Image, Location, Member, Visibility, now
 from glancekit.core.model.listing import Comparison, Condition, ImageQuery, Page, SortKey
+from glancekit.core.model.metadef import (
+    Association,
+    Definition,
+    DefinitionKind,
+    Namespace,
+    ResourceType,
+)
 from glancekit.core.model.status import ImageStatus, LocationStatus
+from glancekit.core.model.task import UNFINISHED, Task, TaskQuery, TaskStatus, TaskType
+from glancekit.testing.memory_metadefs import MemoryMetadefs
 
 _COMPARE: dict[Comparison, Callable[[Any, Any], bool]] = {
     Comparison.EQ: eq,
@@ -56,9 +67,14 @@ class _State:
     deleted: dict[str, datetime] = field(default_factory=dict)
     locations: dict[int, Location] = field(default_factory=dict)
     members: dict[tuple[str, str], Member] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
     events: dict[int, Event] = field(default_factory=dict)
     cursors: dict[str, int] = field(default_factory=dict)
     leases: dict[str, datetime] = field(default_factory=dict)
+    namespaces: dict[str, Namespace] = field(default_factory=dict)
+    definitions: dict[tuple[str, DefinitionKind, str], Definition] = field(default_factory=dict)
+    associations: dict[tuple[str, str], Association] = field(default_factory=dict)
+    resource_types: dict[str, ResourceType] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
 
     def copy(self) -> _State:
@@ -249,6 +265,69 @@ class _Members(_Repository, MemberRepository):
         del state.members[image_id, project_id]
 
 
+class _Tasks(_Repository, TaskRepository):
+    def add(self, task: Task) -> None:
+        state = self._writable()
+        if task.id in state.tasks:
+            raise Duplicate(kind="task", key=task.id)
+        state.tasks[task.id] = task
+
+    def get(self, task_id: str) -> Task:
+        try:
+            return self._state.tasks[task_id]
+        except KeyError:
+            raise TaskNotFound(task_id=task_id) from None
+
+    def find(self, query: TaskQuery) -> Sequence[Task]:
+        found = [
+            task
+            for task in self._state.tasks.values()
+            if query.type in (None, task.type) and query.status in (None, task.status)
+        ]
+        marker = None if query.marker is None else self.get(query.marker)
+        if marker is not None and marker not in found:
+            found.append(marker)
+        found.sort(
+            key=lambda task: (getattr(task, query.sort_key), task.id), reverse=query.descending
+        )
+        if marker is not None:
+            found = found[found.index(marker) + 1 :]
+        return found[: query.limit]
+
+    def of_image(self, image_id: str) -> Sequence[Task]:
+        return [task for task in self._by_age() if task.image_id == image_id]
+
+    def unfinished(self, type: TaskType, *, limit: int) -> Sequence[Task]:
+        of_type = (task for task in self._by_age() if task.type is type)
+        return [task for task in of_type if task.status in UNFINISHED][:limit]
+
+    def save(self, task: Task, *, expect_status: Collection[TaskStatus]) -> Task:
+        state, stored = self._writable(), self.get(task.id)
+        if stored.status not in expect_status:
+            raise Conflict(f"Task {task.id} is {stored.status} by now")
+        saved = replace(
+            stored,
+            status=task.status,
+            result=task.result,
+            message=task.message,
+            holder=task.holder,
+            expires_at=task.expires_at,
+            updated_at=now(),
+        )
+        state.tasks[task.id] = saved
+        return saved
+
+    def prune(self, before: datetime) -> int:
+        state = self._writable()
+        over = [one for one in state.tasks.values() if one.expires_at and one.expires_at < before]
+        for task in over:
+            del state.tasks[task.id]
+        return len(over)
+
+    def _by_age(self) -> list[Task]:
+        return sorted(self._state.tasks.values(), key=lambda task: (task.created_at, task.id))
+
+
 class _Events(_Repository, EventRepository):
     def append(self, event: Event) -> None:
         state = self._writable()
@@ -313,8 +392,10 @@ class MemoryUnitOfWork(UnitOfWork):
         self.images = _Images(self._state, read_only=self._read_only)
         self.locations = _Locations(self._state, read_only=self._read_only)
         self.members = _Members(self._state, read_only=self._read_only)
+        self.tasks = _Tasks(self._state, read_only=self._read_only)
         self.events = _Events(self._state, read_only=self._read_only)
         self.leases = _Leases(self._state, read_only=self._read_only)
+        self.metadefs = MemoryMetadefs(self._state, read_only=self._read_only)
         return self
 
     def commit(self) -> None:

@@ -23,6 +23,7 @@ import pytest
 
 from glancekit.core.contracts import metadata as contract
 from glancekit.core.contracts.metadata import MetadataDriver, SupportsMigration
+from glancekit.core.contracts.metadefs import MetadefRepository
 from glancekit.core.errors import (
     Conflict,
     Duplicate,
@@ -54,6 +55,8 @@ from glancekit.testing.metadata_samples import (
     rank,
     sample_images,
 )
+from glancekit.testing.metadata_tasks import TaskConformance
+from glancekit.testing.metadefs import MetadefConformance
 
 _UNICODE = "Grüße, 世界 🐧 \\ \" ' % _ \t\n é e\u0301"
 
@@ -65,7 +68,7 @@ def an_image(**facts: Any) -> Image:
     return Image(**{"id": str(uuid.uuid4()), "owner": ME, **facts})
 
 
-class MetadataConformance:
+class MetadataConformance(TaskConformance, MetadefConformance):
     """What every metadata driver must do.
 
     The subclass gives a fixture ``driver``: a started driver over an empty database, closed again
@@ -879,8 +882,10 @@ class MetadataConformance:
             _same_signatures(contract.ImageRepository, work.images)
             _same_signatures(contract.LocationRepository, work.locations)
             _same_signatures(contract.MemberRepository, work.members)
+            _same_signatures(contract.TaskRepository, work.tasks)
             _same_signatures(contract.EventRepository, work.events)
             _same_signatures(contract.LeaseRepository, work.leases)
+            _same_signatures(MetadefRepository, work.metadefs)
 
     def _needs_outliving(self) -> None:
         if not self.outlives_the_process:

@@ -27,11 +27,13 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from glancekit.core.contracts.metadefs import MetadefRepository
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Viewer
 from glancekit.core.model.image import Image, Location, Member
 from glancekit.core.model.listing import ImageQuery, Page
 from glancekit.core.model.status import ImageStatus, LocationStatus
+from glancekit.core.model.task import Task, TaskQuery, TaskStatus, TaskType
 
 
 class ImageRepository(Protocol):
@@ -219,14 +221,70 @@ class LeaseRepository(Protocol):
         ...
 
 
+class TaskRepository(Protocol):
+    """Work that outlives its request."""
+
+    @abstractmethod
+    def add(self, task: Task) -> None:
+        """Keep a new task.
+
+        :raises Duplicate: when there is one of this id.
+        """
+        ...
+
+    @abstractmethod
+    def get(self, task_id: str) -> Task:
+        """Return one task; a writing unit of work holds it until its end.
+
+        :raises TaskNotFound: when there is none.
+        """
+        ...
+
+    @abstractmethod
+    def find(self, query: TaskQuery) -> Sequence[Task]:
+        """Return a page in the query's order, ties by id in the same direction.
+
+        :raises TaskNotFound: when there is no task that the marker names.
+        """
+        ...
+
+    @abstractmethod
+    def of_image(self, image_id: str) -> Sequence[Task]:
+        """Return all tasks about an image, oldest first."""
+        ...
+
+    @abstractmethod
+    def unfinished(self, type: TaskType, *, limit: int) -> Sequence[Task]:
+        """Return tasks of a type that have not ended, oldest first."""
+        ...
+
+    @abstractmethod
+    def save(self, task: Task, *, expect_status: Collection[TaskStatus]) -> Task:
+        """Replace status, result, message, holder and expiry, and return it as saved.
+
+        ``updated_at`` is set to now.
+
+        :raises Conflict: when its stored status is another.
+        :raises TaskNotFound: when it is gone.
+        """
+        ...
+
+    @abstractmethod
+    def prune(self, before: datetime) -> int:
+        """Forget tasks that expired before this; return how many."""
+        ...
+
+
 class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     """One transaction."""
 
     images: ImageRepository
     locations: LocationRepository
     members: MemberRepository
+    tasks: TaskRepository
     events: EventRepository
     leases: LeaseRepository
+    metadefs: MetadefRepository
 
     @abstractmethod
     def commit(self) -> None:

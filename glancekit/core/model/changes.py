@@ -52,6 +52,29 @@ class Change:
     value: Any = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLocation:
+    """Where an image's data is, as a caller says it, with the digests that they know."""
+
+    url: str
+    metadata: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    checksum: str | None = None
+    hash_algo: str | None = None
+    hash_value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LocationChange:
+    """One operation of a PATCH on the list of an image's locations.
+
+    ``position`` counts from 0; None stands for the end, and for the whole list with ``replace``.
+    """
+
+    op: Op
+    position: int | None = None
+    locations: tuple[NewLocation, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class ByteRange:
     """A range as it was asked for: from ``first`` to ``last`` inclusive.

@@ -19,6 +19,9 @@ from glancekit.plugin import (
     LocationStatus,
     Member,
     MemberStatus,
+    Task,
+    TaskStatus,
+    TaskType,
     Visibility,
 )
 from glancekit_sql_metadata.tables import image_locations, images
@@ -71,6 +74,11 @@ def to_json(value: Mapping[str, Any] | Sequence[str]) -> str:
     if isinstance(value, Mapping):
         value = dict(value)
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def from_json(stored: str) -> Any:
+    """Return the plain values that were stored."""
+    return _decode(stored)[0]
 
 
 def image_values(image: Image) -> dict[str, Any]:
@@ -189,4 +197,44 @@ def event(row: Sequence[Any]) -> Event:
         payload=_decode(payload)[0],
         at=from_time(at),
         position=position,
+    )
+
+
+def task_values(task: Task) -> dict[str, Any]:
+    """Return a task as a row of ``tasks``."""
+    return {
+        "id": task.id,
+        "type": task.type.value,
+        "status": task.status.value,
+        "owner": task.owner,
+        "image_id": task.image_id,
+        "user_id": task.user_id,
+        "request_id": task.request_id,
+        "input": to_json(task.input),
+        "result": None if task.result is None else to_json(task.result),
+        "message": task.message,
+        "holder": task.holder,
+        "created_at": to_time(task.created_at),
+        "updated_at": to_time(task.updated_at),
+        "expires_at": None if task.expires_at is None else to_time(task.expires_at),
+    }
+
+
+def task(row: Any) -> Task:
+    """Return the task of a row of ``tasks``."""
+    return Task(
+        id=row.id,
+        type=TaskType(row.type),
+        status=TaskStatus(row.status),
+        owner=row.owner,
+        image_id=row.image_id,
+        user_id=row.user_id,
+        request_id=row.request_id,
+        input=_decode(row.input)[0],
+        result=None if row.result is None else _decode(row.result)[0],
+        message=row.message,
+        holder=row.holder,
+        created_at=from_time(row.created_at),
+        updated_at=from_time(row.updated_at),
+        expires_at=None if row.expires_at is None else from_time(row.expires_at),
     )

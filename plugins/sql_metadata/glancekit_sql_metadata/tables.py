@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0001"
+REVISION = "0004"
 """The migration whose result this module describes."""
 
 metadata = MetaData(
@@ -120,6 +120,103 @@ image_members = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("type", String(30), nullable=False),
+    Column("status", String(30), nullable=False),
+    Column("owner", String(255)),
+    Column("image_id", String(36)),
+    Column("user_id", String(255)),
+    Column("request_id", String(255)),
+    Column("input", Text, nullable=False),
+    Column("result", Text),
+    Column("message", Text, nullable=False),
+    Column("holder", String(255)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+)
+"""Work that outlives its request. No foreign key: a task is kept when its image is deleted."""
+
+Index(None, tasks.c.created_at, tasks.c.id)
+Index(None, tasks.c.status, tasks.c.created_at, tasks.c.id)
+Index(None, tasks.c.image_id, tasks.c.created_at, tasks.c.id)
+Index(None, tasks.c.expires_at)
+
+metadef_namespaces = Table(
+    "metadef_namespaces",
+    metadata,
+    # A number of its own, because the name may change.
+    Column("id", _Counter, primary_key=True, autoincrement=True),
+    Column("namespace", String(80), nullable=False),
+    Column("owner", String(255), nullable=False),
+    Column("display_name", String(80)),
+    Column("description", Text),
+    Column("visibility", String(10), nullable=False),
+    Column("protected", Boolean, nullable=False),
+    Column("enforced", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("namespace"),
+    sqlite_autoincrement=True,
+)
+
+Index(None, metadef_namespaces.c.enforced)
+for _column in (metadef_namespaces.c.created_at, metadef_namespaces.c.updated_at):
+    Index(None, _column, metadef_namespaces.c.namespace)
+
+metadef_definitions = Table(
+    "metadef_definitions",
+    metadata,
+    Column("namespace_id", BigInteger, ForeignKey(metadef_namespaces.c.id), primary_key=True),
+    Column("kind", String(10), primary_key=True),
+    Column("name", String(80), primary_key=True),
+    Column("content", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+"""Properties, objects and tags, each whole and in one place (JSON)."""
+
+metadef_associations = Table(
+    "metadef_associations",
+    metadata,
+    Column("namespace_id", BigInteger, ForeignKey(metadef_namespaces.c.id), primary_key=True),
+    Column("resource_type", String(80), primary_key=True),
+    Column("prefix", String(80)),
+    Column("properties_target", String(80)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+metadef_resource_types = Table(
+    "metadef_resource_types",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+project_usage = Table(
+    "project_usage",
+    metadata,
+    Column("project_id", String(255), primary_key=True),
+    Column("image_bytes", BigInteger, nullable=False),
+    Column("stage_bytes", BigInteger, nullable=False),
+    Column("images", BigInteger, nullable=False),
+    Column("uploading", BigInteger, nullable=False),
+)
+"""What each project uses: sums over its images, which every change of these keeps right."""
+
+location_reservations = Table(
+    "location_reservations",
+    metadata,
+    Column("location_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("amount", BigInteger, nullable=False),
+)
+"""How many bytes a copy that is being written may take, where that is reserved."""
 
 events = Table(
     "events",

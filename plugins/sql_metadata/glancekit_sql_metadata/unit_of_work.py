@@ -15,7 +15,10 @@ from glancekit_sql_metadata.images import SqlImages
 from glancekit_sql_metadata.leases import SqlLeases
 from glancekit_sql_metadata.locations import SqlLocations
 from glancekit_sql_metadata.members import SqlMembers
+from glancekit_sql_metadata.metadefs import SqlMetadefs
+from glancekit_sql_metadata.quotas import SqlQuotas
 from glancekit_sql_metadata.session import Session
+from glancekit_sql_metadata.tasks import SqlTasks
 
 
 class Transactions(Protocol):
@@ -49,11 +52,14 @@ class SqlUnitOfWork(UnitOfWork):
         session = self._session = Session(
             self._connection, self._dialect, read_only=self._read_only
         )
-        self.images = SqlImages(session)
-        self.locations = SqlLocations(session)
+        self.quotas = SqlQuotas(session)
+        self.images = SqlImages(session, self.quotas)
+        self.locations = SqlLocations(session, self.quotas)
         self.members = SqlMembers(session)
+        self.tasks = SqlTasks(session)
         self.events = SqlEvents(session)
         self.leases = SqlLeases(session)
+        self.metadefs = SqlMetadefs(session)
         return self
 
     def __exit__(
@@ -72,6 +78,7 @@ class SqlUnitOfWork(UnitOfWork):
         """See the contract."""
         if self._connection is None or self._committed:
             raise MetadataError("A unit of work was asked to commit when it was over already")
+        self.quotas.settle()
         self._transactions.commit(self._connection, read_only=self._read_only)
         self._committed = True
         self._session.read_only = True

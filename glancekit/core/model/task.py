@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API's record of work that outlives its request. Doing that work is not its business."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from glancekit.core.model.image import NOTHING, now
+
+
+class TaskType(StrEnum):
+    """What kinds of work there are, under the names that clients know."""
+
+    IMPORT = "import"
+    API_IMAGE_IMPORT = "api_image_import"
+    LOCATION_IMPORT = "location_import"
+
+
+class TaskStatus(StrEnum):
+    """Where a task is in its life."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+UNFINISHED = frozenset({TaskStatus.PENDING, TaskStatus.PROCESSING})
+"""States of a task that somebody has to go on with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One piece of work. ``input`` and ``result`` are plain JSON values; times in UTC.
+
+    ``holder`` names the lease of the process that is at it, None when nobody is. A task that has
+    ended is forgotten at ``expires_at``.
+    """
+
+    id: str
+    type: TaskType
+    status: TaskStatus = TaskStatus.PENDING
+    owner: str | None = None
+    image_id: str | None = None
+    user_id: str | None = None
+    request_id: str | None = None
+    input: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    result: Mapping[str, Any] | None = None
+    message: str = ""
+    holder: str | None = None
+    created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)
+    expires_at: datetime | None = None
+
+
+TASK_SORT_KEYS = ("created_at", "updated_at", "id", "type", "status")
+"""What tasks can be sorted by; the id breaks ties."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskQuery:
+    """A page of tasks as it was asked for; ``marker`` is the id of the last one before it."""
+
+    limit: int = 25
+    marker: str | None = None
+    sort_key: str = "created_at"
+    descending: bool = True
+    type: TaskType | None = None
+    status: TaskStatus | None = None

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks for tasks whose process died, and forgets old ones.
+
+What a task does is the business of ``services/digests``.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from glancekit.core.hookspecs import hookimpl
+from glancekit.core.periodic import PeriodicTask
+from glancekit.services.digests import Reader, go_on
+from glancekit.services.tasks import forget_expired
+
+api_level = 1
+
+INTERVAL = 5.0
+"""Seconds; an indexed look-up that finds nothing is all it costs."""
+
+CLEARING = 60.0
+"""Seconds between clearings of tasks that ended long ago."""
+
+LONGEST = 24 * 3600.0
+"""Seconds: the largest images take hours to read."""
+
+
+@hookimpl
+def register_periodic_tasks(world: Reader) -> list[PeriodicTask]:
+    """Offer going on with tasks, and the clearing of them."""
+    return [
+        PeriodicTask(
+            name="digests", interval=INTERVAL, run=partial(go_on, world), deadline=LONGEST
+        ),
+        PeriodicTask(name="task clearing", interval=CLEARING, run=partial(forget_expired, world)),
+    ]

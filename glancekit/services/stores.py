@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking copies of an image's data out of their stores, while the image lives on.
+
+Deleting the image itself is the business of ``images``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from glancekit.core.errors import BlobInUse, Conflict, Forbidden, NotFound, StatusConflict
+from glancekit.core.model.identity import Identity
+from glancekit.core.model.image import Image, Location
+from glancekit.core.model.status import ImageStatus, LocationStatus
+from glancekit.services.images import find_visible, remove_bytes
+from glancekit.services.notices import about
+from glancekit.services.world import World
+
+
+def delete_from(world: World, caller: Identity, store_id: str, image_id: str) -> None:
+    """Delete the copy of an image that is in one store.
+
+    A store that cannot remove it now is asked again by the reaper; the image is rid of it at once.
+
+    :raises Conflict: when there is no such store here, or the image is not active.
+    :raises ImageNotFound: when there is no image that the caller may see.
+    :raises NotFound: when the image has no copy in that store.
+    :raises Forbidden: when the caller may not, or it is the last copy.
+    :raises BlobInUse: when clones or snapshots depend on it; everything is as it was.
+    """
+    if store_id not in world.stores.by_id:
+        known = ", ".join(world.stores.by_id)
+        raise Conflict(f"There is no store '{store_id[:80]}' here; the stores are: {known}")
+
+    def in_store(image: Image) -> list[Location]:
+        found = [location for location in image.locations if location.store == store_id]
+        if not found:
+            raise NotFound(f"Image {image_id} has no data in store '{store_id}'")
+        return found
+
+    remove_copies(world, caller, image_id, in_store)
+
+
+def remove_copies(
+    world: World, caller: Identity, image_id: str, choose: Callable[[Image], list[Location]]
+) -> None:
+    """Delete those copies of an active image that ``choose`` says; one has to stay.
+
+    :raises ImageNotFound: when there is no image that the caller may see.
+    :raises Forbidden: when the caller may not, or none would stay.
+    :raises StatusConflict: when the image is not active.
+    :raises BlobInUse: when clones or snapshots depend on a copy; that one stays.
+    """
+    with world.metadata.unit_of_work() as work:
+        image = find_visible(world, work, caller, image_id)
+        for action in ("get_image_location", "delete_image_location"):
+            world.access.require(caller, action, owner=image.owner, image=image)
+        if image.status is not ImageStatus.ACTIVE:
+            raise StatusConflict(image_id=image_id, status=image.status, wanted=ImageStatus.ACTIVE)
+        going = choose(image)
+        if len(going) == len(image.locations):
+            raise Forbidden(action=f"delete the last copy of the data of image {image_id}")
+        condemned = [
+            replace(copy, status=LocationStatus.PENDING_DELETE, holder=world.lease.holder)
+            for copy in going
+        ]
+        for copy in condemned:
+            work.locations.save(copy, expect_status=LocationStatus.ACTIVE)
+        saved = work.images.save(image, expect_status={image.status})
+        left = [copy for copy in image.locations if copy not in going]
+        work.events.append(about(replace(saved, locations=tuple(left)), "image.update", caller))
+        work.commit()
+    _remove(world, condemned)
+
+
+def _remove(world: World, condemned: Sequence[Location]) -> None:
+    """Remove the bytes of each, then what is written of it; put back what is in use."""
+    refusal: BlobInUse | None = None
+    for copy in condemned:
+        try:
+            removed = remove_bytes(world, copy)
+        except BlobInUse as error:
+            refusal = error
+            _rewrite(world, replace(copy, status=LocationStatus.ACTIVE, holder=None))
+            continue
+        if not removed:
+            _rewrite(world, replace(copy, holder=None))
+        elif copy.id is not None:
+            with world.metadata.unit_of_work() as work:
+                work.locations.remove(copy.id)
+                work.commit()
+    if refusal is not None:
+        raise refusal
+
+
+def _rewrite(world: World, copy: Location) -> None:
+    with world.metadata.unit_of_work() as work:
+        work.locations.save(copy, expect_status=LocationStatus.PENDING_DELETE)
+        work.commit()

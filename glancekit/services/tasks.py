@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What callers may know of tasks. Doing their work is the business of who made them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Protocol
+
+from glancekit.core.contracts.metadata import MetadataDriver
+from glancekit.core.errors import Invalid
+from glancekit.core.model.identity import Identity
+from glancekit.core.model.image import now
+from glancekit.core.model.task import Task, TaskQuery, TaskStatus, TaskType
+from glancekit.services.images import find_visible
+from glancekit.services.world import World
+
+
+class Kept(Protocol):
+    """What the clearing of tasks works with."""
+
+    @property
+    def metadata(self) -> MetadataDriver:
+        """Where records live."""
+        ...
+
+
+def find(world: World, caller: Identity, query: TaskQuery) -> Sequence[Task]:
+    """Return a page of all tasks.
+
+    :raises Forbidden: when the caller may not use the tasks API.
+    :raises TaskNotFound: when the marker is unknown.
+    """
+    world.access.require(caller, "tasks_api_access", owner=caller.project_id)
+    world.access.require(caller, "get_tasks", owner=caller.project_id)
+    with world.metadata.unit_of_work(read_only=True) as work:
+        return work.tasks.find(query)
+
+
+def show(world: World, caller: Identity, task_id: str) -> Task:
+    """Return one task.
+
+    :raises Forbidden: when the caller may not use the tasks API.
+    :raises TaskNotFound: when there is none.
+    """
+    world.access.require(caller, "tasks_api_access", owner=caller.project_id)
+    world.access.require(caller, "get_task", owner=caller.project_id)
+    with world.metadata.unit_of_work(read_only=True) as work:
+        return work.tasks.get(task_id)
+
+
+def create(world: World, caller: Identity, type: TaskType) -> Task:
+    """Begin a task, of which none can be begun this way: the imports behind it are not offered.
+
+    :raises Forbidden: when the caller may not use the tasks API.
+    :raises Invalid: when they may.
+    """
+    world.access.require(caller, "tasks_api_access", owner=caller.project_id)
+    world.access.require(caller, "add_task", owner=caller.project_id)
+    raise Invalid(
+        f"Tasks of the type '{type}' cannot be created: no import method is enabled here. Upload "
+        "the image's data instead (PUT /v2/images/{image_id}/file)"
+    )
+
+
+def of_image(world: World, caller: Identity, image_id: str) -> list[Task]:
+    """Return an image's tasks, an administrator all, others those of their own project.
+
+    Where data is in its store is left out for callers who may not know.
+
+    :raises ImageNotFound: when there is no image that the caller may see.
+    """
+    with world.metadata.unit_of_work(read_only=True) as work:
+        image = find_visible(world, work, caller, image_id)
+        found = work.tasks.of_image(image_id)
+    mine = [task for task in found if caller.is_admin or task.owner == caller.project_id]
+    if world.access.may(caller, "fetch_image_location", owner=image.owner, image=image):
+        return mine
+    return [replace(task, input=_without_places(task.input)) for task in mine]
+
+
+def _without_places(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in ("loc_url", "metadata")}
+
+
+def new_task(caller: Identity, type: TaskType, image_id: str, given: Mapping[str, Any]) -> Task:
+    """Return a task that a caller began, not yet kept."""
+    return Task(
+        id=str(uuid.uuid4()),
+        type=type,
+        owner=caller.project_id,
+        image_id=image_id,
+        user_id=caller.user_id,
+        request_id=caller.request_id,
+        input=given,
+    )
+
+
+def ended(task: Task, status: TaskStatus, message: str = "", *, hours: int) -> Task:
+    """Return a task as it is at its end; after so many hours it is forgotten."""
+    result = {"image_id": task.image_id} if status is TaskStatus.SUCCESS else None
+    return replace(
+        task,
+        status=status,
+        message=message,
+        result=result,
+        holder=None,
+        expires_at=now() + timedelta(hours=hours),
+    )
+
+
+def forget_expired(world: Kept) -> int:
+    """Forget tasks that ended long enough ago; return how many."""
+    with world.metadata.unit_of_work() as work:
+        count = work.tasks.prune(now())
+        work.commit()
+    return count
