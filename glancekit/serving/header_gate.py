@@ -148,3 +148,11 @@ def _end(sock: socket.socket) -> None:
     # under the thread that reads it. The peer may be gone already, which is as good.
     with suppress(OSError):
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def has_header(sock: socket.socket) -> bool:
+    """Say whether a whole header can be read without waiting."""
+    try:
+        return _END in sock.recv(HEADER_LIMIT, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except OSError:
+        return False

@@ -55,6 +55,19 @@ def test_a_connection_serves_request_after_request(start):
             assert b" 200 OK" in answer
 
 
+def test_one_busy_connection_leaves_others_their_turn(start):
+    """More in a row than one thread serves in one go."""
+    server = start(threads=8, reserved_threads=7)
+    request = b"GET /pid HTTP/1.1\r\nHost: x\r\n\r\n"
+    with server.connect() as busy:
+        for _ in range(100):
+            busy.sendall(request)
+            answer = b""
+            while not re.search(rb"\r\n\r\n\d+$", answer):
+                answer += busy.recv(1000)
+        assert b" 200 OK" in server.get("/pid")
+
+
 def test_requests_sent_ahead_are_all_answered(start):
     server = start()
     one = b"GET /pid HTTP/1.1\r\nHost: x\r\n\r\n"
