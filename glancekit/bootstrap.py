@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Never
 
+from glancekit.api.options import API_OPTIONS
 from glancekit.core import drivers
 from glancekit.core.config import Configuration, StoreEntry, find_files
 from glancekit.core.contracts.metadata import MetadataDriver
@@ -31,6 +32,9 @@ from glancekit.services.world import Settings, World
 from glancekit.serving.options import SERVER_OPTIONS
 
 log = logging.getLogger(__name__)
+
+FURTHER_SECTIONS = {"server": SERVER_OPTIONS, **API_OPTIONS}
+"""Sections that are always there, with options of other rooms than the core."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +56,7 @@ def load_config(
     :param overrides: values by section and option that count more than any file.
     :raises ConfigError: when a file cannot be read, or a value makes no sense.
     """
-    sections = {"server": SERVER_OPTIONS}
-    return Configuration(find_files(files), overrides=overrides, sections=sections)
+    return Configuration(find_files(files), overrides=overrides, sections=FURTHER_SECTIONS)
 
 
 def bootstrap(config: Configuration) -> World:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from glancekit.api.app import create_app
+from glancekit.api.options import ApiSettings
 from glancekit.bootstrap import bootstrap, load_config, periodic_runner
 from glancekit.core.config import Configuration
 
@@ -33,7 +34,7 @@ class Service:
         :raises GlancekitError: as ``bootstrap`` does.
         """
         self._world = bootstrap(config)
-        self._app = create_app(self._world)
+        self._app = create_app(self._world, ApiSettings.of(config))
         self._periodic = periodic_runner(self._world, config)
         self._periodic.start()
 

@@ -6,7 +6,7 @@ Which routes there are is v2/router's business.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import BadRequest
@@ -14,26 +14,50 @@ from werkzeug.routing import Rule
 
 from glancekit.api import errors, request_ids
 from glancekit.api.auth import identify
-from glancekit.api.body import has_body, request_body
+from glancekit.api.body import JSON_LIMIT, has_body, request_body
+from glancekit.api.cors import Cors
 from glancekit.api.health import HealthCheck
+from glancekit.api.options import ApiSettings
+from glancekit.api.proxies import Proxies
+from glancekit.api.rate_limit import RateLimits
 from glancekit.api.v2.router import TAKES_BODY, add_routes
 from glancekit.api.versions import VersionNegotiation, Versions
 from glancekit.core import logcontext
+from glancekit.core.errors import Unauthenticated
+from glancekit.core.model.identity import Identity
 from glancekit.services.world import World
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+CREATES_IMAGE = "POST /v2/images"
+"""The endpoint that adds records, which cost nothing but are never forgotten (OSSN-0076)."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def create_app(world: World) -> Flask:
-    """Build the application on a built world."""
+def create_app(world: World, settings: ApiSettings | None = None) -> Flask:
+    """Build the application on a built world. What is switched off costs nothing."""
+    settings = settings or ApiSettings()
     app = _ImagesApp("glancekit", static_folder=None, template_folder=None)
     app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.config[JSON_LIMIT] = settings.json_limit
     app.url_map.merge_slashes = False
     _add_unversioned_routes(app, world)
     add_routes(app, world)
-    _add_frame(app, world)
-    app.wsgi_app = VersionNegotiation(app.wsgi_app)  # type: ignore[method-assign]
+    _add_frame(app, world, settings)
+    app.wsgi_app = _in_front(app.wsgi_app, settings)  # type: ignore[method-assign, assignment]
     return app
+
+
+def _in_front(application: WSGIApplication, settings: ApiSettings) -> WSGIApplication:
+    """Put in front what is WSGI: the last one meets a request first."""
+    application = VersionNegotiation(application)
+    if settings.proxies.is_on:
+        application = Proxies(application, settings.proxies)
+    if settings.cors.allowed_origin:
+        application = Cors(application, settings.cors)
+    return application
 
 
 class _PlainRule(Rule):
@@ -63,9 +87,10 @@ def _add_unversioned_routes(app: Flask, world: World) -> None:
     )
 
 
-def _add_frame(app: Flask, world: World) -> None:
+def _add_frame(app: Flask, world: World, settings: ApiSettings) -> None:
     """Add what every request passes on its way in and every answer on its way out."""
     max_length = world.settings.max_request_id_length
+    limits = RateLimits(settings.rate_limit) if settings.rate_limit.is_on else None
 
     @app.before_request
     def admit() -> None:
@@ -75,8 +100,10 @@ def _add_frame(app: Flask, world: World) -> None:
         logcontext.note(request_id=g.request_id)
         _require_readable(environ["PATH_INFO"])
         if not request.path.startswith("/v2/") or request.method == "OPTIONS":
+            if limits and request.endpoint != "health":
+                limits.admit_unknown(environ)
             return
-        g.caller = world.access.recognise(identify(world.auth, environ, g.request_id))
+        g.caller = _admitted(world, environ, limits)
         logcontext.note(project_id=g.caller.project_id)
         if request.routing_exception is None and has_body(environ):
             _require_expected_body()
@@ -91,6 +118,20 @@ def _add_frame(app: Flask, world: World) -> None:
         if response.status_code >= 400 and has_body(request.environ):
             _drain()
         return response
+
+
+def _admitted(world: World, environ: WSGIEnvironment, limits: RateLimits | None) -> Identity:
+    """Return who sends a request, unless they send too many."""
+    if limits is None:
+        return world.access.recognise(identify(world.auth, environ, g.request_id))
+    limits.require_patience(environ)
+    try:
+        identity = world.access.recognise(identify(world.auth, environ, g.request_id))
+    except Unauthenticated:
+        limits.admit_unknown(environ)
+        raise
+    limits.admit(identity, creates=request.endpoint == CREATES_IMAGE)
+    return identity
 
 
 def _request_id() -> str:

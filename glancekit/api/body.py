@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 import orjson
-from flask import g, request
+from flask import current_app, g, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from glancekit.core.errors import BodyCutShort
@@ -19,8 +19,8 @@ from glancekit.core.stream import ByteStream
 
 log = logging.getLogger(__name__)
 
-JSON_LIMIT = 1 << 20
-"""Bytes of a JSON body: far more than any image that people describe by hand or by program."""
+JSON_LIMIT = "GLANCEKIT_JSON_LIMIT"
+"""Name in the application's configuration: bytes that a JSON body may have."""
 
 DRAIN_LIMIT = 64 << 20
 DRAIN_SECONDS = 5.0
@@ -135,13 +135,14 @@ def json_object() -> dict[str, Any]:
 
 
 def _read_limited(body: RequestBody) -> bytes:
-    if body.length is not None and body.length > JSON_LIMIT:
-        raise RequestEntityTooLarge(f"A JSON body may have {JSON_LIMIT} bytes at most.")
+    limit = current_app.config[JSON_LIMIT]
+    if body.length is not None and body.length > limit:
+        raise RequestEntityTooLarge(f"A JSON body may have {limit} bytes at most.")
     parts: list[bytes] = []
-    while chunk := body.read(JSON_LIMIT + 1):
+    while chunk := body.read(limit + 1):
         parts.append(chunk)
-        if body.received > JSON_LIMIT:
-            raise RequestEntityTooLarge(f"A JSON body may have {JSON_LIMIT} bytes at most.")
+        if body.received > limit:
+            raise RequestEntityTooLarge(f"A JSON body may have {limit} bytes at most.")
     return b"".join(parts)
 
 

@@ -47,6 +47,7 @@ TABLE: Mapping[type[BaseException], Row] = MappingProxyType(
         e.ImageGone: Row(410),
         e.Conflict: Row(409),
         e.LimitExceeded: Row(413),
+        e.TooManyRequests: Row(429, retry=True),
         e.StoreError: Row(500, "The store that has to do this failed."),
         e.BlobNotFound: Row(404),
         e.BlobExists: Row(409),

@@ -73,9 +73,9 @@ def check(ctx: click.Context) -> None:
 @config.command()
 def sample() -> None:
     """Write a configuration file with every option of the service and of installed drivers."""
-    from glancekit.serving.options import SERVER_OPTIONS
+    from glancekit.bootstrap import FURTHER_SECTIONS
 
-    always = {**service_options(), "server": SERVER_OPTIONS}
+    always = {**service_options(), **FURTHER_SECTIONS}
     per_driver = {"metadata": drivers.METADATA, "auth": drivers.AUTH}
     for section, options in always.items():
         _write_section(section, options)

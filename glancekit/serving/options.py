@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 from oslo_config import cfg
 
 SERVER_OPTIONS: list[cfg.Opt] = [
@@ -71,7 +73,8 @@ SERVER_OPTIONS: list[cfg.Opt] = [
     cfg.ListOpt(
         "forwarded_allow_ips",
         default=["127.0.0.1", "::1"],
-        help="Peers whose X-Forwarded-Proto header is believed.",
+        help="Proxies: peers (addresses and networks) whose X-Forwarded-Proto header is believed, "
+        "and with [oslo_middleware] enable_proxy_headers_parsing all that they say.",
     ),
     cfg.BoolOpt(
         "unsafe_allow_unauthenticated_access",
@@ -80,3 +83,8 @@ SERVER_OPTIONS: list[cfg.Opt] = [
         "reaches the port is then the administrator.",
     ),
 ]
+
+
+def default_workers() -> int:
+    """One for each CPU that this process may use, but two to eight."""
+    return max(2, min(8, len(os.sched_getaffinity(0))))

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 from collections.abc import Callable, Iterable
@@ -17,6 +16,7 @@ from gunicorn.arbiter import Arbiter
 from glancekit import __version__
 from glancekit.core.errors import ConfigError
 from glancekit.serving.addresses import Address, listen
+from glancekit.serving.options import default_workers
 from glancekit.serving.start_check import check_in_child
 
 if TYPE_CHECKING:
@@ -67,11 +67,6 @@ class ServerSettings:
         values = {name: getattr(options, name) for name in same}
         values["forwarded_allow_ips"] = tuple(options.forwarded_allow_ips)
         return cls(address=address, workers=options.workers or default_workers(), **values)
-
-
-def default_workers() -> int:
-    """One for each CPU that this process may use, but two to eight."""
-    return max(2, min(8, len(os.sched_getaffinity(0))))
 
 
 class Service(Protocol):

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from glancekit.api.app import create_app
+from glancekit.api.options import ApiSettings
 from glancekit.bootstrap import bootstrap, load_config
 from glancekit.testing.client import Client, HttpTransport, WsgiTransport
 
@@ -31,22 +32,26 @@ def build(tmp_path: Path) -> Iterator[Build]:
         pytest.skip("needs a service of its own")
     worlds = []
 
-    def build_one(others: Mapping[tuple[str, str], Any] | None = None, **options: Any) -> Client:
+    def build_one(
+        others: Mapping[tuple[str, str], Any] | None = None,
+        *,
+        peer: str = "127.0.0.1",
+        **options: Any,
+    ) -> Client:
         data_dir = tmp_path / uuid.uuid4().hex
         overrides = {("DEFAULT", name): value for name, value in options.items()}
-        world = bootstrap(
-            load_config(
-                [],
-                {
-                    ("DEFAULT", "data_dir"): str(data_dir),
-                    ("auth", "driver"): "trusted",
-                    **overrides,
-                    **(others or {}),
-                },
-            )
+        config = load_config(
+            [],
+            {
+                ("DEFAULT", "data_dir"): str(data_dir),
+                ("auth", "driver"): "trusted",
+                **overrides,
+                **(others or {}),
+            },
         )
+        world = bootstrap(config)
         worlds.append(world)
-        return Client(WsgiTransport(create_app(world)))
+        return Client(WsgiTransport(create_app(world, ApiSettings.of(config)), peer=peer))
 
     yield build_one
     for world in worlds:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from glancekit.testing.client import OCTETS, PATCH_V21, Client
@@ -175,3 +177,10 @@ def test_errors_are_of_the_kind_that_the_client_accepts(project: Client) -> None
     assert as_text.headers["content-type"].startswith("text/plain")
     for answer in (as_json, as_html, as_text):
         assert ANY.rpartition("/")[2] in answer.text
+
+
+def test_the_limit_of_a_json_body_is_the_operators(build: Callable[..., Client]) -> None:
+    project = build({("oslo_middleware", "max_request_body_size"): 1024}).as_project("p")
+    for body, status in ((b'{"name": "x"}', 201), (b'{"name": "' + b"x" * 1024 + b'"}', 413)):
+        assert project.request("POST", "/v2/images", body=body).status == status
+        assert project.request("POST", "/v2/images", body=iter([body])).status == status
