@@ -7,7 +7,7 @@ here=$(dirname "$0")
 environment=$1
 
 sh "$here/venv.sh" "$environment"
-"$environment/bin/python" -m pip install --quiet --disable-pip-version-check keystone uwsgi
+"$environment/bin/python" -m pip install --quiet --disable-pip-version-check keystone
 environment=$(cd "$environment" && pwd)
 data=$environment/data
 rm -rf "$data.new"

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from keystoneauth1 import access, loading
@@ -29,14 +30,22 @@ AT_ONCE = 8
 """Questions that one process asks at once: the connections that keystoneauth keeps open are 10."""
 
 PAUSE = 2.0
-"""Seconds after a question without an answer in which no other is asked."""
+"""Seconds without questions, after one that had no answer."""
 
 RETRY_DELAY = 0.1
 """Seconds before a question is asked again whose connection broke."""
 
 _HINTS = {403: "; the service's own user needs the role 'service' to check tokens"}
 
-_SILENCE = (keystone_errors.ConnectionError, keystone_errors.DiscoveryFailure)
+_HOPELESS = (
+    keystone_errors.ConnectionError,
+    keystone_errors.DiscoveryFailure,
+    keystone_errors.Unauthorized,
+)
+"""After these no other question would fare better; the last is about the service's own login."""
+
+_SORRY = "Tokens cannot be checked, because the identity service does not answer; try again later"
+
 _UNINTELLIGIBLE = (LookupError, TypeError, ValueError, AttributeError)
 
 
@@ -46,8 +55,11 @@ class Keystone:
     def __init__(self, options: Any) -> None:
         """Prepare to ask; nothing is sent yet.
 
-        :raises ConfigError: when the service's own credentials are not complete.
+        :raises ConfigError: when the service's own credentials are not complete, or a file that
+            the configuration names is not there.
         """
+        for option in ("cafile", "certfile", "keyfile"):
+            _require_file(option, getattr(options, option))
         self._session = Session(
             auth=_own_credentials(options),
             verify=False if options.insecure else options.cafile or True,
@@ -89,10 +101,9 @@ class Keystone:
     def _try_to_ask(self, token: str, allow_expired: bool) -> Response:
         try:
             return self._ask_again_if_cut_off(token, allow_expired)
-        except _SILENCE as error:
-            self._gate.shut()
-            raise _unavailable(str(error)) from error
-        except keystone_errors.ClientException as error:
+        except (keystone_errors.ClientException, OSError) as error:
+            if isinstance(error, _HOPELESS):
+                self._gate.shut()
             raise _unavailable(f"{type(error).__name__}: {error}") from error
 
     def _ask_again_if_cut_off(self, token: str, allow_expired: bool) -> Response:
@@ -163,9 +174,6 @@ class _Gate:
             raise Unavailable(_SORRY, retry_after=max(1, round(left)))
 
 
-_SORRY = "The identity service does not answer, so tokens cannot be checked; try again later"
-
-
 def _unavailable(reason: str) -> Unavailable:
     """Tell the operator why, and return what the caller is told."""
     log.error("Keystone cannot be asked: %s", reason)
@@ -190,6 +198,11 @@ def _own_credentials(options: Any) -> BaseIdentityPlugin:
             "or v3applicationcredential"
         )
     return auth
+
+
+def _require_file(option: str, path: str | None) -> None:
+    if path and not Path(path).is_file():
+        raise ConfigError(f"[auth] {option} = {path}: there is no such file; name another")
 
 
 def _client_certificate(options: Any) -> str | tuple[str, str] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from keystoneauth1 import loading
 
-from glancekit.plugin import BoolOpt, FloatOpt, IntOpt, ListOpt, StrOpt
+from glancekit.plugin import BoolOpt, FloatOpt, IntOpt, ListOpt, StrOpt, URIOpt
 
 OFFERED = ("password", "v3applicationcredential")
 """The auth types whose options can be written in the configuration."""
@@ -28,13 +28,15 @@ def _credentials() -> Iterator[Any]:
 
 
 OPTIONS: tuple[Any, ...] = (
-    StrOpt(
+    URIOpt(
         "auth_url",
+        schemes=["http", "https"],
         required=True,
         help="Keystone's address, for example http://controller:5000/v3",
     ),
-    StrOpt(
+    URIOpt(
         "www_authenticate_uri",
+        schemes=["http", "https"],
         help="Keystone's address as callers reach it; a 401 names it. Default: auth_url.",
     ),
     StrOpt(

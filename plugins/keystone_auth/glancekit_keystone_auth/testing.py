@@ -47,6 +47,18 @@ backend = dogpile.cache.memory
 """
 
 
+_SERVER = """
+import sys
+from wsgiref.simple_server import WSGIServer, make_server
+
+port = int(sys.argv.pop())  # Keystone reads the command line too
+WSGIServer.request_queue_size = 128
+from keystone.wsgi.api import application
+
+make_server("127.0.0.1", port, application).serve_forever()
+"""
+
+
 def _settings(port: int, folder: Path, token_lifetime: int) -> str:
     return _CONFIG.format(port=port, folder=folder, token_lifetime=token_lifetime)
 
@@ -79,7 +91,7 @@ class RealKeystone:
         :param data: those of another Keystone, to have what that has. Default: empty ones.
         """
         shutil.copytree(data or environment / "data", folder)
-        self._uwsgi = environment / "bin" / "uwsgi"
+        self._python = environment / "bin" / "python"
         self._folder = folder
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = int(probe.getsockname()[1])
@@ -101,11 +113,9 @@ class RealKeystone:
 
     def start(self) -> None:
         """Start it and wait for its first answer. SQLite serves one process with one thread."""
-        command = ["timeout", "--signal=KILL", str(LIFETIME), str(self._uwsgi)]
-        command += ["--http-socket", f"127.0.0.1:{self.port}", "--buffer-size", "65535"]
-        command += ["--module", "keystone.wsgi.api:application", "--need-app", "--die-on-term"]
-        command += ["--add-header", "Connection: close"]  # it closes, but would not say so
-        with (self._folder / "uwsgi.log").open("ab") as log:
+        command = ["timeout", "--signal=KILL", str(LIFETIME), str(self._python)]
+        command += ["-c", _SERVER, str(self.port)]
+        with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
                 stdout=log,
@@ -116,7 +126,7 @@ class RealKeystone:
         end = time.monotonic() + START_LIMIT
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > end:
-                log_text = (self._folder / "uwsgi.log").read_text()
+                log_text = (self._folder / "server.log").read_text()
                 raise AssertionError(f"Keystone does not start\n{log_text[-2000:]}")
             time.sleep(0.1)
 

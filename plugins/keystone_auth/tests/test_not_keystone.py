@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,6 +106,15 @@ def test_what_cannot_be_a_token_is_refused_without_asking(build: Build, token: s
     assert len(str(caught.value)) < 100
 
 
+def test_a_certificate_that_is_gone_is_an_outage(build: Build, tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.touch()
+    driver = build("https://127.0.0.1:9/v3", cafile=str(bundle))
+    bundle.unlink()
+    with pytest.raises(Unavailable):
+        ask(driver, "token")
+
+
 def test_a_token_that_could_be_one_is_asked_about(build: Build) -> None:
     with pytest.raises(Unavailable):
         ask(build(NOBODY, http_request_max_retries=0), "x" * 8192)
@@ -131,6 +141,8 @@ def test_only_the_address_is_always_needed_and_what_is_secret_is_marked() -> Non
         ({"auth_type": "magic"}, "magic"),
         ({"auth_type": "none"}, "none"),
         ({"auth_type": "v3applicationcredential"}, "application credential ID"),
+        ({"cafile": "/no/such/file"}, "cafile"),
+        ({"certfile": "/no/such/file", "keyfile": __file__}, "certfile"),
     ],
 )
 def test_credentials_that_cannot_work_stop_the_start(
