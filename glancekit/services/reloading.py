@@ -29,16 +29,22 @@ class Reloaded(Generic[T]):
     """A value made of files. Used from many threads; one of them makes it anew."""
 
     def __init__(
-        self, find: Callable[[], Sequence[Path]], load: Callable[[Sequence[Path]], T]
+        self,
+        find: Callable[[], Sequence[Path]],
+        load: Callable[[Sequence[Path]], T],
+        *,
+        seconds: float = SECONDS,
     ) -> None:
         """Make the value for the first time.
 
         :param find: returns the files that are there now.
         :param load: makes the value of them.
+        :param seconds: how often to look at most.
         :raises ConfigError: when that is not possible.
         """
         self._find = find
         self._load = load
+        self._seconds = seconds
         self._turn = threading.Lock()
         self._files = list(find())
         self._stamp = _stamp(self._files)
@@ -46,8 +52,8 @@ class Reloaded(Generic[T]):
         self._looked = time.monotonic()
 
     def get(self) -> T:
-        """Return the value, at most a second older than the files."""
-        if time.monotonic() - self._looked >= SECONDS and self._turn.acquire(blocking=False):
+        """Return the value, as of the last look."""
+        if time.monotonic() - self._looked >= self._seconds and self._turn.acquire(blocking=False):
             try:
                 self._look()
             finally:

@@ -14,7 +14,7 @@ from glancekit.core.errors import ConfigError
 from glancekit.services import protections
 from glancekit.services.access import Access, OperatorRules
 from glancekit.services.protections import Protections
-from glancekit.services.reloading import Reloaded
+from glancekit.services.reloading import SECONDS, Reloaded
 
 POLICY_FILE = "policy.yaml"
 """Read without being named, if it lies beside a configuration file."""
@@ -24,7 +24,8 @@ POLICY_FILE = "policy.yaml"
 class RuleFiles:
     """What the configuration says. Relative paths are looked for in ``folders``, in their order.
 
-    ``policy_file`` None is the usual one, which need not be there.
+    ``policy_file`` None is the usual one, which need not be there. Files are looked at again after
+    so many ``seconds``.
     """
 
     folders: Sequence[Path] = ()
@@ -32,6 +33,7 @@ class RuleFiles:
     policy_dirs: Sequence[str] = ()
     property_protection_file: str | None = None
     property_protection_rule_format: str = "roles"
+    seconds: float = SECONDS
 
 
 def read(files: RuleFiles) -> tuple[Access, Protections]:
@@ -76,7 +78,7 @@ def _policy(
         used = [] if protected is None else [name for name, _ in protected.get().policies()]
         return policy.load(found, used=used)
 
-    return Reloaded(lambda: policy_files(files), load)
+    return Reloaded(lambda: policy_files(files), load, seconds=files.seconds)
 
 
 def _protected(files: RuleFiles) -> Reloaded[protections.Rules] | None:
@@ -88,6 +90,7 @@ def _protected(files: RuleFiles) -> Reloaded[protections.Rules] | None:
     return Reloaded(
         lambda: [file] if file.is_file() else [],
         lambda found: protections.load(found, by_policies=by_policies),
+        seconds=files.seconds,
     )
 
 
