@@ -13,6 +13,7 @@ pytest.register_assert_rewrite(
     "glancekit.testing.auth",
     "glancekit.testing.metadata",
     "glancekit.testing.metadata_tasks",
+    "glancekit.testing.metadefs",
     "glancekit.testing.store",
 )
 
