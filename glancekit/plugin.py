@@ -21,6 +21,7 @@ from oslo_config.cfg import (
 from glancekit.core.contracts.auth import AuthDriver, Credentials
 from glancekit.core.contracts.cache import CacheEntry, CachePolicy
 from glancekit.core.contracts.importing import ImportMethod, ImportStep, Progress, StagedImage
+from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import (
     EventRepository,
     ImageRepository,
@@ -33,11 +34,13 @@ from glancekit.core.contracts.metadata import (
     UnitOfWork,
 )
 from glancekit.core.contracts.metadefs import MetadefRepository
+from glancekit.core.contracts.quotas import QuotaRepository
 from glancekit.core.contracts.store import (
     StoreDriver,
     SupportsAcl,
     SupportsClone,
     SupportsDelete,
+    SupportsDetails,
     SupportsDirectUrl,
     SupportsHealth,
     SupportsLocalFile,
@@ -97,12 +100,14 @@ from glancekit.core.model.metadef import (
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import UNFINISHED, Task, TaskQuery, TaskStatus, TaskType
 from glancekit.core.periodic import PeriodicTask
+from glancekit.core.quota import NOTHING_USED, Copy, ProjectUsage, Quota, Recount, used_by
 from glancekit.core.stream import CHUNK_SIZE, ByteStream, FileStream, IteratorStream
 
 __all__ = [
     "API_LEVEL",
     "CHUNK_SIZE",
     "EVERYBODY",
+    "NOTHING_USED",
     "UNFINISHED",
     "Association",
     "AuthDriver",
@@ -118,6 +123,7 @@ __all__ = [
     "Condition",
     "ConfigError",
     "Conflict",
+    "Copy",
     "Credentials",
     "Definition",
     "DefinitionKind",
@@ -139,6 +145,7 @@ __all__ = [
     "Invalid",
     "IteratorStream",
     "LeaseRepository",
+    "LimitSource",
     "ListOpt",
     "Location",
     "LocationRepository",
@@ -160,7 +167,11 @@ __all__ = [
     "PeriodicTask",
     "PortOpt",
     "Progress",
+    "ProjectUsage",
+    "Quota",
+    "QuotaRepository",
     "ReadSection",
+    "Recount",
     "ResourceType",
     "SchemaMismatch",
     "SortKey",
@@ -176,6 +187,7 @@ __all__ = [
     "SupportsAcl",
     "SupportsClone",
     "SupportsDelete",
+    "SupportsDetails",
     "SupportsDirectUrl",
     "SupportsHealth",
     "SupportsLocalFile",
@@ -199,4 +211,5 @@ __all__ = [
     "hookimpl",
     "secret",
     "translating",
+    "used_by",
 ]

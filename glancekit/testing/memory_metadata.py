@@ -47,6 +47,7 @@ from glancekit.core.model.metadef import (
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import UNFINISHED, Task, TaskQuery, TaskStatus, TaskType
 from glancekit.testing.memory_metadefs import MemoryMetadefs
+from glancekit.testing.memory_quotas import MemoryQuotas
 
 _COMPARE: dict[Comparison, Callable[[Any, Any], bool]] = {
     Comparison.EQ: eq,
@@ -75,6 +76,7 @@ class _State:
     definitions: dict[tuple[str, DefinitionKind, str], Definition] = field(default_factory=dict)
     associations: dict[tuple[str, str], Association] = field(default_factory=dict)
     resource_types: dict[str, ResourceType] = field(default_factory=dict)
+    reservations: dict[int, int] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
 
     def copy(self) -> _State:
@@ -395,6 +397,7 @@ class MemoryUnitOfWork(UnitOfWork):
         self.tasks = _Tasks(self._state, read_only=self._read_only)
         self.events = _Events(self._state, read_only=self._read_only)
         self.leases = _Leases(self._state, read_only=self._read_only)
+        self.quotas = MemoryQuotas(self._state, read_only=self._read_only)
         self.metadefs = MemoryMetadefs(self._state, read_only=self._read_only)
         return self
 

@@ -24,6 +24,7 @@ import pytest
 from glancekit.core.contracts import metadata as contract
 from glancekit.core.contracts.metadata import MetadataDriver, SupportsMigration
 from glancekit.core.contracts.metadefs import MetadefRepository
+from glancekit.core.contracts.quotas import QuotaRepository
 from glancekit.core.errors import (
     Conflict,
     Duplicate,
@@ -44,6 +45,7 @@ from glancekit.core.model.listing import (
 )
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.testing.memory_metadata import MemoryMetadata
+from glancekit.testing.metadata_quotas import QuotaConformance
 from glancekit.testing.metadata_samples import (
     ME,
     MORNING,
@@ -68,7 +70,7 @@ def an_image(**facts: Any) -> Image:
     return Image(**{"id": str(uuid.uuid4()), "owner": ME, **facts})
 
 
-class MetadataConformance(TaskConformance, MetadefConformance):
+class MetadataConformance(TaskConformance, MetadefConformance, QuotaConformance):
     """What every metadata driver must do.
 
     The subclass gives a fixture ``driver``: a started driver over an empty database, closed again
@@ -886,6 +888,7 @@ class MetadataConformance(TaskConformance, MetadefConformance):
             _same_signatures(contract.EventRepository, work.events)
             _same_signatures(contract.LeaseRepository, work.leases)
             _same_signatures(MetadefRepository, work.metadefs)
+            _same_signatures(QuotaRepository, work.quotas)
 
     def _needs_outliving(self) -> None:
         if not self.outlives_the_process:

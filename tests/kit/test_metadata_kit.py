@@ -20,6 +20,7 @@ from glancekit.core.model.identity import EVERYBODY
 from glancekit.core.model.image import Image, Location
 from glancekit.core.model.listing import ImageQuery, Page
 from glancekit.core.model.status import ImageStatus
+from glancekit.core.quota import ProjectUsage
 from glancekit.testing.memory_metadata import MemoryMetadata, MemoryUnitOfWork
 from glancekit.testing.metadata import MetadataConformance
 
@@ -252,6 +253,38 @@ def turns_events_round(work: LyingUnitOfWork) -> None:
     work.events.after = backwards
 
 
+def counts_what_others_see(work: LyingUnitOfWork) -> None:
+    def usage(project_id: str) -> ProjectUsage:
+        with MemoryUnitOfWork(work._driver, read_only=True) as others:
+            return others.quotas.usage(project_id)
+
+    work.quotas.usage = usage
+
+
+def never_releases(work: LyingUnitOfWork) -> None:
+    usage = work.quotas.usage
+
+    def with_all(project_id: str) -> ProjectUsage:
+        held = sum(work.records.reservations.values())
+        return replace(usage(project_id), image_bytes=held)
+
+    work.quotas.usage = with_all
+
+
+def reserves_for_anybody(work: LyingUnitOfWork) -> None:
+    work.quotas.reserve = work.records.reservations.__setitem__
+
+
+def counts_rows_once(work: LyingUnitOfWork) -> None:
+    usage = work.quotas.usage
+
+    def of_images(project_id: str) -> ProjectUsage:
+        mine = [image for image in work.records.images.values() if image.owner == project_id]
+        return replace(usage(project_id), image_bytes=sum(image.size or 0 for image in mine))
+
+    work.quotas.usage = of_images
+
+
 def renames_a_parameter(work: LyingUnitOfWork) -> None:
     after = work.events.after
     work.events.after = lambda position, *, count: after(position, limit=count)
@@ -299,6 +332,11 @@ CAUGHT: list[tuple[Lie, Callable[..., None]]] = [
     (forgets_the_last_position, suite.test_m31_cursors_and_pruning),
     (keeps_every_cursor, suite.test_m42_only_retained_listeners_hold_events_back),
     (turns_events_round, suite.test_m30_events_come_back_in_order),
+    (counts_what_others_see, suite.test_m61_usage_follows_an_upload),
+    (counts_what_others_see, suite.test_m67_no_thread_gets_past_a_limit),
+    (never_releases, suite.test_m62_a_copy_that_is_given_up_returns_its_reservation),
+    (reserves_for_anybody, suite.test_m63_reserving_is_for_the_holder),
+    (counts_rows_once, partial(suite.test_m66_usage_is_what_the_records_say, seed=1)),
     (renames_a_parameter, suite.test_m41_signatures_are_the_contract_s),
 ]
 

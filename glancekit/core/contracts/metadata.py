@@ -28,6 +28,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from glancekit.core.contracts.metadefs import MetadefRepository
+from glancekit.core.contracts.quotas import QuotaRepository
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Viewer
 from glancekit.core.model.image import Image, Location, Member
@@ -285,6 +286,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     events: EventRepository
     leases: LeaseRepository
     metadefs: MetadefRepository
+    quotas: QuotaRepository
 
     @abstractmethod
     def commit(self) -> None:

@@ -30,6 +30,11 @@ class Dialect(Protocol):
         ...
 
     @abstractmethod
+    def insert_missing(self, table: Table) -> Insert:
+        """Return the insert of a row that does nothing where its primary key is there."""
+        ...
+
+    @abstractmethod
     def translate(self, error: SQLAlchemyError) -> MetadataError:
         """Return what an error of the database is in our words."""
         ...

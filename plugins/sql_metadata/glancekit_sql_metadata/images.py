@@ -30,6 +30,7 @@ from glancekit.plugin import (
     Visibility,
 )
 from glancekit_sql_metadata import lists, paging, rows
+from glancekit_sql_metadata.quotas import SqlQuotas
 from glancekit_sql_metadata.session import Session
 from glancekit_sql_metadata.tables import (
     deleted_images,
@@ -75,8 +76,9 @@ _INT64 = (1 << 63) - 1
 class SqlImages(ImageRepository):
     """Images in a session."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, quotas: SqlQuotas) -> None:
         self._session = session
+        self._quotas = quotas
 
     def get(self, image_id: str, *, viewer: Viewer = EVERYBODY) -> Image:
         """See the contract."""
@@ -119,6 +121,7 @@ class SqlImages(ImageRepository):
             self._session.write(_ADD, values)
         except IntegrityError as error:
             raise Duplicate(kind="image", key=image.id) from error
+        self._quotas.added(image.id)
         self._enter(_labelled_lists(image), values["created_at"], image.id)
 
     def save(self, image: Image, *, expect_status: Collection[ImageStatus]) -> Image:
@@ -140,6 +143,8 @@ class SqlImages(ImageRepository):
             version=stored.version + 1,
             locations=tuple(replace(place, size=image.size) for place in stored.locations),
         )
+        if not _counts_alike(stored, saved):
+            self._quotas.touch(image.id)
         if image.status is ImageStatus.DELETED:
             self._bury(stored, saved)
         else:
@@ -241,6 +246,11 @@ class SqlImages(ImageRepository):
 
 def _changed_meanwhile(image_id: str) -> Conflict:
     return Conflict(f"Image {image_id} was changed by somebody else meanwhile; read it again")
+
+
+def _counts_alike(one: Image, other: Image) -> bool:
+    """Say whether two states of an image use the same of their project's quotas."""
+    return (one.owner, one.status, one.size) == (other.owner, other.status, other.size)
 
 
 def _listed_alike(one: Image, other: Image) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from glancekit.plugin import Conflict, Duplicate, Location, LocationRepository, LocationStatus
 from glancekit_sql_metadata import rows
+from glancekit_sql_metadata.quotas import SqlQuotas
 from glancekit_sql_metadata.session import Session
 from glancekit_sql_metadata.tables import image_locations, images
 
@@ -29,17 +30,22 @@ _ADD = insert(image_locations)
 _SAVE = update(image_locations).where(
     image_locations.c.id == bindparam("id_"), image_locations.c.status == bindparam("expected")
 )
+_WHOSE = select(image_locations.c.image_id).where(image_locations.c.id == bindparam("id_"))
 _REMOVE = delete(image_locations).where(image_locations.c.id == bindparam("id_"))
+
+_WRITING = LocationStatus.WRITING
 
 
 class SqlLocations(LocationRepository):
     """Locations in a session."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, quotas: SqlQuotas) -> None:
         self._session = session
+        self._quotas = quotas
 
     def add(self, location: Location) -> Location:
         """See the contract."""
+        self._quotas.touch(location.image_id)
         values = {
             "image_id": location.image_id,
             "store": location.store,
@@ -59,6 +65,12 @@ class SqlLocations(LocationRepository):
 
     def save(self, location: Location, *, expect_status: LocationStatus) -> None:
         """See the contract."""
+        begins_or_ends = expect_status is not location.status and _WRITING in (
+            expect_status,
+            location.status,
+        )
+        if begins_or_ends:  # between the other two states nothing changes for the quotas
+            self._quotas.touch(location.image_id)
         values = {
             "id_": location.id,
             "expected": expect_status.value,
@@ -72,10 +84,16 @@ class SqlLocations(LocationRepository):
                 f"The copy of image {location.image_id} in store '{location.store}' is not "
                 f"{expect_status} any more; somebody else changed it meanwhile"
             )
+        if begins_or_ends and location.id is not None:
+            self._quotas.release(location.id)
 
     def remove(self, location_id: int) -> None:
         """See the contract."""
+        row = self._session.execute(_WHOSE, {"id_": location_id}).first()
+        if row is not None:
+            self._quotas.touch(row.image_id)
         self._session.write(_REMOVE, {"id_": location_id})
+        self._quotas.release(location_id)
 
     def of_image(self, image_id: str) -> Sequence[Location]:
         """See the contract."""

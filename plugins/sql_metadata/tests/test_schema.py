@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -53,3 +54,36 @@ def test_a_schema_that_is_not_ours_is_unknown() -> None:
         assert migrate.revision(connection) is None
         connection.execute(text("CREATE TABLE theirs (id INTEGER)"))
         assert migrate.revision(connection) == migrate.UNKNOWN
+
+
+def test_what_was_there_before_quotas_is_counted() -> None:
+    """The migration's sums are those that the repository would keep."""
+    with create_engine("sqlite://").connect() as connection:
+        command.upgrade(migrate.configuration(connection), "0003")
+        for number, (owner, status, size, copies) in enumerate(BEFORE_QUOTAS):
+            image = {"id": str(number), "owner": owner, "status": status, "size": size}
+            connection.execute(OLD_IMAGE, image)
+            for store, state in enumerate(copies):
+                place = {"image_id": str(number), "store": str(store), "status": state}
+                connection.execute(OLD_LOCATION, place)
+        migrate.upgrade(connection)
+        found = connection.execute(text("SELECT * FROM project_usage ORDER BY project_id")).all()
+    assert [tuple(row) for row in found] == [("p", 12 + 5, 0, 4, 2), ("q", 0, 0, 1, 0)]
+
+
+BEFORE_QUOTAS = [
+    ("p", "active", 6, ["active", "pending_delete"]),
+    ("p", "active", 5, ["active", "writing"]),
+    ("p", "saving", None, ["writing"]),
+    ("p", "queued", None, []),
+    ("q", "queued", None, []),
+    (None, "active", 7, ["active"]),
+]
+OLD_IMAGE = text(
+    "INSERT INTO images VALUES (:id, :owner, :status, 'shared', NULL, NULL, NULL, :size, NULL, "
+    "NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, '{}', '[]')"
+)
+OLD_LOCATION = text(
+    "INSERT INTO image_locations (image_id, store, url, metadata, status) "
+    "VALUES (:image_id, :store, '', '{}', :status)"
+)

@@ -32,6 +32,10 @@ class SqliteDialect(Dialect):
         """See the contract."""
         return _upsert(table, key, value)
 
+    def insert_missing(self, table: Table) -> Insert:
+        """See the contract."""
+        return insert(table).on_conflict_do_nothing()
+
     def translate(self, error: SQLAlchemyError) -> MetadataError:
         """See the contract."""
         cause = error.orig if isinstance(error, DBAPIError) else None
