@@ -3,6 +3,7 @@
 
 VENV := .venv
 CLIENTS := .venv-clients
+KEYSTONE := .venv-keystone
 BIN := $(VENV)/bin
 PLUGINS := $(wildcard plugins/*/setup.cfg)
 PACKAGES := glancekit $(wildcard plugins/*/glancekit_*)
@@ -33,11 +34,11 @@ types: $(VENV)/.dev ## mypy --strict on glancekit and every plugin.
 doors: $(VENV)/.dev ## The doors between the rooms (.importlinter).
 	$(BIN)/lint-imports
 
-pytest: $(VENV)/.dev $(CLIENTS)/.installed ## The tests of glancekit and of every plugin.
+pytest: $(VENV)/.dev $(CLIENTS)/.installed $(KEYSTONE)/.installed ## The tests of glancekit and of every plugin.
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
-isolated: $(VENV)/.dev ## Each plugin's wheel in an environment of its own passes its own tests.
-	$(BIN)/python tools/each_plugin.py
+isolated: $(VENV)/.dev $(KEYSTONE)/.installed ## Each plugin's wheel in an environment of its own passes its own tests.
+	GLANCEKIT_TEST_KEYSTONE=$(CURDIR)/$(KEYSTONE) $(BIN)/python tools/each_plugin.py
 
 lowest: $(VENV)/.dev ## The tests with exactly the lower bounds of our dependencies.
 	$(BIN)/python tools/lowest_versions.py
@@ -67,4 +68,9 @@ $(CLIENTS)/.installed:
 	@sh tools/venv.sh $(CLIENTS)
 	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check \
 		python-openstackclient python-glanceclient openstacksdk
+	@touch $@
+
+# A Keystone to test against, with its database made once.
+$(KEYSTONE)/.installed: tools/keystone.sh
+	@sh tools/keystone.sh $(KEYSTONE)
 	@touch $@
