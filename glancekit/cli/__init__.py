@@ -30,6 +30,7 @@ COMMANDS = {
     "serve": ("glancekit.cli.serve:serve", "Run the image service."),
     "config": ("glancekit.cli.config:config", "Show, check or write the configuration."),
     "db": ("glancekit.cli.db:db", "Look after the database schema."),
+    "policy": ("glancekit.cli.policy:policy", "Show the rules, and explain what they decide."),
     "plugins": ("glancekit.cli.plugins:plugins", "Show what is installed, and how it is."),
     "stores": ("glancekit.cli.plugins:stores", "Show what is mounted, and what it can do."),
 }

@@ -311,13 +311,12 @@ class Access:
         if caller.project_id is None or (caller.read_only and not rule.reads):
             return False
         if image is not None:
-            visibility = image.visibility
-            member = member or _membership(caller, image)
+            visibility, member = image.visibility, member or _membership(caller, image)
         operator = self._operator()
         if operator is None or action not in operator.changed:
             return rule.decide(caller, owner, visibility, member)
-        target = _target(owner, image, member, visibility)
-        return operator.decide(action, _credentials(caller), target)
+        target = target_of(caller, owner, image=image, member=member, visibility=visibility)
+        return operator.decide(action, credentials_of(caller), target)
 
     def require(
         self,
@@ -345,7 +344,7 @@ class Access:
         """Say whether a rule holds that is about the caller alone; one unknown does not."""
         operator = self._operator()
         if operator is not None and (name in operator.changed or name not in RULES):
-            return operator.knows(name) and operator.decide(name, _credentials(caller), {})
+            return operator.knows(name) and operator.decide(name, credentials_of(caller), {})
         return name in RULES and RULES[name].decide(caller, None, None, None)
 
     def knows(self, name: str) -> bool:
@@ -373,21 +372,27 @@ _SET_HERE = frozenset({*_ATTRIBUTES, "owner", "project_id", "member_id", "image_
 """What rules rely on. A property of such a name must never take its place."""
 
 
-def _target(
-    owner: str | None, image: Image | None, member: str | None, visibility: str | None
+def target_of(
+    caller: Identity,
+    owner: str | None,
+    *,
+    image: Image | None = None,
+    member: str | None = None,
+    visibility: str | None = None,
 ) -> dict[str, Any]:
     """Return what ``%(name)s`` stands for in a rule.
 
     Without an owner there is no ``project_id``: nothing that a caller has is equal to nothing.
     """
     target: dict[str, Any] = {"owner": owner}
-    if visibility is not None:
-        target["visibility"] = str(visibility)
     if image is not None:
         own = image.properties.items()
         target.update({name: value for name, value in own if name not in _SET_HERE})
         target.update({name: getattr(image, name) for name in _ATTRIBUTES})
         target["image_id"] = image.id
+        visibility, member = image.visibility, member or _membership(caller, image)
+    if visibility is not None:
+        target["visibility"] = str(visibility)
     if owner is not None:
         target["project_id"] = owner
     if member is not None:
@@ -395,7 +400,7 @@ def _target(
     return target
 
 
-def _credentials(caller: Identity) -> dict[str, Any]:
+def credentials_of(caller: Identity) -> dict[str, Any]:
     """Return what stands before the colon in a rule, by upstream's names and their older ones."""
     service_roles = sorted(caller.service_roles)
     found: dict[str, Any] = {

@@ -48,10 +48,9 @@ class Written:
 class PolicyRules(OperatorRules):
     """Upstream's defaults, with an operator's files over them."""
 
-    def __init__(self, written: Iterable[Written] = (), *, used: Collection[str] = ()) -> None:
+    def __init__(self, written: Iterable[Written] = ()) -> None:
         """Understand all rules.
 
-        :param used: names of rules that something outside the files refers to.
         :raises ConfigError: when one of them cannot be understood, or names one that is not there.
         """
         self.written = {rule.name: rule for rule in written}
@@ -65,7 +64,10 @@ class PolicyRules(OperatorRules):
             name for name in own if name not in defaults or str(defaults[name]) != str(own[name])
         }
         self.changed: frozenset[str] = frozenset(self._dependents(differing))
-        self._warn_about_unknown(used)
+
+    def names(self) -> list[str]:
+        """Return the names of all rules, upstream's first."""
+        return list(self._rules)
 
     def knows(self, name: str) -> bool:
         """See the protocol."""
@@ -148,7 +150,11 @@ class PolicyRules(OperatorRules):
             if name in differing or not grounds.isdisjoint(self._reached_from(name)):
                 yield name
 
-    def _warn_about_unknown(self, used: Collection[str]) -> None:
+    def warn_about_unknown(self, *, used: Collection[str] = ()) -> None:
+        """Tell the operator of rules in the files that decide nothing.
+
+        :param used: names of rules that something outside the files refers to.
+        """
         referred = {name for rule in self._rules for name in self._references(rule)}
         for rule in self.written.values():
             if rule.name not in RULES and rule.name not in referred and rule.name not in used:
@@ -169,12 +175,12 @@ class Part:
     held: bool
 
 
-def load(files: Sequence[Path], *, used: Collection[str] = ()) -> PolicyRules:
+def load(files: Sequence[Path]) -> PolicyRules:
     """Read files of rules, later ones over earlier ones.
 
     :raises ConfigError: when one cannot be used; it names file and line.
     """
-    return PolicyRules([rule for file in files for rule in _read(file)], used=used)
+    return PolicyRules(rule for file in files for rule in _read(file))
 
 
 def _read(file: Path) -> Iterator[Written]:

@@ -75,8 +75,10 @@ def _policy(
             return None
         from glancekit.services import policy
 
+        rules = policy.load(found)
         used = [] if protected is None else [name for name, _ in protected.get().policies()]
-        return policy.load(found, used=used)
+        rules.warn_about_unknown(used=used)
+        return rules
 
     return Reloaded(lambda: policy_files(files), load, seconds=files.seconds)
 
