@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Building the world: what is needed stops the start, all else is left out and named."""
+
 from __future__ import annotations
 
 import logging

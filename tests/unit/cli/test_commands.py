@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The commands as a shell calls them: what they print, and with which code they end."""
+
 from __future__ import annotations
 
 import json

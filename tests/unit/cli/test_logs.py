@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""What a line of log looks like, for a person and for a collector."""
+
 from __future__ import annotations
 
 import json

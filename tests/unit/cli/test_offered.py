@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Commands that packages add: listed without being imported, left out when broken."""
+
 from __future__ import annotations
 
 import sys

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Reading the configuration: where values come from, and what a bad one is told."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Finding and building plugins: the missing, the broken, the slow, the doubled."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The hooks, and listeners that misbehave."""
+
 from __future__ import annotations
 
 import threading

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Leases: a process's sign of life, and when it is taken for dead."""
+
 from __future__ import annotations
 
 import subprocess

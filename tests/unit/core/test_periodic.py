@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Periodic work and the election of who does it, with real threads and processes."""
+
 from __future__ import annotations
 
 import queue

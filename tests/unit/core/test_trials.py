@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Running strangers' code under a deadline."""
+
 from __future__ import annotations
 
 import sys

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The outbox relay: in order, at least once, and none stops another."""
+
 from __future__ import annotations
 
 import itertools
