@@ -151,7 +151,11 @@ def preload(config: Configuration) -> None:
 def settings_of(config: Configuration) -> Settings:
     """Return what the configuration says about the use cases."""
     sections = (DEFAULT, "image_format", "task")
-    known = {name: value for section in sections for name, value in vars(config.section(section)).items()}
+    known = {
+        name: value
+        for section in sections
+        for name, value in vars(config.section(section)).items()
+    }
     known["schema_image_file"] = known["schema_image_file"] or _schema_beside(config.files)
     chosen: dict[str, Any] = {field.name: known[field.name] for field in fields(Settings)}
     lists = {name: tuple(value) for name, value in chosen.items() if isinstance(value, list)}
@@ -219,6 +223,7 @@ def _mount(config: Configuration, parts: Parts, default: str) -> Stores:
             Store(
                 entry.id,
                 loaded.driver,
+                kind=entry.driver,
                 description=options.store_description,
                 weight=options.weight,
                 read_only=options.read_only,

@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from glancekit.core.contracts.store import (
     CAPABILITIES,
     StoreDriver,
     SupportsDelete,
+    SupportsDetails,
     SupportsHealth,
     SupportsLocalFile,
     SupportsRange,
@@ -45,7 +46,7 @@ DEADLINE = 30.0
 
 
 class Store:
-    """A configured place for bytes.
+    """A configured place for bytes; ``kind`` is its driver's name.
 
     Calls that wait for one answer have a ``deadline`` in seconds (0: none), so that a hung mount
     costs its own requests and no others. The reads and writes of a byte loop have none: a slow
@@ -57,6 +58,7 @@ class Store:
         id: str,
         driver: StoreDriver,
         *,
+        kind: str = "",
         description: str = "",
         weight: int = 0,
         read_only: bool = False,
@@ -65,6 +67,7 @@ class Store:
     ) -> None:
         self.id = id
         self.driver = driver
+        self.kind = kind
         self.description = description
         self.weight = weight
         self.read_only = read_only
@@ -164,6 +167,12 @@ class Store:
         if not self.supports(SupportsUsage):
             return Usage(total=None, free=None)
         return self._answer("usage", cast(SupportsUsage, self.driver).usage)
+
+    def details(self) -> Mapping[str, Any]:
+        """Return how the driver is set up, as far as it tells."""
+        if not self.supports(SupportsDetails):
+            return MappingProxyType({})
+        return self._answer("details", cast(SupportsDetails, self.driver).details)
 
     def check(self) -> None:
         """Return when the store works, as far as the driver can tell; raise why it does not."""

@@ -1,21 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Taking copies of an image's data out of their stores, while the image lives on.
+"""The stores as callers may know them, and taking copies of data out of them.
 
 Deleting the image itself is the business of ``images``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from glancekit.core.errors import BlobInUse, Conflict, Forbidden, NotFound, StatusConflict
+from glancekit.core.errors import (
+    BlobInUse,
+    Conflict,
+    Forbidden,
+    NotFound,
+    StatusConflict,
+    StoreError,
+)
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, Location
 from glancekit.core.model.status import ImageStatus, LocationStatus
+from glancekit.core.stores import Store
 from glancekit.services.images import find_visible, remove_bytes
 from glancekit.services.notices import about
 from glancekit.services.world import World
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDetail:
+    """A store and how its driver is set up."""
+
+    store: Store
+    properties: Mapping[str, Any]
+
+
+def details(world: World, caller: Identity) -> list[StoreDetail]:
+    """Return the stores and how they are set up; of one that does not answer, what is known here.
+
+    :raises Forbidden: when the caller is neither a service nor an administrator.
+    """
+    world.access.require(caller, "stores_info_detail", owner=caller.project_id)
+    return [StoreDetail(store, _properties(store)) for store in world.stores]
+
+
+def _properties(store: Store) -> Mapping[str, Any]:
+    try:
+        return store.details()
+    except StoreError as error:
+        log.warning("store %s does not say how it is set up: %s", store.id, error)
+        return {}
 
 
 def delete_from(world: World, caller: Identity, store_id: str, image_id: str) -> None:

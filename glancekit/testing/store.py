@@ -46,6 +46,7 @@ from glancekit.plugin import (
     SupportsAcl,
     SupportsClone,
     SupportsDelete,
+    SupportsDetails,
     SupportsDirectUrl,
     SupportsHealth,
     SupportsLocalFile,
@@ -466,6 +467,11 @@ class StoreConformance:
         assert usage.free is None or usage.free >= 0
         if usage.total is not None and usage.free is not None:
             assert usage.free <= usage.total
+
+    def test_s33_details_are_json(self, driver: Any) -> None:
+        self.needs(SupportsDetails)
+        details = dict(driver.details())
+        assert json.loads(json.dumps(details)) == details
 
     def test_s27_a_store_that_works_says_so(self, driver: Any) -> None:
         self.needs(SupportsHealth)

@@ -54,6 +54,10 @@ class AbleStore(MemoryStore, SupportsLocalFile, SupportsDirectUrl, SupportsClone
         """See that there is something to grant."""
         self._blob(location)
 
+    def details(self) -> dict[str, Any]:
+        """Say in which folder the files are."""
+        return {"folder": self._folder.name}
+
     def close(self) -> None:
         """Remove the files."""
         self._folder.cleanup()
@@ -192,6 +196,15 @@ class HidesAnAbility(_Liar):
 
     caught_by = "s11"
     declares = frozenset(CAPABILITIES) - {SupportsAcl}
+
+
+class TellsWhatIsNoJson(_Liar):
+    """Describes itself with an object of its own."""
+
+    caught_by = "s33"
+
+    def details(self) -> dict[str, Any]:
+        return {"folder": Path("/somewhere")}
 
 
 class RenamesArguments(_Liar):

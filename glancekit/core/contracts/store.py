@@ -25,7 +25,7 @@ What every driver promises:
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -196,6 +196,19 @@ class SupportsHealth(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsDetails(Protocol):
+    """It can tell how it is set up."""
+
+    @abstractmethod
+    def details(self) -> Mapping[str, Any]:
+        """Return what other services go by (a pool, a folder), as JSON values; no credentials.
+
+        Names are upstream's where it has them. Administrators and services see it.
+        """
+        ...
+
+
 CAPABILITIES: tuple[type, ...] = (
     SupportsWrite,
     SupportsDelete,
@@ -206,5 +219,6 @@ CAPABILITIES: tuple[type, ...] = (
     SupportsAcl,
     SupportsUsage,
     SupportsHealth,
+    SupportsDetails,
 )
 """All there are, in the order in which tables show them."""

@@ -23,6 +23,7 @@ from glancekit.plugin import (
     StoreDriver,
     StoreFull,
     SupportsDelete,
+    SupportsDetails,
     SupportsHealth,
     SupportsLocalFile,
     SupportsRange,
@@ -43,6 +44,7 @@ class FileStore(
     SupportsLocalFile,
     SupportsUsage,
     SupportsHealth,
+    SupportsDetails,
 ):
     """Images as plain files."""
 
@@ -130,6 +132,15 @@ class FileStore(
             with translated(f"checking {entry.path}", of_directory=True):
                 self._prepare(entry.path)
                 probe(entry.path)
+
+    def details(self) -> dict[str, Any]:
+        """Return the directories and how files are written, under upstream's names."""
+        directories = [str(entry.path) for entry in self._settings.directories]
+        return {
+            "data_dir": directories[0] if len(directories) == 1 else directories,
+            "chunk_size": self._settings.chunk_size,
+            "thin_provisioning": self._settings.thin,
+        }
 
     def close(self) -> None:
         """Do nothing: nothing is kept open between calls."""

@@ -13,6 +13,7 @@ from glancekit_file_store.driver import FileStore
 
 from glancekit.plugin import (
     SupportsDelete,
+    SupportsDetails,
     SupportsHealth,
     SupportsLocalFile,
     SupportsRange,
@@ -35,6 +36,7 @@ class TestFileStore(StoreConformance):
         SupportsLocalFile,
         SupportsUsage,
         SupportsHealth,
+        SupportsDetails,
     }
 
     @pytest.fixture
