@@ -40,11 +40,7 @@ def change(
     :raises Invalid: when no store has data at that place.
     :raises LimitExceeded: when it would have too many.
     """
-    if not world.settings.show_multiple_locations:
-        raise Forbidden(
-            action="change an image's locations: show_multiple_locations is off here; see "
-            "POST /v2/images/{image_id}/locations"
-        )
+    require_offered(world)
     removals = [change.position for change in changes if change.op is Op.REMOVE]
     if not removals:
         _place(world, caller, image_id, changes)
@@ -54,6 +50,18 @@ def change(
         raise Invalid("Add locations and remove them in a PATCH each")
     with world.metadata.unit_of_work(read_only=True) as work:
         return find_visible(world, work, caller, image_id)
+
+
+def require_offered(world: World) -> None:
+    """Insist on the operator's leave to change locations this way at all.
+
+    :raises Forbidden: when there is none.
+    """
+    if not world.settings.show_multiple_locations:
+        raise Forbidden(
+            action="change an image's locations: show_multiple_locations is off here; see "
+            "POST /v2/images/{image_id}/locations"
+        )
 
 
 def _at(image: Image, positions: Sequence[int | None]) -> list[Location]:

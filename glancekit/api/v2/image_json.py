@@ -61,16 +61,15 @@ class ImageJson:
 
     def _add_locations(self, shown: dict[str, Any], locations: tuple[Location, ...]) -> None:
         if self._with_locations:
-            shown["locations"] = [
-                {
-                    "url": location.url,
-                    "metadata": {**location.metadata, "store": location.store},
-                }
-                for location in locations
-            ]
+            shown["locations"] = [location_json(location) for location in locations]
         if self._with_direct_url and locations:
             best = max(locations, key=lambda location: self._weights.get(location.store, 0))
             shown["direct_url"] = best.url
+
+
+def location_json(location: Location) -> dict[str, Any]:
+    """Return a location as clients know it, its store among its metadata."""
+    return {"url": location.url, "metadata": {**location.metadata, "store": location.store}}
 
 
 def _store_ids(locations: Iterable[Location]) -> Iterable[str]:

@@ -16,12 +16,13 @@ from glancekit.api.paging import first_link, next_link, parse_query
 from glancekit.api.replies import empty_reply, json_reply
 from glancekit.api.v2.filters import parse_filters
 from glancekit.api.v2.image_json import ImageJson
+from glancekit.api.v2.locations import LocationPatches, on_locations
 from glancekit.api.v2.schemas.image import image_schema
 from glancekit.api.v2.schemas.validation import AttributeValidator
-from glancekit.core.errors import ImageNotFound, ReadOnlyField
+from glancekit.core.errors import ImageNotFound, InvalidField, ReadOnlyField
 from glancekit.core.model.changes import Change, NewImage, Op
 from glancekit.core.model.image import Visibility
-from glancekit.services import attributes, images
+from glancekit.services import attributes, images, location_changes
 from glancekit.services.world import World
 
 _PATH = "/v2/images"
@@ -33,7 +34,10 @@ class Images:
     def __init__(self, world: World) -> None:
         self._world = world
         self._json = ImageJson(world)
-        self._validator = AttributeValidator(image_schema(world.settings))
+        schema = image_schema(world.settings)
+        self._validator = AttributeValidator(schema)
+        self._required = frozenset(schema.get("required", ()))
+        self._location_patches = LocationPatches()
         self._store_ids = ",".join(store.id for store in world.stores.all)
 
     def create(self) -> Response:
@@ -70,8 +74,14 @@ class Images:
         """Answer ``PATCH /v2/images/{id}``."""
         media_type = request.mimetype
         json_patch.require_patch_type(media_type)
-        changes = list(self._changes(json_patch.parse(json_body(), media_type)))
-        image = images.update(self._world, caller(), image_id, changes)
+        operations = json_patch.parse(json_body(), media_type)
+        if on_locations(operations):
+            location_changes.require_offered(self._world)
+            moves = self._location_patches.changes(operations)
+            image = location_changes.change(self._world, caller(), image_id, moves)
+        else:
+            changes = list(self._changes(operations))
+            image = images.update(self._world, caller(), image_id, changes)
         return json_reply(self._json.of(image))
 
     def delete(self, image_id: str) -> Response:
@@ -86,6 +96,8 @@ class Images:
         for name in given:
             if name != "id":
                 _refuse_read_only(name)
+        for name in sorted(self._required):
+            self._require(name, given.get(name))
         self._validator.check(given)
         known = {name: value for name, value in given.items() if name in attributes.WRITABLE}
         if "tags" in known:
@@ -105,7 +117,13 @@ class Images:
             _refuse_read_only(name)
             if operation.op is not Op.REMOVE:
                 self._validator.check_value(name, operation.value)
+            self._require(name, operation.value)
             yield Change(operation.op, name, operation.value)
+
+    def _require(self, name: str, value: object) -> None:
+        """Insist on what the operator's schema file says every image has."""
+        if name in self._required and value is None:
+            raise InvalidField(field=name, reason="every image of this service has to have it")
 
 
 def _refuse_read_only(name: str) -> None:

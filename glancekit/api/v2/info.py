@@ -7,8 +7,11 @@ from typing import Any
 
 from flask import Response
 
+from glancekit.api.auth import caller
 from glancekit.api.replies import json_reply
 from glancekit.core.stores import Store
+from glancekit.services import stores
+from glancekit.services.stores import StoreDetail
 from glancekit.services.world import World
 
 
@@ -22,10 +25,29 @@ class Info:
         """Answer with the stores that a client may name."""
         return json_reply({"stores": [_shown(store) for store in self._world.stores.all]})
 
+    def store_details(self) -> Response:
+        """Answer with what administrators and other services may know of the stores."""
+        return json_reply(
+            {"stores": [_detailed(store) for store in stores.details(self._world, caller())]}
+        )
+
+    def usage(self) -> Response:
+        """Answer with what the caller's project has used of its limits: none are kept here."""
+        return json_reply({"usage": {}})
+
     def import_methods(self) -> Response:
         """Answer with the import methods that a client may name: none yet."""
         methods = {"description": "Import methods available.", "type": "array", "value": []}
         return json_reply({"import-methods": methods})
+
+
+def _detailed(detail: StoreDetail) -> dict[str, Any]:
+    return {
+        **_shown(detail.store),
+        "type": detail.store.kind,
+        "weight": detail.store.weight,
+        "properties": detail.properties,
+    }
 
 
 def _shown(store: Store) -> dict[str, Any]:

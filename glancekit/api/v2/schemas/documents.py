@@ -9,6 +9,7 @@ from werkzeug.exceptions import NotFound
 
 from glancekit.api.v2.schemas.image import image_schema, images_schema
 from glancekit.api.v2.schemas.member import member_schema, members_schema
+from glancekit.api.v2.schemas.task import task_schema, tasks_schema
 from glancekit.services.world import Settings
 
 
@@ -21,6 +22,8 @@ class SchemaDocuments:
             "images": images_schema(settings),
             "member": member_schema(),
             "members": members_schema(),
+            "task": task_schema(),
+            "tasks": tasks_schema(),
         }
         self._rendered = {name: orjson.dumps(schema) for name, schema in documents.items()}
 

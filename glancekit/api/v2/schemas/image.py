@@ -5,16 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from glancekit.api.v2.schemas import UUID_PATTERN, Schema
+from glancekit.api.v2.schemas.known_properties import known_properties
 from glancekit.core.model.image import Visibility
 from glancekit.core.model.status import ImageStatus
 from glancekit.services.attributes import MAX_INT, MAX_NAME
 from glancekit.services.world import Settings
-
-UUID_PATTERN = (
-    "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
-)
-
-Schema = dict[str, Any]
 
 
 def _shown(kind: Any, description: str, **rest: Any) -> Schema:
@@ -73,11 +69,12 @@ def _base_properties(settings: Settings) -> Schema:
         "file": _shown("string", "An image file url"),
         "stores": _shown("string", "Store in which image data resides."),
         "schema": _shown("string", "An image schema url"),
-        "locations": _locations(),
+        "locations": location_schema(),
     }
 
 
-def _locations() -> Schema:
+def location_schema() -> Schema:
+    """Return the schema of the list of an image's locations."""
     item = {
         "type": "object",
         "properties": {
@@ -103,51 +100,13 @@ def _locations() -> Schema:
     )
 
 
-def _known_properties() -> Schema:
-    """Describe free properties whose meaning other services agree on."""
-
-    def known(description: str, kind: Any = "string", **rest: Any) -> Schema:
-        return {"type": kind, "description": description, "is_base": False, **rest}
-
-    return {
-        "kernel_id": known(
-            "ID of image stored in Glance that should be used as the kernel when booting an "
-            "AMI-style image.",
-            _OR_NULL,
-            pattern=UUID_PATTERN,
-        ),
-        "ramdisk_id": known(
-            "ID of image stored in Glance that should be used as the ramdisk when booting an "
-            "AMI-style image.",
-            _OR_NULL,
-            pattern=UUID_PATTERN,
-        ),
-        "instance_uuid": known(
-            "Metadata which can be used to record which instance this image is associated with. "
-            "(Informational only, does not create an instance snapshot.)"
-        ),
-        "architecture": known("Operating system architecture"),
-        "os_distro": known("Common name of operating system distribution"),
-        "os_version": known("Operating system version as specified by the distributor."),
-        "description": known("A human-readable string describing this image."),
-        "cinder_encryption_key_id": known(
-            "Identifier in the OpenStack Key Management Service for the encryption key for the "
-            "Block Storage Service to use when mounting a volume created from this image"
-        ),
-        "cinder_encryption_key_deletion_policy": known(
-            "States the condition under which the Image Service will delete the object associated "
-            "with the 'cinder_encryption_key_id' image property.  If this property is missing, "
-            "the Image Service will take no action",
-            enum=["on_image_deletion", "do_not_delete"],
-        ),
-    }
-
-
 def image_schema(settings: Settings) -> Schema:
     """Return the schema of an image. Every property that it does not name is a string."""
-    return {
+    base = _base_properties(settings)
+    known = known_properties(settings.schema_image_file, taken=base.keys())
+    schema: Schema = {
         "name": "image",
-        "properties": {**_known_properties(), **_base_properties(settings)},
+        "properties": {**known.properties, **base},
         "additionalProperties": {"type": "string"},
         "links": [
             {"rel": "self", "href": "{self}"},
@@ -155,6 +114,9 @@ def image_schema(settings: Settings) -> Schema:
             {"rel": "describedby", "href": "{schema}"},
         ],
     }
+    if known.required:
+        schema["required"] = [*known.required]
+    return schema
 
 
 def images_schema(settings: Settings) -> Schema:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from glancekit.api.v2.schemas.image import UUID_PATTERN, Schema
+from glancekit.api.v2.schemas import UUID_PATTERN, Schema
 from glancekit.core.model.image import MemberStatus
 
 

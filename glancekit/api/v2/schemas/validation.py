@@ -9,7 +9,7 @@ from typing import Any
 from jsonschema import Draft4Validator
 from jsonschema.exceptions import best_match
 
-from glancekit.api.v2.schemas.image import Schema
+from glancekit.api.v2.schemas import Schema
 from glancekit.core.errors import InvalidField
 
 _MAX_REASON = 300
