@@ -23,9 +23,12 @@ from glancekit.core.model.identity import Identity, Viewer
 from glancekit.core.model.image import Image, Location, Visibility
 from glancekit.core.model.listing import ImageQuery, Page
 from glancekit.core.model.status import ImageStatus, LocationStatus, require_transition
+from glancekit.core.quota import Quota
 from glancekit.services import attributes
+from glancekit.services.metadefs import enforcement
 from glancekit.services.notices import about
 from glancekit.services.protections import Operation, View
+from glancekit.services.quotas import allowance
 from glancekit.services.world import World
 
 log = logging.getLogger(__name__)
@@ -48,7 +51,7 @@ def create(world: World, caller: Identity, new: NewImage) -> Image:
     :raises Forbidden: when the caller may not, or not for that owner or visibility.
     :raises Invalid: when an attribute is not fit.
     :raises Duplicate: when the caller's id is or was in use.
-    :raises LimitExceeded: when it has too many properties or tags.
+    :raises LimitExceeded: when it has too many properties or tags, or its project too many images.
     """
     owner = new.owner if new.owner is not None else caller.project_id
     world.access.require(caller, "add_image", owner=owner)
@@ -72,8 +75,11 @@ def create(world: World, caller: Identity, new: NewImage) -> Image:
         attributes.check_property(name, value)
         view.require(Operation.CREATE, name)
     attributes.check_whole(image, world.settings)
+    allowed = allowance(world, owner)
     with world.metadata.unit_of_work() as work:
+        enforcement.check(work, image)
         work.images.add(image)
+        allowed.require(work, owner, Quota.IMAGE_COUNT_TOTAL)
         work.events.append(about(image, "image.create", caller))
         work.commit()
     return view.of(image)
@@ -169,6 +175,7 @@ def update(world: World, caller: Identity, image_id: str, changes: Sequence[Chan
         after = view.restored(changed, before)
         _require_changes(world, caller, before, after)
         attributes.check_whole(after, world.settings, before=before)
+        enforcement.check(work, after, before=before)
         saved = work.images.save(after, expect_status={before.status})
         work.events.append(about(saved, "image.update", caller))
         work.commit()
