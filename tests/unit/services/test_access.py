@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -93,3 +95,51 @@ def test_who_may_only_read_changes_nothing() -> None:
     changing = ("add_", "modify_", "delete_", "remove_", "upload_", "set_", "cache_image")
     assert not [name for name in allowed if name.startswith(changing)]
     assert not allowed & {"deactivate", "reactivate", "publicize_image", "copy_image"}
+
+
+# -- the page that tells of them
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "policies.rst"
+
+_ROW = re.compile(r"^``(\w+)``  +(\S.*?)  +\S", re.MULTILINE)
+_OWN = "project_id:%(project_id)s"
+_SHARED = "project_id:%(member_id)s"
+_WHERE_VISIBLE = (
+    f"{_OWN} or {_SHARED} or 'community':%(visibility)s or 'public':%(visibility)s "
+    "or 'shared':%(visibility)s"
+)
+IN_WORDS = {
+    "everybody": "",
+    "everybody (``rule:default``)": "rule:default",
+    "role ``admin``": "role:admin",
+    "role ``service`` or ``admin``": "role:service or role:admin",
+    "``rule:service_api``": "rule:service_api",
+    "``rule:metadef_admin``": "rule:metadef_admin",
+    "admin": "",
+    "admin, or ``rule:service_api``": "rule:service_api",
+    "admin, or member of the project": f"(role:member and {_OWN})",
+    "admin, or reader of the project": f"(role:reader and {_OWN})",
+    "admin, or member where visible": f"(role:member and ({_WHERE_VISIBLE}))",
+    "admin, or reader where visible": f"(role:reader and ({_WHERE_VISIBLE}))",
+    "admin, or member shared with": f"(role:member and {_SHARED})",
+    "admin, or reader of the project or shared with": f"(role:reader and ({_OWN} or {_SHARED}))",
+    "admin, or reader of the project or if it is public": (
+        f"(role:reader and ({_OWN} or 'public':%(visibility)s))"
+    ),
+    "admin, or member of the project that is to own it": (
+        f"(role:member and {_OWN} and project_id:%(owner)s)"
+    ),
+    "``rule:service_api``, or member of the project": (
+        f"rule:service_api or (role:member and {_OWN} and project_id:%(owner)s)"
+    ),
+}
+
+
+def test_the_page_has_every_rule_with_its_default() -> None:
+    rows = dict(_ROW.findall(PAGE.read_text()))
+    told = {name: words for name, words in rows.items() if name in RULES}
+    assert told.keys() == RULES.keys()
+    for name, words in told.items():
+        parts = ["rule:context_is_admin"] if words.startswith("admin") else []
+        parts += [IN_WORDS[words]] if IN_WORDS[words] else []
+        assert " or ".join(parts) == RULES[name].check, name
