@@ -17,6 +17,7 @@ from typing import Any, Never
 from glancekit.api.options import API_OPTIONS
 from glancekit.core import drivers
 from glancekit.core.config import Configuration, StoreEntry, find_files
+from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import MetadataDriver
 from glancekit.core.drivers import Loaded, PluginReport, PluginState, Wanted
 from glancekit.core.election import FileElection
@@ -43,6 +44,7 @@ class Parts:
 
     metadata: Loaded
     auth: Loaded
+    limits: Loaded
     stores: Mapping[StoreEntry, Loaded]
     hooks: Hooks
     plugins: tuple[PluginReport, ...]
@@ -73,12 +75,13 @@ def bootstrap(config: Configuration) -> World:
     _make_data_dir(config)
     parts = load_parts(config)
     with ExitStack() as built:
-        for loaded in (*parts.stores.values(), parts.auth, parts.metadata):
+        for loaded in (*parts.stores.values(), parts.limits, parts.auth, parts.metadata):
             if loaded.driver is not None:
                 built.callback(loaded.driver.close)
         stores = _mount(config, parts, default)
         metadata = _insist(parts.metadata, "a metadata backend", "[metadata] driver")
         auth = _insist(parts.auth, "an auth driver", "[auth] driver")
+        limits = _insist(parts.limits, "projects' limits", _limits_option(config))
         _tell(config, parts)
         metadata.start()
         lease = Lease(metadata)
@@ -93,6 +96,7 @@ def bootstrap(config: Configuration) -> World:
         settings=settings_of(config),
         access=access,
         protections=protections,
+        limits=limits if limits.is_limiting() else None,
         plugins=parts.plugins,
     )
 
@@ -103,17 +107,19 @@ def load_parts(config: Configuration) -> Parts:
     wanted = [
         _driver(config, drivers.METADATA, "metadata"),
         _driver(config, drivers.AUTH, "auth"),
+        _limits(config),
         *(_store(config, entry) for entry in config.stores),
         *wanted_hooks(config.get("plugins", "disabled")),
     ]
-    metadata, auth, *rest = drivers.load_all(wanted, deadline=patience)
+    metadata, auth, limits, *rest = drivers.load_all(wanted, deadline=patience)
     count = len(config.stores)
     hooks = Hooks(patience=patience)
     heard = [hooks.add_loaded(loaded) for loaded in rest[count:]]
-    loaded_drivers = (metadata, auth, *rest[:count])
+    loaded_drivers = (metadata, auth, limits, *rest[:count])
     return Parts(
         metadata=metadata,
         auth=auth,
+        limits=limits,
         stores=dict(zip(config.stores, rest[:count], strict=True)),
         hooks=hooks,
         plugins=(*(loaded.report for loaded in loaded_drivers), *heard),
@@ -133,6 +139,19 @@ def load_metadata(config: Configuration) -> MetadataDriver:
     return driver
 
 
+def load_limits(config: Configuration) -> LimitSource | None:
+    """Build what knows projects' limits alone, None where nobody is limited.
+
+    Whoever calls this closes it.
+
+    :raises PluginError: when it cannot be used.
+    """
+    patience = config.get("plugins", "plugin_start_timeout")
+    (loaded,) = drivers.load_all([_limits(config)], deadline=patience)
+    limits: LimitSource = _insist(loaded, "projects' limits", _limits_option(config))
+    return limits if limits.is_limiting() else None
+
+
 def preload(config: Configuration) -> None:
     """Import what the service cannot do without, for processes forked afterwards to share.
 
@@ -142,6 +161,7 @@ def preload(config: Configuration) -> None:
     wanted = [
         _driver(config, drivers.METADATA, "metadata"),
         _driver(config, drivers.AUTH, "auth"),
+        _limits(config),
         _store(config, default),
     ]
     imports = [replace(want, build=lambda kind: kind) for want in wanted]
@@ -158,6 +178,8 @@ def settings_of(config: Configuration) -> Settings:
     }
     known["schema_image_file"] = known["schema_image_file"] or _schema_beside(config.files)
     chosen: dict[str, Any] = {field.name: known[field.name] for field in fields(Settings)}
+    if config.get(DEFAULT, "use_keystone_limits"):
+        chosen["user_storage_quota"] = 0
     lists = {name: tuple(value) for name, value in chosen.items() if isinstance(value, list)}
     return Settings(**{**chosen, **lists})
 
@@ -190,6 +212,7 @@ def unread_sections(parts: Parts) -> list[str]:
     """Return the sections whose options nobody knows, because their driver could not be loaded."""
     broken = [entry.id for entry, loaded in parts.stores.items() if loaded.error]
     broken += ["metadata"] if parts.metadata.error else []
+    broken += ["quotas", "oslo_limit"] if parts.limits.error else []
     return broken + (["auth"] if parts.auth.error else [])
 
 
@@ -201,6 +224,24 @@ def _driver(config: Configuration, group: str, section: str) -> Wanted:
         return kind(config.section(section), name=name)
 
     return Wanted(group=group, name=name, use=section, build=build)
+
+
+def _limits(config: Configuration) -> Wanted:
+    name = config.get("quotas", "driver")
+    if config.get(DEFAULT, "use_keystone_limits"):
+        name = "keystone"
+
+    def build(kind: Callable[..., Any]) -> Any:
+        section = getattr(kind, "section", "quotas")
+        config.register(section, getattr(kind, "options", ()))
+        return kind(config.section(section), name=name)
+
+    return Wanted(group=drivers.LIMITS, name=name, use="quotas", build=build)
+
+
+def _limits_option(config: Configuration) -> str:
+    by_switch = config.get(DEFAULT, "use_keystone_limits")
+    return "[DEFAULT] use_keystone_limits" if by_switch else "[quotas] driver"
 
 
 def _store(config: Configuration, entry: StoreEntry) -> Wanted:
@@ -258,8 +299,15 @@ def _tell(config: Configuration, parts: Parts) -> None:
         if report.state is not PluginState.OK:
             use = report.use or report.group
             log.error("%s goes without plugin %s: %s", use, report.name, report.reason)
-    for sentence in config.unknown(unread=unread_sections(parts)):
+    unread = unread_sections(parts)
+    for sentence in config.unknown(unread=unread):
         log.warning("%s", sentence)
+    ignored = [use for use in config.upstream(unread=unread) if not use.sets]
+    if ignored:
+        log.info(
+            "%d options of upstream's do nothing here; 'glancekit config check' says why",
+            len(ignored),
+        )
 
 
 def _make_data_dir(config: Configuration) -> None:

@@ -20,6 +20,7 @@ from stevedore.driver import DriverManager
 from glancekit.core.contracts.auth import AuthDriver
 from glancekit.core.contracts.cache import CachePolicy
 from glancekit.core.contracts.importing import ImportMethod, ImportStep
+from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import MetadataDriver, SupportsMigration
 from glancekit.core.contracts.store import CAPABILITIES, StoreDriver
 from glancekit.core.errors import GlancekitError, PluginError, PluginMissing
@@ -36,6 +37,7 @@ SUPPORTED_LEVELS = range(max(1, API_LEVEL - 2), API_LEVEL + 1)
 STORES = "glancekit.stores"
 METADATA = "glancekit.metadata"
 AUTH = "glancekit.auth"
+LIMITS = "glancekit.limits"
 CACHE_POLICIES = "glancekit.cache_policies"
 IMPORT_METHODS = "glancekit.import_methods"
 IMPORT_STEPS = "glancekit.import_steps"
@@ -56,6 +58,7 @@ KINDS: dict[str, Kind] = {
     STORES: Kind(StoreDriver, "glancekit-{name}-store", CAPABILITIES),
     METADATA: Kind(MetadataDriver, "glancekit-{name}-metadata", (SupportsMigration,)),
     AUTH: Kind(AuthDriver, "glancekit-{name}-auth"),
+    LIMITS: Kind(LimitSource, "glancekit-{name}-auth"),
     CACHE_POLICIES: Kind(CachePolicy, "glancekit-{name}-cache-policy"),
     IMPORT_METHODS: Kind(ImportMethod, "glancekit-{name}-import-method"),
     IMPORT_STEPS: Kind(ImportStep, "glancekit-{name}-import-step"),

@@ -7,11 +7,40 @@ Where a thing is the same as upstream's, so is the name. Reading files is config
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from oslo_config import cfg, types
 
 DEFAULT = "DEFAULT"
+
+_SIZE = re.compile(r"(\d+)\s*(B|KB|MB|GB|TB)?", re.IGNORECASE)
+
+
+class Size(types.ConfigType):
+    """Bytes, written with a unit or without: 500MB is 500 times 1024 times 1024."""
+
+    def __init__(self) -> None:
+        super().__init__(type_name="size value (bytes, or a number with B, KB, MB, GB or TB)")
+
+    def __call__(self, value: object) -> int:
+        """Return the bytes."""
+        match = _SIZE.fullmatch(str(value).strip())
+        if match is None:
+            raise ValueError("it is no number with B, KB, MB, GB or TB")
+        number, unit = match.groups()
+        return int(number) << 10 * ("B", "KB", "MB", "GB", "TB").index((unit or "B").upper())
+
+    def __repr__(self) -> str:
+        return "Size"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _formatter(self, value: object) -> str:
+        return str(value)
 
 
 class Folder(types.String):
@@ -37,6 +66,7 @@ def service_options() -> dict[str, list[cfg.Opt]]:
         "glance_store": _STORES,
         "metadata": _METADATA,
         "auth": _AUTH,
+        "quotas": _QUOTAS,
         "image_format": _FORMATS,
         "plugins": _PLUGINS,
         "oslo_policy": _POLICY,
@@ -109,6 +139,20 @@ def _limits() -> list[cfg.Opt]:
             default=10,
             help="Most places that an image's data may be in; negative: any number.",
         ),
+        cfg.Opt(
+            "user_storage_quota",
+            type=Size(),
+            default=0,
+            sample_default="0",
+            help="Most bytes that all copies of an owner's images may have, for example 500GB; "
+            "0: any number. Not looked at with use_keystone_limits.",
+        ),
+        cfg.BoolOpt(
+            "use_keystone_limits",
+            default=False,
+            help="Ask Keystone for projects' limits (image_size_total, image_stage_total, "
+            "image_count_total, image_count_uploading); the same as [quotas] driver = keystone.",
+        ),
         cfg.IntOpt(
             "limit_param_default",
             default=25,
@@ -171,6 +215,10 @@ def _logs() -> list[cfg.Opt]:
         cfg.BoolOpt("debug", default=False, help="Log more than an operator normally wants."),
         cfg.StrOpt("log_file", help="File to log to. Default: the standard error stream."),
         cfg.StrOpt(
+            "log_dir",
+            help="Folder of log_file, where that has none; without log_file, of glancekit.log.",
+        ),
+        cfg.StrOpt(
             "log_format",
             default="auto",
             choices=["auto", "plain", "json"],
@@ -200,6 +248,15 @@ _AUTH: list[cfg.Opt] = [
         default="none",
         help="Who finds out who is calling; the driver's options follow. With 'none' everybody "
         "is the administrator, so the service listens on loopback only.",
+    ),
+]
+
+_QUOTAS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "driver",
+        default="config",
+        help="Who knows projects' limits: config (the options that follow) or keystone (its "
+        "options are in [oslo_limit]).",
     ),
 ]
 

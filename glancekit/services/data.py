@@ -41,8 +41,10 @@ from glancekit.core.stores import Store
 from glancekit.core.stream import ByteStream
 from glancekit.core.transfer import Receipt, TransferPlan
 from glancekit.core.transfer import run as transfer
+from glancekit.services import quotas
 from glancekit.services.images import find_visible
 from glancekit.services.notices import about
+from glancekit.services.quotas import Allowance
 from glancekit.services.recovery import forget_writing
 from glancekit.services.world import World
 
@@ -68,12 +70,13 @@ def upload(
     :raises Forbidden: when the caller may not.
     :raises StatusConflict: when it is not queued.
     :raises Invalid: when formats are missing, or the bytes are not what was declared.
-    :raises LimitExceeded: when it is too large.
+    :raises LimitExceeded: when it is too large, for itself or for its project.
     :raises StoreError: when the store cannot take it.
     """
     target = _target(world, store)
+    allowed = quotas.allowance_for(world, image_id)
     with ExitStack() as undo:
-        image, writing = _begin(world, caller, image_id, target, size=size)
+        image, writing = _begin(world, caller, image_id, target, size=size, allowed=allowed)
         undo.callback(_undo, world, writing)
         plan = TransferPlan(
             declared_size=size,
@@ -81,6 +84,7 @@ def upload(
             hash_algo=world.settings.hashing_algorithm,
             inspector=_inspector(world, image),
             before_end=lambda: _require_still_ours(world, writing),
+            observers=quotas.observers(world, allowed, writing, size),
         )
         location, receipt = transfer(
             source, plan, lambda stream: target.write(image_id, stream, size)
@@ -104,7 +108,13 @@ def _target(world: World, store_id: str | None) -> Store:
 
 
 def _begin(
-    world: World, caller: Identity, image_id: str, target: Store, *, size: int | None
+    world: World,
+    caller: Identity,
+    image_id: str,
+    target: Store,
+    *,
+    size: int | None,
+    allowed: Allowance,
 ) -> tuple[Image, Location]:
     """Take the image for this upload and write down that bytes are about to be written."""
     with world.metadata.unit_of_work() as work:
@@ -122,6 +132,7 @@ def _begin(
             holder=world.lease.holder,
         )
         writing = work.locations.add(intent)
+        quotas.reserve(work, allowed, image.owner, writing, size)
         work.events.append(about(saved, "image.prepare", caller))
         work.commit()
     return saved, writing

@@ -10,6 +10,7 @@ from typing import Self
 
 from glancekit.core.background import Background
 from glancekit.core.contracts.auth import AuthDriver
+from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import MetadataDriver
 from glancekit.core.drivers import PluginReport
 from glancekit.core.hooks import Hooks
@@ -37,6 +38,7 @@ class Settings:
     image_property_quota: int = 128
     image_tag_quota: int = 128
     image_member_quota: int = 128
+    user_storage_quota: int = 0
     image_location_quota: int = 10
     limit_param_default: int = 25
     api_limit_max: int = 1000
@@ -65,6 +67,7 @@ class World:
     settings: Settings = field(default_factory=Settings)
     access: Access = field(default_factory=Access)
     protections: Protections = field(default_factory=Protections)
+    limits: LimitSource | None = None
     background: Background = field(default_factory=Background)
     plugins: tuple[PluginReport, ...] = ()
 
@@ -73,6 +76,8 @@ class World:
         with ExitStack() as parts:
             parts.callback(self.metadata.close)
             parts.callback(self.auth.close)
+            if self.limits is not None:
+                parts.callback(self.limits.close)
             parts.callback(self.stores.close)
             parts.callback(self.lease.stop)
             parts.callback(self.background.stop)

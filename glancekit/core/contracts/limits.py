@@ -20,6 +20,8 @@ class LimitSource(Protocol):
 
     api_level: ClassVar[int]
     options: ClassVar[Sequence[Any]] = ()
+    section: ClassVar[str] = "quotas"
+    """Where its options are in the configuration."""
 
     @abstractmethod
     def is_limiting(self) -> bool:
