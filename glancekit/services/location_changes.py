@@ -16,7 +16,7 @@ from glancekit.core.model.image import Image, Location
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import Task
 from glancekit.services import digests
-from glancekit.services.images import find_visible
+from glancekit.services.images import find_visible, show
 from glancekit.services.locations import Placed, activate, locate, require_room, scheme_of
 from glancekit.services.notices import about
 from glancekit.services.stores import remove_copies
@@ -48,8 +48,7 @@ def change(
         remove_copies(world, caller, image_id, lambda image: _at(image, removals))
     else:
         raise Invalid("Add locations and remove them in a PATCH each")
-    with world.metadata.unit_of_work(read_only=True) as work:
-        return find_visible(world, work, caller, image_id)
+    return show(world, caller, image_id)
 
 
 def require_offered(world: World) -> None:

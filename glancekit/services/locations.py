@@ -21,7 +21,7 @@ from glancekit.core.model.image import Image, Location
 from glancekit.core.model.status import ImageStatus
 from glancekit.core.model.task import Task, TaskStatus, TaskType
 from glancekit.services import digests
-from glancekit.services.images import find_visible
+from glancekit.services.images import find_for
 from glancekit.services.notices import about
 from glancekit.services.tasks import ended, new_task
 from glancekit.services.world import World
@@ -44,9 +44,7 @@ def show(world: World, caller: Identity, image_id: str) -> tuple[Location, ...]:
     :raises Forbidden: when the caller is neither a service nor an administrator.
     """
     with world.metadata.unit_of_work(read_only=True) as work:
-        image = find_visible(world, work, caller, image_id)
-    world.access.require(caller, "fetch_image_location", owner=image.owner, image=image)
-    return image.locations
+        return find_for(world, work, caller, image_id, "fetch_image_location").locations
 
 
 def register(world: World, caller: Identity, image_id: str, new: NewLocation) -> None:
@@ -62,12 +60,12 @@ def register(world: World, caller: Identity, image_id: str, new: NewLocation) ->
     :raises LimitExceeded: when there is too much of it.
     """
     with world.metadata.unit_of_work(read_only=True) as work:
-        _require_ready(world, caller, find_visible(world, work, caller, image_id))
+        _require_ready(find_for(world, work, caller, image_id, "add_image_location"))
     _require_own_kind_of_url(world, caller, new.url)
     location = locate(world, image_id, new)
     with world.metadata.unit_of_work() as work:
-        image = find_visible(world, work, caller, image_id)
-        _require_ready(world, caller, image)
+        image = find_for(world, work, caller, image_id, "add_image_location")
+        _require_ready(image)
         require_room(world, image, [location])
         if world.settings.do_secure_hash and new.hash_value:
             task = _keep_task(world, work, caller, digests.task_input(location, new), True)
@@ -81,8 +79,7 @@ def register(world: World, caller: Identity, image_id: str, new: NewLocation) ->
         digests.begin(world, task)
 
 
-def _require_ready(world: World, caller: Identity, image: Image) -> None:
-    world.access.require(caller, "add_image_location", owner=image.owner, image=image)
+def _require_ready(image: Image) -> None:
     if image.status is not ImageStatus.QUEUED:
         raise StatusConflict(image_id=image.id, status=image.status, wanted=ImageStatus.QUEUED)
     require_formats(image)
