@@ -15,6 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from glancekit.core.background import Background
+from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import MetadataDriver, UnitOfWork
 from glancekit.core.errors import (
     BlobNotFound,
@@ -33,11 +34,13 @@ from glancekit.core.model.changes import NewLocation
 from glancekit.core.model.image import Image, Location, now
 from glancekit.core.model.status import ImageStatus
 from glancekit.core.model.task import UNFINISHED, Task, TaskStatus, TaskType
+from glancekit.core.quota import Quota
 from glancekit.core.stores import Stores
 from glancekit.core.stream import ByteStream
 from glancekit.core.transfer import Receipt, TransferPlan
 from glancekit.core.transfer import run as transfer
 from glancekit.services.notices import about
+from glancekit.services.quotas import allowance_for
 from glancekit.services.tasks import ended
 from glancekit.services.world import Settings
 
@@ -77,6 +80,11 @@ class Reader(Protocol):
     @property
     def settings(self) -> Settings:
         """What the operator decided."""
+        ...
+
+    @property
+    def limits(self) -> LimitSource | None:
+        """What projects may use, None where nobody is limited."""
         ...
 
     @property
@@ -215,15 +223,22 @@ class _UntilStop:
 
 def _finish(world: Reader, task: Task, receipt: Receipt) -> None:
     """Write down the digests; an image that waited for them becomes active in the same commit."""
+    image_id = task.image_id or ""
     try:
+        allowed = allowance_for(world, image_id)
         with world.metadata.unit_of_work() as work:
             if not _is_mine(work, task):
                 return
-            _complete(work, work.images.get(task.image_id or ""), task, receipt)
+            image = work.images.get(image_id)
+            _complete(work, image, task, receipt)
+            if image.size is None:  # what is counted already is not refused any more
+                allowed.require(work, image.owner, Quota.IMAGE_SIZE_TOTAL)
             _end(world, work, task, TaskStatus.SUCCESS)
             work.commit()
-    except (ImageNotFound, Conflict) as error:
+    except (ImageNotFound, Conflict, LimitExceeded) as error:
         _fail(world, task, str(error))
+    except Unavailable as error:
+        _put_down(world, task, str(error))
     else:
         log.info("read image %s for its digests", task.image_id)
 

@@ -15,10 +15,12 @@ from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, Location
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import Task
+from glancekit.core.quota import Quota
 from glancekit.services import digests
 from glancekit.services.images import find_visible, show
 from glancekit.services.locations import Placed, activate, locate, require_room, scheme_of
 from glancekit.services.notices import about
+from glancekit.services.quotas import allowance_for
 from glancekit.services.stores import remove_copies
 from glancekit.services.world import World
 
@@ -130,6 +132,7 @@ def _place(
         _require_fit(world, before, new)
     found = tuple(locate(world, image_id, new) for new in wanted.new)
     _require_same_size(before, found)
+    allowed = allowance_for(world, image_id)
     with world.metadata.unit_of_work() as work:
         image = find_visible(world, work, caller, image_id)
         _require_changeable(world, caller, image)
@@ -146,6 +149,8 @@ def _place(
                 work.locations.add(location)
             work.images.save(image, expect_status={image.status})
             work.events.append(about(work.images.get(image_id), "image.update", caller))
+        if found:
+            allowed.require(work, image.owner, Quota.IMAGE_SIZE_TOTAL)
         work.commit()
     if task is not None:
         digests.begin(world, task)

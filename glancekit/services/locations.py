@@ -20,9 +20,11 @@ from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, Location
 from glancekit.core.model.status import ImageStatus
 from glancekit.core.model.task import Task, TaskStatus, TaskType
+from glancekit.core.quota import Quota
 from glancekit.services import digests
 from glancekit.services.images import find_for
 from glancekit.services.notices import about
+from glancekit.services.quotas import allowance_for
 from glancekit.services.tasks import ended, new_task
 from glancekit.services.world import World
 
@@ -63,6 +65,7 @@ def register(world: World, caller: Identity, image_id: str, new: NewLocation) ->
         _require_ready(find_for(world, work, caller, image_id, "add_image_location"))
     _require_own_kind_of_url(world, caller, new.url)
     location = locate(world, image_id, new)
+    allowed = allowance_for(world, image_id)
     with world.metadata.unit_of_work() as work:
         image = find_for(world, work, caller, image_id, "add_image_location")
         _require_ready(image)
@@ -74,6 +77,7 @@ def register(world: World, caller: Identity, image_id: str, new: NewLocation) ->
             work.events.append(about(saved, "image.prepare", caller))
         else:
             task = activate(world, work, caller, Placed(image, (location,), new))
+            allowed.require(work, image.owner, Quota.IMAGE_SIZE_TOTAL)
         work.commit()
     if task is not None:
         digests.begin(world, task)

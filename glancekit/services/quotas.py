@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Protocol
 
-from glancekit.core.contracts.metadata import UnitOfWork
+from glancekit.core.contracts.limits import LimitSource
+from glancekit.core.contracts.metadata import MetadataDriver, UnitOfWork
 from glancekit.core.errors import Conflict, LimitExceeded
 from glancekit.core.model.image import Location
 from glancekit.core.quota import MIB, STAGING, Quota
 from glancekit.core.transfer import Observer
-from glancekit.services.world import World
+from glancekit.services.world import Settings
 
 LEAST_STEP = MIB
 MOST_STEP = 64 * MIB
@@ -25,6 +27,25 @@ MOST_STEP = 64 * MIB
 SHARE = 16
 """An upload of unknown size takes this part of what is free at most, so that many of them get to
 the edge of a limit together instead of reserving it away from one another."""
+
+
+class Limited(Protocol):
+    """What quotas work with: records, who knows limits, and what the operator decided."""
+
+    @property
+    def metadata(self) -> MetadataDriver:
+        """Where records live."""
+        ...
+
+    @property
+    def limits(self) -> LimitSource | None:
+        """What projects may use, None where nobody is limited."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """What the operator decided."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +80,7 @@ UNLIMITED = Allowance(None, MappingProxyType({}))
 """What there is where nobody is limited."""
 
 
-def allowance(world: World, project_id: str | None) -> Allowance:
+def allowance(world: Limited, project_id: str | None) -> Allowance:
     """Return what a project may use. Not to be called inside a unit of work.
 
     :raises Unavailable: when the limits cannot be known now.
@@ -77,7 +98,7 @@ def allowance(world: World, project_id: str | None) -> Allowance:
     return Allowance(project_id, limits)
 
 
-def allowance_for(world: World, image_id: str) -> Allowance:
+def allowance_for(world: Limited, image_id: str) -> Allowance:
     """Return what the project of an image may use. Not to be called inside a unit of work.
 
     :raises ImageNotFound: when there is no such image.
@@ -105,7 +126,7 @@ def reserve(
 
 
 def observers(
-    world: World, allowed: Allowance, writing: Location, size: int | None
+    world: Limited, allowed: Allowance, writing: Location, size: int | None
 ) -> Sequence[Observer]:
     """Return who watches the bytes of a copy that is being written: nobody when their number is
     known or does not matter."""
@@ -121,7 +142,7 @@ class StepwiseReservation:
     returned with the reservation when the copy is active, or given up.
     """
 
-    def __init__(self, world: World, allowed: Allowance, writing: Location) -> None:
+    def __init__(self, world: Limited, allowed: Allowance, writing: Location) -> None:
         self._world = world
         self._allowed = allowed
         self._writing = writing

@@ -10,7 +10,7 @@ from flask import Response
 from glancekit.api.auth import caller
 from glancekit.api.replies import json_reply
 from glancekit.core.stores import Store
-from glancekit.services import stores
+from glancekit.services import stores, usage
 from glancekit.services.stores import StoreDetail
 from glancekit.services.world import World
 
@@ -32,8 +32,16 @@ class Info:
         )
 
     def usage(self) -> Response:
-        """Answer with what the caller's project has used of its limits: none are kept here."""
-        return json_reply({"usage": {}})
+        """Answer with what the caller's project uses of each quota; nothing without limits."""
+        found = usage.of_caller(self._world, caller())
+        return json_reply(
+            {
+                "usage": {
+                    quota.value: {"usage": used.usage, "limit": used.limit}
+                    for quota, used in found.items()
+                }
+            }
+        )
 
     def import_methods(self) -> Response:
         """Answer with the import methods that a client may name: none yet."""
