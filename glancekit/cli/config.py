@@ -13,6 +13,7 @@ from oslo_config import cfg
 from glancekit.cli import WRONG_CONFIG, Invocation
 from glancekit.cli.tables import format_option, show
 from glancekit.core import drivers
+from glancekit.core.config import UpstreamOption
 from glancekit.core.options import service_options, store_options
 from glancekit.core.survey import installed
 
@@ -50,7 +51,10 @@ def show_config(invocation: Invocation, shape: str) -> None:
 @config.command()
 @click.pass_context
 def check(ctx: click.Context) -> None:
-    """Say what is wrong with the configuration; exit code 0 when nothing is, else 78."""
+    """Say what is wrong with the configuration; exit code 0 when nothing is, else 78.
+
+    Options of upstream's are listed with what they set here, or why they do nothing.
+    """
     from glancekit.bootstrap import load_parts, unread_sections
 
     loaded = ctx.obj.load_config()
@@ -61,9 +65,11 @@ def check(ctx: click.Context) -> None:
         for report in parts.plugins
         if report.state is not drivers.PluginState.OK
     ]
-    problems += loaded.unknown(unread=unread_sections(parts))
+    unread = unread_sections(parts)
+    problems += loaded.unknown(unread=unread)
     for problem in problems:
         click.echo(problem)
+    _show_upstream(loaded.upstream(unread=unread))
     if problems:
         ctx.exit(WRONG_CONFIG)
     files = ", ".join(str(file) for file in loaded.files) or "no file, defaults only"
@@ -84,6 +90,21 @@ def sample() -> None:
                 _write_options(f"With driver = {name}:", more)
     for name, more in _driver_options(drivers.STORES):
         _write_section(f"id of a store whose driver is {name}", [*store_options(), *more])
+
+
+def _show_upstream(options: Sequence[UpstreamOption]) -> None:
+    if not options:
+        return
+    rows = [
+        {
+            "section": f"[{use.section}]",
+            "option": use.option,
+            "here": ", ".join(f"[{section}] {name}" for section, name in use.sets)
+            or f"ignored: {use.reason}",
+        }
+        for use in sorted(options, key=lambda use: (not use.sets, use.section, use.option))
+    ]
+    show(("section", "option", "here"), rows, "table")
 
 
 def _driver_options(group: str) -> list[tuple[str, Sequence[cfg.Opt]]]:

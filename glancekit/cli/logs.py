@@ -11,6 +11,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
+from pathlib import Path
 
 from glancekit.core import logcontext
 from glancekit.core.config import Configuration
@@ -22,6 +23,9 @@ ABOUT = ("request_id", "project_id", "image_id")
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
+LOG_FILE = "glancekit.log"
+"""The file in log_dir when nobody names one."""
+
 CHATTY = ("sqlalchemy", "alembic", "stevedore", "urllib3", "tooz", "oslo_config")
 """Libraries whose INFO is for their own developers."""
 
@@ -29,7 +33,7 @@ CHATTY = ("sqlalchemy", "alembic", "stevedore", "urllib3", "tooz", "oslo_config"
 def set_up(config: Configuration) -> None:
     """Send what is logged to where the configuration says. May be called again."""
     options = config.section(DEFAULT)
-    handler = _handler(options.log_file)
+    handler = _handler(_file(options.log_dir, options.log_file))
     handler.setFormatter(_formatter(options.log_format, handler))
     handler.addFilter(_add_facts)
     root = logging.getLogger()
@@ -73,6 +77,10 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def _file(folder: str | None, name: str | None) -> str | None:
+    return str(Path(folder) / (name or LOG_FILE)) if folder else name
 
 
 def _handler(log_file: str | None) -> logging.Handler:

@@ -22,6 +22,7 @@ from oslo_config import cfg
 
 from glancekit.core.errors import ConfigError
 from glancekit.core.options import DEFAULT, service_options, store_options
+from glancekit.core.upstream_config import Place, Taken, section_name, translate
 
 FILES_FROM = "GLANCEKIT_CONFIG_FILE"
 """Environment variable that names the files (``:`` between them) where no command line does."""
@@ -58,6 +59,16 @@ class Setting:
     origin: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamOption:
+    """An option of upstream's in the files: the options of ours that it sets, or why none."""
+
+    section: str
+    option: str
+    sets: tuple[Place, ...] = ()
+    reason: str = ""
+
+
 class Configuration:
     """All sections and their options. A section's options are known once they are registered."""
 
@@ -81,6 +92,7 @@ class Configuration:
         self._lock = threading.Lock()
         self._read()
         self._parsed = _parse(self.files)
+        self._upstream = translate(self._parsed)
         for section, options in {**service_options(), **(sections or {})}.items():
             self.register(section, options)
         self.stores = self._stores()
@@ -102,6 +114,7 @@ class Configuration:
                 self._conf.set_override(word, text, group=_group(section))
             self._register(section, options)
             for option in options:
+                self._take_over(section, option)
                 self._override(section, option)
                 self._check(section, option)
 
@@ -172,14 +185,45 @@ class Configuration:
         for section, options in self._parsed.items():
             if section.lower() in skipped:
                 continue
+            names = {name.replace("-", "_") for name in options}
+            names = {name for name in names if not self._is_upstreams(section, name)}
             if section.lower() not in sections:
-                found.append(f"section [{section}] is not known{_similar(section, self._options)}")
+                if names or not options:
+                    near = _similar(section, self._options)
+                    found.append(f"section [{section}] is not known{near}")
                 continue
             known = self._options[sections[section.lower()]]
-            names = {name.replace("-", "_") for name in options} - set(known)
             found += [
-                f"[{section}] {name} is not known{_similar(name, known)}" for name in sorted(names)
+                f"[{section}] {name} is not known{_similar(name, known)}"
+                for name in sorted(names - set(known))
             ]
+        return found
+
+    def upstream(self, *, unread: Iterable[str] = ()) -> list[UpstreamOption]:
+        """Return what became of each option of upstream's that is none of ours.
+
+        :param unread: sections whose options are not known, because their driver is not.
+        """
+        known = {
+            (section_name(section), name)
+            for section, options in self._options.items()
+            for name in options
+        }
+        skipped = {section_name(section) for section in unread}
+        found = []
+        for place, fate in self._upstream.fates.items():
+            if place in known:
+                continue
+            sets = tuple(
+                target for target in fate.targets if target in known or target[0] in skipped
+            )
+            where = ", ".join(dict.fromkeys(f"[{section}]" for section, _ in fate.targets))
+            reason = fate.reason or f"{where or 'no store'} has no such option here"
+            found.append(
+                UpstreamOption(
+                    section=place[0], option=place[1], sets=sets, reason="" if sets else reason
+                )
+            )
         return found
 
     # -- how
@@ -210,6 +254,25 @@ class Configuration:
                 ) from error
             if not hidden:
                 known[option.dest] = option
+
+    def _taken(self, section: str, option: cfg.Opt) -> Taken | None:
+        """Return what upstream's options say of one of ours."""
+        return self._upstream.values.get((section_name(section), option.dest))
+
+    def _is_upstreams(self, section: str, name: str) -> bool:
+        return (section_name(section), name) in self._upstream.fates
+
+    def _take_over(self, section: str, option: cfg.Opt) -> None:
+        """Let upstream's option count where ours is not given."""
+        taken = self._taken(section, option)
+        if taken is None:
+            return
+        value: Any = list(taken.values) if option.multi else taken.values[-1]
+        try:
+            self._conf.set_default(option.dest, value, group=_group(section))
+        except ValueError as error:
+            origin = f"upstream's [{taken.source[0]}] {taken.source[1]}"
+            raise _bad_value(section, option, value, str(error), origin) from error
 
     def _override(self, section: str, option: cfg.Opt) -> None:
         key = (section, option.dest)
@@ -246,6 +309,9 @@ class Configuration:
         where = self._conf.get_location(option.dest, group=_group(section))
         if where is None:
             return "default"
+        taken = self._taken(section, option)
+        if taken is not None and where.location.name == "set_default":
+            return f"upstream's [{taken.source[0]}] {taken.source[1]}"
         return str(_ORIGINS.get(where.location.name, where.detail))
 
     def _written(self, section: str, option: cfg.Opt) -> str | None:

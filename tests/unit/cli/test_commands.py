@@ -110,6 +110,22 @@ def test_config_check_is_content(run: Run, config_file: Path) -> None:
     assert str(config_file) in outcome.out
 
 
+def test_config_check_lists_upstreams_options(run: Run, config_file: Path) -> None:
+    config_file.write_text(
+        "[DEFAULT]\nbind_port = 9393\nbacklog = 3\ntransport_url = rabbit://u:hunter2@h\n"
+    )
+    outcome = run("config", "check")
+    assert outcome.code == 0
+    lines = [" ".join(line.split()) for line in outcome.out.splitlines()]
+    assert "[DEFAULT] bind_port [server] port" in lines
+    assert "[DEFAULT] backlog ignored: the server inside has its own: see [server]" in lines
+    assert "hunter2" not in outcome.out
+    config_file.write_text("[DEFAULT]\nbind_port = 9393\nbacklog = 3\nbind_prot = 1\n")
+    outcome = run("config", "check")
+    assert outcome.code == 78
+    assert "[DEFAULT] bind_prot is not known" in outcome.out
+
+
 def test_config_check_names_all_that_is_wrong(
     run: Run, config_file: Path, install_store: Install
 ) -> None:

@@ -118,6 +118,18 @@ def test_a_file_takes_the_lines_and_survives_rotation(tmp_path: Path) -> None:
     assert "one" in (tmp_path / "glancekit.log.1").read_text()
 
 
+def test_a_folder_is_enough_and_counts_for_names_without_one(tmp_path: Path) -> None:
+    set_up(log_dir=str(tmp_path), log_format="plain")
+    log.info("one")
+    assert "one" in (tmp_path / "glancekit.log").read_text()
+    set_up(log_dir=str(tmp_path), log_file="api.log", log_format="plain")
+    log.info("two")
+    assert "two" in (tmp_path / "api.log").read_text()
+    set_up(log_dir="/nowhere", log_file=str(tmp_path / "own.log"), log_format="plain")
+    log.info("three")
+    assert "three" in (tmp_path / "own.log").read_text()
+
+
 def test_a_file_that_cannot_be_written_is_an_error_of_the_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         set_up(log_file=str(tmp_path / "nowhere" / "x.log"))
