@@ -192,7 +192,8 @@ def _read(world: Reader, task: Task) -> Receipt:
             pass
         return location
 
-    with world.stores.get(location.store).open(location) as source:
+    # Opened without its size, or what came to be longer would be cut instead of found out.
+    with world.stores.get(location.store).open(replace(location, size=None)) as source:
         return transfer(source, plan, pass_by)[1]
 
 

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An image's locations changed by PATCH: what is added, described again, and taken away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from glancekit.core.errors import (
+    Duplicate,
+    Forbidden,
+    ImageNotFound,
+    Invalid,
+    LimitExceeded,
+    SizeMismatch,
+    StatusConflict,
+)
+from glancekit.core.model.changes import LocationChange, NewImage, NewLocation, Op
+from glancekit.core.model.identity import Identity
+from glancekit.core.model.image import Image
+from glancekit.services import actions, images, location_changes
+from glancekit.services.world import World
+from glancekit.testing.faults import FaultyStore
+from glancekit.testing.memory_store import MemoryStore
+
+SHA512 = "0" * 128
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    """A world whose operator lets clients change locations."""
+    return replace(world, settings=replace(world.settings, show_multiple_locations=True))
+
+
+@pytest.fixture(autouse=True)
+def data(store: FaultyStore, second: MemoryStore) -> None:
+    """There is data in both stores that is no image's yet."""
+    store.blobs["x"] = b"data"
+    second.blobs["x"] = b"data"
+    second.blobs["other"] = b"more data"
+
+
+def add(url: str, position: int | None = None, **facts: str) -> LocationChange:
+    return LocationChange(Op.ADD, position, (NewLocation(url=url, **facts),))
+
+
+def in_slow(name: str = "x") -> LocationChange:
+    new = NewLocation(url=f"memory://slow/{name}", metadata={"store": "slow", "a": "b"})
+    return LocationChange(Op.ADD, None, (new,))
+
+
+def test_only_where_the_operator_lets_clients(
+    world: World, member: Identity, queued: Image
+) -> None:
+    strict = replace(world, settings=replace(world.settings, show_multiple_locations=False))
+    with pytest.raises(Forbidden):
+        location_changes.change(strict, member, queued.id, [add("memory://fast/x")])
+
+
+def test_a_queued_image_becomes_active(world: World, member: Identity, queued: Image) -> None:
+    image = location_changes.change(world, member, queued.id, [add("memory://fast/x")])
+    assert (image.status, image.size) == ("active", 4)
+    assert [(place.url, place.store) for place in image.locations] == [("memory://fast/x", "fast")]
+
+
+def test_given_digests_are_recorded(world: World, member: Identity, queued: Image) -> None:
+    known = add("memory://fast/x", checksum="1" * 32, hash_algo="sha512", hash_value=SHA512)
+    image = location_changes.change(world, member, queued.id, [known])
+    assert (image.checksum, image.os_hash_algo, image.os_hash_value) == (
+        "1" * 32,
+        "sha512",
+        SHA512,
+    )
+
+
+def test_a_second_copy_and_what_becomes_of_it(
+    world: World, member: Identity, admin: Identity, active: Image, second: MemoryStore
+) -> None:
+    image = location_changes.change(world, member, active.id, [in_slow()])
+    assert [place.store for place in image.locations] == ["fast", "slow"]
+    assert image.locations[1].metadata == {"a": "b"}
+    described = tuple(
+        NewLocation(url=place.url, metadata={"store": place.store, "c": "d"})
+        for place in image.locations
+    )
+    replacing = LocationChange(Op.REPLACE, None, described)
+    image = location_changes.change(world, member, active.id, [replacing])
+    assert [place.metadata for place in image.locations] == [{"c": "d"}, {"c": "d"}]
+    remove = LocationChange(Op.REMOVE, 1)
+    with pytest.raises(Forbidden):
+        location_changes.change(world, member, active.id, [remove])
+    with pytest.raises(Invalid):
+        location_changes.change(world, admin, active.id, [LocationChange(Op.REMOVE, 2)])
+    image = location_changes.change(world, admin, active.id, [remove])
+    assert [place.store for place in image.locations] == ["fast"]
+    assert "x" not in second.blobs
+    with pytest.raises(Forbidden):
+        location_changes.change(world, admin, active.id, [LocationChange(Op.REMOVE, 0)])
+
+
+def test_locations_replace_none(world: World, member: Identity, queued: Image) -> None:
+    both = tuple(NewLocation(url=f"memory://{name}/x", metadata={"store": name})
+                 for name in ("fast", "slow"))  # fmt: skip
+    replacing = LocationChange(Op.REPLACE, None, both)
+    image = location_changes.change(world, member, queued.id, [replacing])
+    assert image.status == "active"
+    assert [place.store for place in image.locations] == ["fast", "slow"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ([add("file:///etc/passwd")], Invalid),
+        ([add("filesystem:///etc/passwd")], Invalid),
+        ([add("swift+config://a/b/c")], Invalid),
+        ([add("memory://fast/nothing")], Invalid),
+        ([in_slow("other")], SizeMismatch),
+        ([in_slow(), in_slow()], Invalid),
+        ([add("memory://fast/x")], Duplicate),
+        ([add("memory://slow/x", 7)], Invalid),
+        ([add("memory://slow/x", hash_algo="sha512", hash_value=SHA512)], StatusConflict),
+        ([LocationChange(Op.REPLACE)], Forbidden),
+        ([LocationChange(Op.REPLACE, None, (NewLocation(url="memory://slow/x"),))], Invalid),
+        ([in_slow(), LocationChange(Op.REMOVE, 0)], Invalid),
+    ],
+)
+def test_what_is_refused(
+    world: World,
+    admin: Identity,
+    active: Image,
+    changes: list[LocationChange],
+    error: type[Exception],
+) -> None:
+    with pytest.raises(error):
+        location_changes.change(world, admin, active.id, changes)
+    assert images.show(world, admin, active.id).locations == active.locations
+
+
+def test_states_quotas_and_algorithms(
+    world: World, member: Identity, reader: Identity, queued: Image, active: Image
+) -> None:
+    with pytest.raises(Forbidden):
+        location_changes.change(world, reader, active.id, [in_slow()])
+    tight = replace(world, settings=replace(world.settings, image_location_quota=1))
+    with pytest.raises(LimitExceeded):
+        location_changes.change(tight, member, active.id, [in_slow()])
+    other = add("memory://fast/x", hash_algo="md5", hash_value="0" * 32)
+    fresh = images.create(world, member, NewImage(disk_format="raw", container_format="bare"))
+    with pytest.raises(Invalid):
+        location_changes.change(world, member, fresh.id, [other])
+    actions.deactivate(world, member, active.id)
+    with pytest.raises(StatusConflict):
+        location_changes.change(world, member, active.id, [in_slow()])
+
+
+def test_an_image_deleted_in_between_stays_so(
+    world: World, member: Identity, active: Image, second: MemoryStore
+) -> None:
+    class Meddling(MemoryStore):
+        def size(self, location):
+            images.delete(world, member, active.id)
+            return super().size(location)
+
+    meddling = Meddling(name="slow")
+    meddling.blobs = second.blobs
+    world.stores.by_id["slow"].driver = meddling
+    with pytest.raises(ImageNotFound):
+        location_changes.change(world, member, active.id, [in_slow()])
