@@ -31,6 +31,8 @@ COMMANDS = {
     "config": ("glancekit.cli.config:config", "Show, check or write the configuration."),
     "db": ("glancekit.cli.db:db", "Look after the database schema."),
     "policy": ("glancekit.cli.policy:policy", "Show the rules, and explain what they decide."),
+    "metadefs": ("glancekit.cli.metadefs:metadefs", "Load, export, enforce metadata definitions."),
+    "quota": ("glancekit.cli.quota:quota", "Show what projects use and may use."),
     "plugins": ("glancekit.cli.plugins:plugins", "Show what is installed, and how it is."),
     "stores": ("glancekit.cli.plugins:stores", "Show what is mounted, and what it can do."),
 }
