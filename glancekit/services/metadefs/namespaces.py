@@ -144,9 +144,10 @@ def create(world: World, caller: Identity, contents: Contents) -> Contents:
         require(world, caller, action, namespace)
     with world.metadata.unit_of_work() as work:
         write(work, contents)
+        made = read(work, namespace)
         work.events.append(about_namespace(namespace, "create", caller))
         work.commit()
-    return contents
+    return made
 
 
 def update(world: World, caller: Identity, name: str, new: Namespace) -> Namespace:
