@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""``glancekit policy`` as it is typed: what it lists, what it explains, and its exit codes."""
+
 from __future__ import annotations
 
 import json
