@@ -27,6 +27,7 @@ from glancekit.core.quota import Quota
 from glancekit.services import attributes
 from glancekit.services.metadefs import enforcement
 from glancekit.services.notices import about
+from glancekit.services.permitted import READ_AHEAD, fill_page
 from glancekit.services.protections import Operation, View
 from glancekit.services.quotas import allowance
 from glancekit.services.world import World
@@ -34,9 +35,6 @@ from glancekit.services.world import World
 log = logging.getLogger(__name__)
 
 NO_IMAGES = Page((), is_full=False)
-
-READ_AHEAD = 100
-"""Images that are read at once where an operator's rule is asked about each."""
 
 _WIDENING = {
     Visibility.PUBLIC: "publicize_image",
@@ -157,15 +155,14 @@ def _find_one_by_one(world: World, work: UnitOfWork, caller: Identity, query: Im
     """Ask an operator's rule about each image; read on until the page is full or all is read."""
     if query.marker is not None:
         find_visible(world, work, caller, query.marker)
-    found: list[Image] = []
     ahead = replace(query, limit=max(query.limit, READ_AHEAD))
-    while query.limit:
-        page = work.images.find(ahead)
-        found += [image for image in page.images if _may_see(world, caller, image)]
-        if len(found) > query.limit or not page.is_full:
-            break
-        ahead = replace(ahead, marker=page.images[-1].id)
-    return Page(tuple(found[: query.limit]), is_full=len(found) > query.limit)
+
+    def read(last: Image | None) -> tuple[Sequence[Image], bool]:
+        page = work.images.find(ahead if last is None else replace(ahead, marker=last.id))
+        return page.images, page.is_full
+
+    found, is_full = fill_page(query.limit, read, lambda image: _may_see(world, caller, image))
+    return Page(found, is_full)
 
 
 def _may_see(world: World, caller: Identity, image: Image) -> bool:

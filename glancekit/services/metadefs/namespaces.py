@@ -16,9 +16,11 @@ from glancekit.core.model.metadef import (
     Definition,
     DefinitionKind,
     Namespace,
+    NamespacePage,
     NamespaceQuery,
 )
 from glancekit.services.metadefs.notices import about_namespace
+from glancekit.services.permitted import READ_AHEAD, fill_page
 from glancekit.services.world import World
 
 ADD_ACTIONS: Mapping[DefinitionKind, str] = {
@@ -45,13 +47,31 @@ def find(world: World, caller: Identity, query: NamespaceQuery) -> Listing:
     """
     world.access.require(caller, "get_metadef_namespaces", owner=caller.project_id)
     with world.metadata.unit_of_work(read_only=True) as work:
-        page = work.metadefs.find(replace(query, viewer=Viewer.of(caller)))
+        page = _find_permitted(world, work, caller, replace(query, viewer=Viewer.of(caller)))
         associated = work.metadefs.associations([found.name for found in page.namespaces])
     found = tuple(
         Contents(namespace=namespace, associations=tuple(associated.get(namespace.name, ())))
         for namespace in page.namespaces
     )
     return Listing(found, page.is_full)
+
+
+def _find_permitted(
+    world: World, work: UnitOfWork, caller: Identity, query: NamespaceQuery
+) -> NamespacePage:
+    """Return a page of what ``get_metadef_namespace`` permits: by default what the viewer sees."""
+    if not world.access.is_changed("get_metadef_namespace"):
+        return work.metadefs.find(query)
+    if query.marker is not None:
+        find_visible(world, work, caller, query.marker)
+    ahead = query if query.limit is None else replace(query, limit=max(query.limit, READ_AHEAD))
+
+    def read(last: Namespace | None) -> tuple[Sequence[Namespace], bool]:
+        page = work.metadefs.find(ahead if last is None else replace(ahead, marker=last.name))
+        return page.namespaces, page.is_full
+
+    found, is_full = fill_page(query.limit, read, lambda one: _may_see(world, caller, one))
+    return NamespacePage(found, is_full)
 
 
 def show(world: World, caller: Identity, name: str, resource_type: str | None = None) -> Contents:
@@ -74,14 +94,18 @@ def find_visible(world: World, work: UnitOfWork, caller: Identity, name: str) ->
     :raises MetadefNotFound: when there is none.
     """
     namespace = work.metadefs.namespace(name, viewer=Viewer.of(caller))
-    if not world.access.may(
+    if not _may_see(world, caller, namespace):
+        raise MetadefNotFound(kind="namespace", name=name)
+    return namespace
+
+
+def _may_see(world: World, caller: Identity, namespace: Namespace) -> bool:
+    return world.access.may(
         caller,
         "get_metadef_namespace",
         owner=namespace.owner,
         visibility=namespace.visibility,
-    ):
-        raise MetadefNotFound(kind="namespace", name=name)
-    return namespace
+    )
 
 
 def require(world: World, caller: Identity, action: str, namespace: Namespace) -> None:

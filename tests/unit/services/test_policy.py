@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from glancekit.core.errors import ConfigError, Forbidden, ImageNotFound
+from glancekit.core.errors import ConfigError, Forbidden, ImageNotFound, MetadefNotFound
 from glancekit.core.model.changes import NewImage
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, Member, Visibility
 from glancekit.core.model.listing import ImageQuery
+from glancekit.core.model.metadef import Namespace, NamespaceQuery
 from glancekit.services import images, members
 from glancekit.services.access import RULES, Access
+from glancekit.services.metadefs import namespaces
 from glancekit.services.rule_files import RuleFiles, read
 from glancekit.services.world import World
 
@@ -214,6 +216,32 @@ def test_who_may_list_but_see_no_image_gets_an_empty_list(folder: Path, world: W
     here = under(world, access_of(folder, '"get_images": "@"'))
     assert images.find(here, person("p1"), ImageQuery()).images == ()
     assert len(images.find(here, person("p1", "reader"), ImageQuery()).images) == 1
+
+
+def test_namespaces_are_listed_by_the_rule_about_each(folder: Path, world: World) -> None:
+    """There are 250 public ones of many projects; one in fifty is the caller's own."""
+    rule = '"get_metadef_namespace": "project_id:%(project_id)s"'
+    here, caller = under(world, access_of(folder, rule)), person("p1", "reader")
+    with world.metadata.unit_of_work() as work:
+        for number in range(250):
+            owner = "p1" if number % 50 == 7 else "p2"
+            work.metadefs.add(
+                Namespace(name=f"n{number:03}", owner=owner, visibility=Visibility.PUBLIC)
+            )
+        work.commit()
+    for limit, sizes in ((2, [2, 2, 1]), (5, [5]), (None, [5])):
+        found, pages, marker = [], [], None
+        while True:
+            query = NamespaceQuery(limit=limit, marker=marker)
+            page = namespaces.find(here, caller, query)
+            found += [contents.namespace.name for contents in page.namespaces]
+            pages.append(len(page.namespaces))
+            if not page.is_full:
+                break
+            marker = found[-1]
+        assert (sorted(found), pages) == (["n007", "n057", "n107", "n157", "n207"], sizes)
+    with pytest.raises(MetadefNotFound):
+        namespaces.find(here, caller, NamespaceQuery(marker="n000"))
 
 
 def test_members_are_shown_by_the_rule_about_each(folder: Path, world: World) -> None:
