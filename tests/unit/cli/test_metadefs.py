@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""``glancekit metadefs``, as it is typed."""
+
 from __future__ import annotations
 
 import json
