@@ -25,8 +25,8 @@ def json_reply(
     )
 
 
-def empty_reply() -> Response:
-    """Return a 204."""
-    response = Response(status=204)
+def empty_reply(*, status: int = 204) -> Response:
+    """Return an answer without content; clients would look for JSON where it had a type."""
+    response = Response(status=status)
     del response.headers["Content-Type"]
     return response

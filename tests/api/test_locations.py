@@ -82,6 +82,7 @@ def test_registered_without_a_digest(place: Place, nova: Client) -> None:
     locations = f"/v2/images/{image['id']}/locations"
     answer = nova.post(locations, {"url": url})
     assert (answer.status, answer.body) == (202, b"")
+    assert "content-type" not in answer.headers
     task = settled(nova, image["id"])
     assert (task["type"], task["status"]) == ("location_import", "success")
     assert task["input"]["loc_url"] == url

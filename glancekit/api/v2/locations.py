@@ -15,7 +15,7 @@ from werkzeug.exceptions import BadRequest
 from glancekit.api.auth import caller
 from glancekit.api.body import json_object
 from glancekit.api.json_patch import Operation
-from glancekit.api.replies import json_reply
+from glancekit.api.replies import empty_reply, json_reply
 from glancekit.api.v2.image_json import location_json
 from glancekit.api.v2.schemas.image import location_schema
 from glancekit.api.v2.schemas.validation import AttributeValidator
@@ -40,13 +40,14 @@ _DIGEST = {
     "required": ["os_hash_algo", "os_hash_value"],
 }
 
-_REGISTRATION = {
+REGISTRATION = {
     "properties": {
         "url": {"type": "string", "minLength": 1},
         "validation_data": {"anyOf": [{"type": "object", "maxProperties": 0}, _DIGEST]},
     },
     "additionalProperties": {"not": {}},
 }
+"""What a registration has in its body."""
 
 
 class Locations:
@@ -54,7 +55,7 @@ class Locations:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._registration = AttributeValidator(_REGISTRATION)
+        self._registration = AttributeValidator(REGISTRATION)
 
     def index(self, image_id: str) -> Response:
         """Answer ``GET``: a bare list, as clients know it."""
@@ -68,7 +69,7 @@ class Locations:
         if "url" not in given:
             raise BadRequest("The request body needs a 'url'.")
         locations.register(self._world, caller(), image_id, _new_location(given))
-        return Response(status=202, content_type="application/json")
+        return empty_reply(status=202)
 
 
 class LocationPatches:
