@@ -12,10 +12,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from glancekit_keystone_auth.testing import PASSWORD, RealKeystone, find_environment
 
 MIB = 1 << 20
 LIMIT = 4 * MIB
@@ -197,3 +199,78 @@ def _is_free(service: Any) -> bool:
 def workers_of(pid: int) -> list[int]:
     with open(f"/proc/{pid}/task/{pid}/children") as children:
         return [int(child) for child in children.read().split()]
+
+
+KEYSTONE_LIMITS = """
+[DEFAULT]
+use_keystone_limits = true
+user_storage_quota = 1B
+[auth]
+driver = trusted
+[oslo_limit]
+auth_url = {url}
+username = glance
+password = {password}
+user_domain_id = default
+system_scope = all
+endpoint_id = {endpoint}
+limit_cache_time = 0
+http_connect_timeout = 2
+"""
+
+
+@pytest.fixture
+def keystone(tmp_path: Path) -> Iterator[RealKeystone]:
+    """A Keystone in which each project may have one image, and one MiB for it."""
+    environment = find_environment()
+    if environment is None:
+        pytest.skip("there is no Keystone to test with: sh tools/keystone.sh .venv-keystone")
+    server = RealKeystone(environment, tmp_path / "keystone")
+    try:
+        server.start()
+        server.make_endpoint("image", "http://127.0.0.1:9292")
+        server.make_user("glance", "service", "reader")
+        user, role = server.id_of("user", "glance"), server.id_of("role", "reader")
+        server.call("PUT", f"/system/users/{user}/roles/{role}")
+        (service,) = server.call("GET", "/services?type=image")["services"]
+        registered = [
+            {
+                "service_id": service["id"],
+                "region_id": "RegionOne",
+                "resource_name": name,
+                "default_limit": 1,
+            }
+            for name in ("image_size_total", "image_count_total", "image_count_uploading")
+        ]
+        server.call("POST", "/registered_limits", {"registered_limits": registered})
+        yield server
+    finally:
+        server.stop()
+
+
+def test_limits_of_keystone(make_service: Callable[..., Any], keystone: RealKeystone) -> None:
+    endpoints = keystone.call("GET", "/endpoints")["endpoints"]
+    endpoint = next(one["id"] for one in endpoints if one["url"].endswith(":9292"))
+    config = KEYSTONE_LIMITS.format(url=keystone.url, password=PASSWORD, endpoint=endpoint)
+    service = make_service(config)
+    service.start()
+    image_id = create(service)
+    url, body = f"{service.url}/v2/images", {"disk_format": "raw", "container_format": "bare"}
+    assert requests.post(url, json=body, headers=IDENTITY, timeout=60).status_code == 413
+    assert upload(service, image_id, bytes(MIB + 1), chunked=False) == 413
+    assert upload(service, image_id, bytes(MIB), chunked=True) == 204
+    assert usage(service) == {
+        "image_size_total": {"usage": 1, "limit": 1},
+        "image_stage_total": {"usage": 0, "limit": 0},
+        "image_count_total": {"usage": 1, "limit": 1},
+        "image_count_uploading": {"usage": 0, "limit": 1},
+    }
+    keystone.stop()
+    unknown = {**IDENTITY, "X-Project-Id": "p2"}
+    refused = requests.post(url, json=body, headers=unknown, timeout=60)
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"]
+    shown = requests.get(f"{url}/{image_id}", headers=IDENTITY, timeout=60)
+    assert shown.json()["status"] == "active"
+    deleted = requests.delete(f"{url}/{image_id}", headers=IDENTITY, timeout=60)
+    assert deleted.status_code == 204

@@ -121,7 +121,7 @@ class SqlImages(ImageRepository):
             self._session.write(_ADD, values)
         except IntegrityError as error:
             raise Duplicate(kind="image", key=image.id) from error
-        self._quotas.added(image.id)
+        self._quotas.added(image)
         self._enter(_labelled_lists(image), values["created_at"], image.id)
 
     def save(self, image: Image, *, expect_status: Collection[ImageStatus]) -> Image:

@@ -13,12 +13,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, select, union, update
+from sqlalchemy import bindparam, delete, select, union, update
 
 from glancekit.plugin import (
     NOTHING_USED,
     Conflict,
     Copy,
+    Image,
     ImageStatus,
     Location,
     LocationStatus,
@@ -74,12 +75,6 @@ _LOCK_WRITING = select(image_locations.c.holder).where(
 _RESERVED = select(location_reservations.c.amount).where(
     location_reservations.c.location_id == bindparam("id_")
 )
-_RESERVE = insert(location_reservations)
-_RESERVE_ANEW = (
-    update(location_reservations)
-    .where(location_reservations.c.location_id == bindparam("id_"))
-    .values(amount=bindparam("amount_"))
-)
 _RELEASE = delete(location_reservations).where(
     location_reservations.c.location_id == bindparam("id_")
 )
@@ -101,6 +96,7 @@ class SqlQuotas(QuotaRepository):
     def __init__(self, session: Session) -> None:
         self._session = session
         self._before: dict[str, _Share] = {}
+        self._new: dict[str, _Share] = {}
 
     # -- what the contract has
 
@@ -121,8 +117,8 @@ class SqlQuotas(QuotaRepository):
                 f"The copy of image {location.image_id} in store '{location.store}' is not being "
                 "written any more; somebody else gave it up meanwhile"
             )
-        if self._session.write(_RESERVE_ANEW, {**key, "amount_": amount}).rowcount == 0:
-            self._session.write(_RESERVE, {"location_id": location.id, "amount": amount})
+        upsert = self._session.dialect.upsert(location_reservations, "location_id", "amount")
+        self._session.write(upsert, {"location_id": location.id, "amount": amount})
 
     def reserved(self, location_id: int) -> int:
         """See the contract."""
@@ -150,15 +146,18 @@ class SqlQuotas(QuotaRepository):
 
     def touch(self, image_id: str) -> None:
         """Know that an image or its locations are about to change; the image is held for it."""
+        self._new.pop(image_id, None)
         if image_id not in self._before:
             lock = self._session.dialect.locking(_LOCK_IMAGE)
             if lock is not _LOCK_IMAGE:
                 self._session.execute(lock, {"id_": image_id})
             self._before[image_id] = self._share(image_id)
 
-    def added(self, image_id: str) -> None:
-        """Know that an image is new."""
-        self._before.setdefault(image_id, _NO_SHARE)
+    def added(self, image: Image) -> None:
+        """Know that an image is new; what it counts need not be read while that is all."""
+        if image.id not in self._before:
+            self._before[image.id] = _NO_SHARE
+            self._new[image.id] = _Share(image.owner, used_by(image.status, image.size, ()))
 
     def release(self, location_id: int) -> None:
         """End a reservation, if there is one."""
@@ -169,9 +168,10 @@ class SqlQuotas(QuotaRepository):
         if not self._before:
             return
         touched, self._before = self._before, {}
+        new, self._new = self._new, {}
         changes: defaultdict[str, ProjectUsage] = defaultdict(ProjectUsage)
         for image_id, before in touched.items():
-            after = self._share(image_id)
+            after = new.get(image_id) or self._share(image_id)
             if before.owner is not None:
                 changes[before.owner] -= before.usage
             if after.owner is not None:
