@@ -184,6 +184,7 @@ def _may(
 ) -> bool | None:
     if name not in RULES:
         return None
+    # The one rule that is about a membership alone: whether they may answer an invitation.
     member = caller.project_id if name == "modify_member" else None
     return access.may(caller, name, owner=owner, visibility=visibility, member=member)
 

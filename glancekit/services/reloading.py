@@ -46,6 +46,7 @@ class Reloaded(Generic[T]):
         self._load = load
         self._seconds = seconds
         self._turn = threading.Lock()
+        self._problem = ""
         self._files = list(find())
         self._stamp = _stamp(self._files)
         self._value = load(self._files)
@@ -62,21 +63,25 @@ class Reloaded(Generic[T]):
         return self._value
 
     def _look(self) -> None:
+        try:
+            self._renew()
+        except ConfigError as error:
+            if str(error) != self._problem:
+                log.error("%s. The rules from before stay in force", error)
+            self._problem = str(error)
+        else:
+            self._problem = ""
+
+    def _renew(self) -> None:
         files = list(self._find())
         stamp = _stamp(files)  # before reading: what is written meanwhile is seen next time
         if stamp == self._stamp:
             return
         self._stamp = stamp
         gone = [file for file in self._files if file not in files]
-        try:
-            if gone:
-                raise ConfigError(
-                    f"{gone[0]} is gone; put it back, or start again to do without it"
-                )
-            self._value = self._load(files)
-        except ConfigError as error:
-            log.error("%s. The rules from before stay in force", error)
-            return
+        if gone:
+            raise ConfigError(f"{gone[0]} is gone; put it back, or start again to do without it")
+        self._value = self._load(files)
         self._files = files
         names = ", ".join(str(file) for file in files)
         log.info("read again, because something changed: %s", names)

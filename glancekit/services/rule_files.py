@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from glancekit.core.errors import ConfigError
+from glancekit.core.errors import ConfigError, translating
 from glancekit.services import protections
 from glancekit.services.access import Access, OperatorRules
 from glancekit.services.protections import Protections
@@ -50,18 +50,22 @@ def read(files: RuleFiles) -> tuple[Access, Protections]:
 
 
 def policy_files(files: RuleFiles) -> list[Path]:
-    """Return the policy files that are there now, those that count more last."""
-    main = _existing(files.folders, files.policy_file or POLICY_FILE)
-    found = [main] if main else []
-    for folder in files.policy_dirs:
-        for place in _places(files.folders, folder):
-            if place.is_dir():
-                found += sorted(
-                    file
-                    for file in place.iterdir()
-                    if file.is_file() and not file.name.startswith(".")
-                )
+    """Return the policy files that are there now, those that count more last.
+
+    :raises ConfigError: when a folder cannot be looked into.
+    """
+    with translating({OSError: ConfigError}):
+        main = _existing(files.folders, files.policy_file or POLICY_FILE)
+        found = [main] if main else []
+        for folder in files.policy_dirs:
+            for place in _places(files.folders, folder):
+                found += _visible_files(place) if place.is_dir() else []
     return found
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    shown = (file for file in folder.iterdir() if not file.name.startswith("."))
+    return sorted(file for file in shown if file.is_file())
 
 
 def _policy(

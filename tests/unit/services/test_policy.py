@@ -103,6 +103,20 @@ def test_who_is_the_administrator_is_one_rule_for_everything(folder: Path, world
         images.show(here, former, private.id)
 
 
+def test_an_administrator_by_another_name_leaves_the_defaults_fast(folder: Path) -> None:
+    access = access_of(folder, '"context_is_admin": "rule:boss"\n"boss": "role:boss"')
+    assert access.recognise(person("ops", "boss")).is_admin
+    assert [name for name in RULES if access.is_changed(name)] == ["context_is_admin"]
+
+
+def test_the_old_form_of_lists_is_understood(folder: Path) -> None:
+    access = access_of(folder, '"publicize_image": [["role:a"], ["role:b", "role:c"], ["!"]]')
+    allowed = [("a",), ("b", "c"), ("c", "b", "d")]
+    for roles in (*allowed, ("b",), ("c",), ()):
+        may = access.may(person("p1", *roles), "publicize_image", owner="p1")
+        assert may is (roles in allowed)
+
+
 def test_service_roles_can_be_asked_for(folder: Path) -> None:
     rule = '"fetch_image_location": "service_roles:service"\n"upload_image": "service_role:nova"'
     access = access_of(folder, rule)
@@ -270,6 +284,9 @@ def test_members_are_shown_by_the_rule_about_each(folder: Path, world: World) ->
         ('"get_image": "@"\n"get_images":', 2, "no check string"),
         ('"get_images": {"role": "x"}', 1, "no check string"),
         ("- get_images", 1, "rule"),
+        ('"get_image": "project_id:%(owner)d"', 1, "cannot be understood"),
+        ('"get_image": "project_id:%owner"', 1, "cannot be understood"),
+        ('"get_image": [["role:x"], ["bogus"]]', 1, "cannot be understood"),
     ],
 )
 def test_a_broken_file_stops_the_start(folder: Path, text: str, line: int, words: str) -> None:
