@@ -343,9 +343,11 @@ CAUGHT: list[tuple[Lie, Callable[..., None]]] = [
 
 def test_each_promise_is_in_the_docs() -> None:
     page = Path(__file__).parents[2] / "docs" / "reference" / "contracts" / "metadata.rst"
-    described = re.findall(r"^\*\*M(\d+)\*\* ", page.read_text(), flags=re.MULTILINE)
-    tested = [name[6:8] for name in dir(MetadataConformance) if name.startswith("test_m")]
-    assert sorted(map(int, described)) == sorted(map(int, tested))
+    described = re.findall(r"^\*\*(MD?)(\d+)\*\* ", page.read_text(), flags=re.MULTILINE)
+    tested = re.findall(r"test_(md?)(\d+)_", " ".join(dir(MetadataConformance)))
+    assert sorted((kind.lower(), int(number)) for kind, number in described) == sorted(
+        (kind, int(number)) for kind, number in tested
+    )
 
 
 @pytest.mark.parametrize(("lie", "test"), CAUGHT)
