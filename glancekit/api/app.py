@@ -17,6 +17,7 @@ from glancekit.api.auth import identify
 from glancekit.api.body import JSON_LIMIT, has_body, request_body
 from glancekit.api.cors import Cors
 from glancekit.api.health import HealthCheck
+from glancekit.api.openapi.page import Documentation
 from glancekit.api.options import ApiSettings
 from glancekit.api.proxies import Proxies
 from glancekit.api.rate_limit import RateLimits
@@ -85,6 +86,9 @@ def _add_unversioned_routes(app: Flask, world: World) -> None:
     app.add_url_rule(
         "/healthcheck", endpoint="health", view_func=health.show, methods=["GET", "HEAD"]
     )
+    documentation = Documentation(app, world.settings)
+    app.add_url_rule("/openapi.json", endpoint="openapi", view_func=documentation.document)
+    app.add_url_rule("/docs", endpoint="docs", view_func=documentation.page)
 
 
 def _add_frame(app: Flask, world: World, settings: ApiSettings) -> None:
