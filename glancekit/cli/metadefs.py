@@ -6,31 +6,22 @@ What loading or enforcing means is the services' business.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from glancekit.cli import Invocation
 from glancekit.cli.tables import format_option, show
 from glancekit.core.contracts.metadata import MetadataDriver
-from glancekit.core.errors import Duplicate, Invalid, InvalidField
 from glancekit.core.model.metadef import Contents, DefinitionKind
-
-if TYPE_CHECKING:
-    from glancekit.services.metadefs.forms import FormChecker
 
 DEFAULT_PATH = "/etc/glance/metadefs"
 """Where operators have them."""
-
-DEFAULT_OWNER = "admin"
-"""Whose a namespace is when its file does not say, as it always was."""
 
 _COLUMNS = (
     *("namespace", "visibility", "protected", "owner", "enforced", "resource_types"),
@@ -44,18 +35,6 @@ _path = click.option(
     show_default=True,
     help="A directory of JSON files, one for each namespace; or one such file.",
 )
-
-
-class BadFiles(Invalid):
-    """Facts: ``problems``, one sentence for each file."""
-
-    template = "{problems}\nNothing was changed; mend what is named and load again"
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    name: str
-    contents: Contents
 
 
 @click.group()
@@ -85,6 +64,7 @@ def load(
 
     A namespace that is there already is skipped unless --merge is given.
     """
+    from glancekit.cli import metadef_files
     from glancekit.services.metadefs import bulk
 
     if (prefer_new or overwrite) and not merge:
@@ -94,7 +74,7 @@ def load(
     mode = bulk.Merge.PREFER_OLD if merge else bulk.Merge.SKIP
     mode = bulk.Merge.PREFER_NEW if prefer_new else mode
     mode = bulk.Merge.OVERWRITE if overwrite else mode
-    files = _read(path)
+    files = metadef_files.read(path)
     with _metadata(invocation) as metadata:
         done = bulk.load(metadata, (file.contents for file in files), mode)
     for file, loaded in zip(files, done, strict=True):
@@ -116,9 +96,11 @@ def load(
 @click.pass_obj
 def unload(invocation: Invocation, path: Path | None, yes: bool) -> None:
     """Remove all namespaces with all that is in them, protected ones too."""
+    from glancekit.cli import metadef_files
     from glancekit.services.metadefs import bulk
 
-    names = None if path is None else {file.contents.namespace.name for file in _read(path)}
+    files = None if path is None else metadef_files.read(path)
+    names = None if files is None else {file.contents.namespace.name for file in files}
     if not yes and sys.stdin.isatty():
         which = "ALL metadata definitions" if names is None else f"{len(names)} namespaces"
         click.confirm(f"Remove {which} from the database?", abort=True)
@@ -134,25 +116,13 @@ def unload(invocation: Invocation, path: Path | None, yes: bool) -> None:
 @click.pass_obj
 def export(invocation: Invocation, path: Path) -> None:
     """Write every namespace to a file of its own, in the form that load reads."""
-    import orjson
-
+    from glancekit.cli import metadef_files
     from glancekit.services.metadefs import bulk
-    from glancekit.services.metadefs.documents import document_of
 
     with _metadata(invocation) as metadata:
         found = bulk.every(metadata)
-    with _telling(path):
-        path.mkdir(parents=True, exist_ok=True)
     for contents in found:
-        file = path / f"{contents.namespace.name}.json"
-        text = orjson.dumps(
-            document_of(contents), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-        )
-        with _telling(file):
-            partial = file.with_name(f".{os.getpid()}.partial")
-            partial.write_bytes(text)
-            partial.replace(file)
-        click.echo(f"{file.name}: {_size(contents)}")
+        click.echo(f"{metadef_files.write(path, contents)}: {_size(contents)}")
     click.echo(f"{_counted(len(found), 'namespace')} written to {path}.")
 
 
@@ -228,74 +198,3 @@ def _metadata(invocation: Invocation) -> Iterator[MetadataDriver]:
         yield driver
     finally:
         driver.close()
-
-
-@contextmanager
-def _telling(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise BadFiles(f"{path}: {error.strerror}") from error
-
-
-# -- reading files
-
-
-def _read(path: Path) -> list[_File]:
-    """Return the namespaces of all files.
-
-    :raises BadFiles: naming each file that cannot be used, and the place in it.
-    """
-    from glancekit.services.metadefs import forms
-
-    form = forms.FormChecker(forms.without_limits(forms.NAMESPACE))
-    files: list[_File] = []
-    problems: list[str] = []
-    with _telling(path):
-        paths = sorted(path.iterdir()) if path.is_dir() else [path]
-    for one in paths:
-        if one == path or one.suffix == ".json":
-            try:
-                files.append(_File(one.name, _contents(one, form)))
-            except _Unusable as error:
-                problems.append(f"{one.name}: {error}")
-    problems += _named_twice(files)
-    if problems:
-        raise BadFiles(problems="\n".join(problems))
-    if not files:
-        raise BadFiles(f"There are no .json files in {path}; name another directory with --path")
-    return files
-
-
-class _Unusable(Exception):
-    """A file cannot be used; the message says where and why."""
-
-
-def _contents(path: Path, form: FormChecker) -> Contents:
-    import orjson
-
-    from glancekit.services.metadefs.documents import contents_of
-
-    try:
-        document = orjson.loads(path.read_bytes())
-        if not isinstance(document, Mapping):
-            raise _Unusable("it is no JSON object")
-        form.check(document)
-        return contents_of(document, owner=DEFAULT_OWNER)
-    except OSError as error:
-        raise _Unusable(f"it cannot be read: {error.strerror}") from error
-    except orjson.JSONDecodeError as error:
-        raise _Unusable(f"line {error.lineno}, column {error.colno}: {error.msg}") from error
-    except InvalidField as error:
-        raise _Unusable(f"at {error.field}: {error.reason}") from error
-    except Duplicate as error:
-        raise _Unusable(f"it names the {error.kind} '{error.key}' twice") from error
-
-
-def _named_twice(files: Collection[_File]) -> Iterable[str]:
-    first: dict[str, str] = {}
-    for file in files:
-        name = file.contents.namespace.name
-        if name in first:
-            yield f"{file.name}: namespace {name} is in {first[name]} already"
-        first.setdefault(name, file.name)

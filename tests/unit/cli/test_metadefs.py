@@ -106,6 +106,7 @@ def test_options_that_make_no_sense_together(run: Run, options: tuple[str, ...])
     [
         ('{"namespace": "x",}', "bad.json: line 1, column "),
         ("[]", "bad.json: it is no JSON object"),
+        ({"namespace": "x\0"}, "bad.json: it has a NUL character"),
         ({}, "bad.json: at namespace: it must be there"),
         ({"namespace": "x", "propertys": {}}, "bad.json: at propertys: there is no such"),
         (
@@ -170,6 +171,14 @@ def test_what_is_exported_can_be_loaded(run: Run, folder: Path, tmp_path: Path) 
     assert "2 namespaces: 2 added" in again.out
     same = run("metadefs", "load", "--path", str(folder), "--merge", "--overwrite")
     assert " 2 unchanged" in same.out
+
+
+def test_long_names_become_names_of_files(run: Run, folder: Path, tmp_path: Path) -> None:
+    for last in "ab":
+        write(folder, last, {"namespace": "界" * 79 + last})
+    run("metadefs", "load", "--path", str(folder))
+    assert run("metadefs", "export", "--path", str(tmp_path / "out")).code == 0
+    assert len(list((tmp_path / "out").iterdir())) == 4
 
 
 def test_unload_can_be_of_the_files_alone(run: Run, folder: Path) -> None:
