@@ -193,3 +193,25 @@ def test_a_keystone_that_hangs_does_not_lock_out_the_health_check(
     service.stop()
     assert token not in service.log
     assert "unknown1" not in service.log
+
+
+def test_openstack_shares_with_projects_by_name(
+    run: Callable[..., subprocess.CompletedProcess[str]], keystone: RealKeystone
+) -> None:
+    def do(*words: str | Path, project: str = "demo", user: str = "demo-member") -> str:
+        done = run(user, "openstack", "--os-project-name", project, "image", *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    friend = {"project": "elsewhere", "user": "stranger"}
+    form = ["--disk-format", "raw", "--container-format", "bare", "--shared"]
+    image_id = json.loads(do("create", *form, "ours", "-f", "json"))["id"]
+    elsewhere = keystone.id_of("project", "elsewhere")
+    do("add", "project", image_id, elsewhere)
+    for word, status in (("reject", "rejected"), ("accept", "accepted")):
+        do("set", f"--{word}", image_id, **friend)
+        members = json.loads(do("member", "list", image_id, "-f", "json"))
+        assert [(one["Member ID"], one["Status"]) for one in members] == [(elsewhere, status)]
+    assert status in do("member", "get", image_id, elsewhere, **friend)
+    do("remove", "project", image_id, elsewhere)
+    assert json.loads(do("member", "list", image_id, "-f", "json")) == []
