@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metadata definitions in files, one for each namespace. Keeping them is the services' business."""
+"""Metadata definitions in files, one for each namespace. Keeping them: the services' business."""
 
 from __future__ import annotations
 

@@ -12,12 +12,14 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 RUN_ALL = """
     import contextlib, io, json, sys
@@ -255,3 +257,26 @@ def test_openstackclient(python: Python, service: Any, file: Path) -> None:
 
 def test_openstacksdk(python: Python, service: Any) -> None:
     assert python(SDK, service.url).strip().endswith("done")
+
+
+def test_a_service_that_runs_is_told_by_the_command_line(service: Any, file: Path) -> None:
+    def metadefs(*arguments: str) -> str:
+        command = [sys.executable, "-m", "glancekit.cli", "--config-file", str(service.config)]
+        environment = {**os.environ, "OS_DEFAULT__DATA_DIR": str(service.data_dir)}
+        done = subprocess.run(
+            [*command, "metadefs", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "Imported added, 1 property" in metadefs("load", "--path", str(file))
+    service.create(hw_cpu="many")
+    metadefs("enforce", "Imported", "on")
+    answer = requests.post(f"{service.url}/v2/images", json={"hw_cpu": "many"}, timeout=30)
+    assert answer.status_code == 400
+    assert "type in metadata definitions Imported" in answer.text
+    service.create(hw_cpu="2")
