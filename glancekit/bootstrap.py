@@ -246,7 +246,11 @@ def _limits_option(config: Configuration) -> str:
 
 def _store(config: Configuration, entry: StoreEntry) -> Wanted:
     def build(kind: Callable[..., Any]) -> Any:
-        options = config.register_store(entry.id, getattr(kind, "options", ()))
+        options = config.register_store(
+            entry.id,
+            getattr(kind, "options", ()),
+            shared=getattr(kind, "shared_sections", ()),
+        )
         return kind(options, name=entry.id)
 
     return Wanted(group=drivers.STORES, name=entry.driver, use=f"store {entry.id}", build=build)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from oslo_config.cfg import (
     BoolOpt,
+    DictOpt,
     FloatOpt,
     IntOpt,
     ListOpt,
@@ -75,6 +76,7 @@ from glancekit.core.errors import (
     TaskNotFound,
     Unauthenticated,
     Unavailable,
+    UriRefused,
     translating,
 )
 from glancekit.core.hookspecs import ReadSection, hookimpl
@@ -102,11 +104,13 @@ from glancekit.core.model.task import UNFINISHED, Task, TaskQuery, TaskStatus, T
 from glancekit.core.periodic import PeriodicTask
 from glancekit.core.quota import NOTHING_USED, Copy, ProjectUsage, Quota, Recount, used_by
 from glancekit.core.stream import CHUNK_SIZE, ByteStream, FileStream, IteratorStream
+from glancekit.core.urifilter import FILTER_SECTION, Destination, UriFilter
 
 __all__ = [
     "API_LEVEL",
     "CHUNK_SIZE",
     "EVERYBODY",
+    "FILTER_SECTION",
     "NOTHING_USED",
     "UNFINISHED",
     "Association",
@@ -127,6 +131,8 @@ __all__ = [
     "Credentials",
     "Definition",
     "DefinitionKind",
+    "Destination",
+    "DictOpt",
     "Duplicate",
     "Event",
     "EventRepository",
@@ -205,6 +211,8 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "UnitOfWork",
+    "UriFilter",
+    "UriRefused",
     "Usage",
     "Viewer",
     "Visibility",

@@ -154,10 +154,17 @@ class Configuration:
             value=chosen,
         )
 
-    def register_store(self, store: str, options: Iterable[cfg.Opt]) -> SimpleNamespace:
-        """Make the options of a store's section known and return their values."""
+    def register_store(
+        self, store: str, options: Iterable[cfg.Opt], *, shared: Iterable[str] = ()
+    ) -> SimpleNamespace:
+        """Make the options of a store's section known and return their values.
+
+        :param shared: sections of the service whose values go with them, as attributes.
+        """
         self.register(store, [*store_options(), *options], names={"store_id": store})
-        return self.section(store)
+        values = self.section(store)
+        vars(values).update({section: self.section(section) for section in shared})
+        return values
 
     # -- what explains it
 

@@ -10,7 +10,8 @@
     │   ├── SizeMismatch            more or fewer bytes than declared
     │   ├── RangeUnsatisfiable      the asked range lies outside the data
     │   ├── UnacceptableFormat      the bytes are not what they say, or are not safe
-    │   └── SignatureInvalid        the image's signature does not match its bytes
+    │   ├── SignatureInvalid        the image's signature does not match its bytes
+    │   └── UriRefused              a URL that this service does not go to
     ├── Unauthenticated             we do not know who is asking
     ├── Forbidden                   we know, and they may not
     │   ├── Protected               the image is protected against deletion
@@ -145,6 +146,12 @@ class SignatureInvalid(Invalid):
     """The signature in the image's properties does not match its bytes."""
 
     template = "The image's signature could not be verified: {detail}"
+
+
+class UriRefused(Invalid):
+    """The operator does not let the service be sent there. Facts: ``reason``."""
+
+    template = "The URL is not one that this service may fetch from: {reason}"
 
 
 # -- who asks, and may they --------------------------------------------------------------------

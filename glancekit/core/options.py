@@ -12,6 +12,8 @@ from pathlib import Path
 
 from oslo_config import cfg, types
 
+from glancekit.core.urifilter import FILTER_SECTION
+
 DEFAULT = "DEFAULT"
 
 _SIZE = re.compile(r"(\d+)\s*(B|KB|MB|GB|TB)?", re.IGNORECASE)
@@ -51,6 +53,16 @@ class Folder(types.String):
         return str(Path(str(value)).expanduser().absolute())
 
 
+class Choices(types.List):
+    """Items with commas between them, and brackets around them all or none: upstream has both."""
+
+    def __call__(self, value: object) -> list[object]:
+        """Return the items."""
+        if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
+            value = value[1:-1]
+        return list(super().__call__(value))
+
+
 def default_data_dir() -> str:
     """Return where data live when nobody says: root's at the system's place, else the user's."""
     if os.geteuid() == 0:
@@ -71,6 +83,7 @@ def service_options() -> dict[str, list[cfg.Opt]]:
         "plugins": _PLUGINS,
         "oslo_policy": _POLICY,
         "task": _TASKS,
+        FILTER_SECTION: _FILTER,
     }
 
 
@@ -296,6 +309,51 @@ _TASKS: list[cfg.Opt] = [
         default=48,
         min=0,
         help="Hours for which a task is kept after its end.",
+    ),
+]
+
+_NAMES = Choices()
+_PORTS = Choices(types.Integer(min=1, max=65535))
+
+_FILTER: list[cfg.Opt] = [
+    cfg.Opt(
+        "allowed_schemes",
+        type=_NAMES,
+        default=["http", "https"],
+        help="Schemes of the URLs that users may have the service fetch from. Where a list of "
+        "what is allowed is given, the list of what is not does not count.",
+    ),
+    cfg.Opt(
+        "disallowed_schemes",
+        type=_NAMES,
+        default=[],
+        help="Schemes that are not, where allowed_schemes is [].",
+    ),
+    cfg.Opt("allowed_ports", type=_PORTS, default=[80, 443], help="Ports of these URLs."),
+    cfg.Opt(
+        "disallowed_ports",
+        type=_PORTS,
+        default=[],
+        help="Ports that are not, where allowed_ports is [].",
+    ),
+    cfg.Opt(
+        "allowed_hosts",
+        type=_NAMES,
+        default=[],
+        help="Names, addresses and networks (192.0.2.0/24) that the URL's host must be one of; "
+        "none: any. Only such a host may be loopback or link-local.",
+    ),
+    cfg.Opt(
+        "disallowed_hosts",
+        type=_NAMES,
+        default=[],
+        help="Names, addresses and networks that the host may neither be nor resolve to, where "
+        "allowed_hosts is empty.",
+    ),
+    cfg.BoolOpt(
+        "allow_private",
+        default=True,
+        help="Let hosts be in private networks (10.0.0.0/8 and the like), too.",
     ),
 ]
 

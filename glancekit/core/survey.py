@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -73,7 +73,7 @@ def _trial(offer: Offer, config: Configuration) -> Wanted:
 def _try_build(config: Configuration) -> Callable[[Any], None]:
     def build(kind: Any) -> None:
         try:
-            options = _defaults(getattr(kind, "options", ()), config)
+            options = _defaults(kind, config)
         except ConfigError:  # it cannot be built before somebody configures it
             return
         driver = kind(options, name="trial")
@@ -84,9 +84,10 @@ def _try_build(config: Configuration) -> Callable[[Any], None]:
     return build
 
 
-def _defaults(options: Iterable[Any], config: Configuration) -> Any:
+def _defaults(kind: Any, config: Configuration) -> Any:
     overrides = {(DEFAULT, "data_dir"): str(config.data_dir)}
-    return Configuration([], overrides=overrides).register_store("trial", options)
+    options, shared = getattr(kind, "options", ()), getattr(kind, "shared_sections", ())
+    return Configuration([], overrides=overrides).register_store("trial", options, shared=shared)
 
 
 def _as_it_is(thing: Any) -> Any:

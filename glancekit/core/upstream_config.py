@@ -87,6 +87,7 @@ BECOMES: Mapping[Place, Becomes] = MappingProxyType(
         ("DEFAULT", "workers"): Becomes("server", "workers", _positive, _FOR_THE_DEFAULT),
         ("DEFAULT", "cert_file"): Becomes("server", "certfile", _positive, _FOR_THE_DEFAULT),
         ("DEFAULT", "key_file"): Becomes("server", "keyfile", _positive, _FOR_THE_DEFAULT),
+        ("DEFAULT", "max_header_line"): Becomes("server", "limit_request_field_size"),
         ("DEFAULT", "http_keepalive"): Becomes(
             "server", "keep_alive", _keep_alive, _FOR_THE_DEFAULT
         ),
@@ -125,7 +126,6 @@ IGNORED: Mapping[Place, str] = MappingProxyType(
     {
         ("DEFAULT", "backlog"): _SERVER,
         ("DEFAULT", "tcp_keepidle"): _SERVER,
-        ("DEFAULT", "max_header_line"): _SERVER,
         ("DEFAULT", "ca_file"): "callers show no certificates; let a proxy check them",
         ("DEFAULT", "allow_anonymous_access"): f"callers without an identity are {_LATER}",
         ("DEFAULT", "http_retries"): f"registering data by location is {_LATER}",

@@ -39,11 +39,14 @@ class StoreDriver(Protocol):
     """What each store can do.
 
     ``api_level`` is the level of ``glancekit.plugin`` it was written for; ``options`` the options
-    (oslo.config) of its section; ``schemes`` the URL schemes of its locations.
+    (oslo.config) of its section; ``schemes`` the URL schemes of its locations. ``shared_sections``
+    names sections of the service itself that it goes by, too: each is an attribute of the driver's
+    ``options``, with that section's values.
     """
 
     api_level: ClassVar[int]
     options: ClassVar[Sequence[Any]] = ()
+    shared_sections: ClassVar[Sequence[str]] = ()
     schemes: ClassVar[Sequence[str]] = ()
 
     @abstractmethod
