@@ -10,7 +10,7 @@ PACKAGES := glancekit $(wildcard plugins/*/glancekit_*)
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format lint types doors pytest isolated lowest audit bench clean
+.PHONY: help serve test check format lint types doors pytest isolated lowest audit bench fuzz clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -49,6 +49,9 @@ audit: $(VENV)/.dev ## Look for known vulnerabilities in what is installed (asks
 bench: $(VENV)/.dev ## The benchmarks, each beside its floor; BENCH='...' passes options.
 	@sh tools/debian_packages.sh nginx:nginx-light wrk:wrk curl:curl
 	$(BIN)/python -m benchmarks $(BENCH)
+
+fuzz: $(VENV)/.dev ## Ten thousand requests at random, each answer held against the OpenAPI document.
+	GLANCEKIT_FUZZ_CASES=$${GLANCEKIT_FUZZ_CASES:-10000} $(BIN)/pytest -s tests/api/test_fuzz.py
 
 clean: ## Remove the environments and caches; ./var stays.
 	rm -rf $(VENV) .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

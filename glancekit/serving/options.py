@@ -68,6 +68,19 @@ SERVER_OPTIONS: list[cfg.Opt] = [
         max=8190,
         help="Longest request line that is read, in bytes.",
     ),
+    cfg.IntOpt(
+        "limit_request_fields",
+        default=100,
+        min=10,
+        max=32768,
+        help="Most header fields of a request.",
+    ),
+    cfg.IntOpt(
+        "limit_request_field_size",
+        default=16384,
+        min=1024,
+        help="Longest header field that is read, in bytes. Some tokens of Keystone's are long.",
+    ),
     cfg.StrOpt("certfile", help="Certificate (PEM) to serve TLS with; needs keyfile."),
     cfg.StrOpt("keyfile", help="Private key (PEM) of the certificate."),
     cfg.ListOpt(

@@ -41,6 +41,8 @@ class ServerSettings:
     keep_alive: int = 15
     graceful_timeout: int = 3600
     limit_request_line: int = 8190
+    limit_request_fields: int = 100
+    limit_request_field_size: int = 16384
     certfile: str | None = None
     keyfile: str | None = None
     forwarded_allow_ips: tuple[str, ...] = ("127.0.0.1", "::1")
@@ -169,6 +171,8 @@ def _gunicorn_settings(settings: ServerSettings) -> dict[str, Any]:
         "keepalive": settings.keep_alive,
         "graceful_timeout": settings.graceful_timeout,
         "limit_request_line": settings.limit_request_line,
+        "limit_request_fields": settings.limit_request_fields,
+        "limit_request_field_size": settings.limit_request_field_size,
         "certfile": settings.certfile,
         "keyfile": settings.keyfile,
         "forwarded_allow_ips": ",".join(settings.forwarded_allow_ips),
