@@ -22,6 +22,7 @@ from glancekit.core.contracts.metadata import MetadataDriver, UnitOfWork
 from glancekit.core.errors import InvalidField
 from glancekit.core.model.image import Image, Visibility
 from glancekit.core.model.metadef import IMAGE_TYPE, DefinitionKind, Namespace
+from glancekit.services.metadefs.forms import is_too_deep
 from glancekit.services.metadefs.notices import about_namespace
 
 log = logging.getLogger(__name__)
@@ -127,7 +128,8 @@ def _constraints(definition: Mapping[str, Any], operand: str, value: Any) -> dic
     """Return what of a definition a value is held against."""
     chosen = {key: definition[key] for key in _CONSTRAINTS if key in definition}
     # Many definitions list numbers and booleans as the texts that they are on an image.
-    if {operand, orjson.dumps(value).decode()} & _texts(chosen.get("enum", ())):
+    word = str(value).lower() if isinstance(value, bool | int | float) else operand
+    if {operand, word} & _texts(chosen.get("enum", ())):
         del chosen["enum"]
     if "items" in chosen:
         chosen["items"] = {
@@ -209,7 +211,7 @@ def _json(text: str, kind: type) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         raise _NotOfType from None
-    if not isinstance(value, kind):
+    if not isinstance(value, kind) or is_too_deep(value):
         raise _NotOfType
     return value
 

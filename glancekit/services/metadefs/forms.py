@@ -170,7 +170,7 @@ class FormChecker:
             if not 0 < len(key) <= MAX_NAME or "/" in key:
                 reason = f"a property's name has 1 to {MAX_NAME} characters and no '/'"
                 raise InvalidField(field=f"{place}.{key[:MAX_NAME]}", reason=reason)
-        if _is_deeper(document, _MAX_DEPTH):
+        if is_too_deep(document):
             raise InvalidField(field="default", reason="it is nested too deeply")
 
 
@@ -216,11 +216,12 @@ def _keys_of_properties(document: Mapping[str, Any]) -> Iterator[tuple[str, str]
             yield f"objects.{number}.properties", key
 
 
-def _is_deeper(value: Any, depth: int) -> bool:
+def is_too_deep(value: Any, depth: int = _MAX_DEPTH) -> bool:
+    """Say whether values are nested deeper than can be dealt with safely."""
     if depth == 0:
         return True
     if isinstance(value, Mapping):
         value = value.values()
     elif not isinstance(value, list):
         return False
-    return any(_is_deeper(inner, depth - 1) for inner in value)
+    return any(is_too_deep(inner, depth - 1) for inner in value)

@@ -219,7 +219,7 @@ ARRAY = prop(type="array", items={"type": "string", "enum": ["a", "b", "c"]})
     ("definition", "good", "bad", "constraint"),
     [
         (prop(type="integer"), ["0", "-7", "+3"], ["", "1.0", "x", "1e3", "٣"], "type"),
-        (prop(type="integer", minimum=2), ["2", "3"], ["1", "-2"], "minimum"),
+        (prop(type="integer", minimum=2), ["2", "3", "9" * 99], ["1", "-2"], "minimum"),
         (prop(type="integer", maximum=2), ["2", "1"], ["3"], "maximum"),
         (prop(type="integer", enum=[1, 2]), ["1"], ["3"], "enum"),
         (prop(type="integer", enum=["1", "2"]), ["1"], ["3"], "enum"),
@@ -237,7 +237,8 @@ ARRAY = prop(type="array", items={"type": "string", "enum": ["a", "b", "c"]})
         ({**ARRAY, "uniqueItems": True}, ["a,b"], ["a,a"], "uniqueItems"),
         (prop(type="array", items={"type": "integer"}), ["1,2", "[1]"], ["1,x", "[1,"], "type"),
         (prop(type="array", items={"type": "integer"}), ["[]"], ['["x"]'], "items.type"),
-        (prop(type="object"), ['{"a": 1}'], ["[]", "x"], "type"),
+        (prop(type="object"), ['{"a": 1}'], ["[]", "x", '{"a": 1' + "0" * 400 + "}"], "type"),
+        (prop(type="array", uniqueItems=True), ["[[1]]"], ["[" * 900 + "]" * 900], "type"),
         (prop(type="null"), ["", "null"], ["x"], "type"),
         (prop(enum=["a", "b"], operators=["<or>"]), ["<or> a <or> b"], ["<or> c"], "enum"),
         ({**ARRAY, "operators": ["<all-in>"]}, ["<all-in> a,b"], ["<all-in> d"], "items.enum"),
