@@ -6,6 +6,7 @@ Alembic takes a quarter of a second to import, so that is done when there is som
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _VERSION_TABLE = "alembic_version"
 
+_OURS = re.compile(r"\d{4}")
+"""How revisions of ours are named; others keep theirs in a table of the same name."""
+
 UNKNOWN = "none"
 """What stands for the revision of a database that has tables but was not made by glancekit."""
 
@@ -28,7 +32,8 @@ def revision(connection: Connection) -> str | None:
     tables = set(inspect(connection).get_table_names())
     if _VERSION_TABLE in tables:
         query = text(f"SELECT version_num FROM {_VERSION_TABLE}")
-        return str(connection.execute(query).scalar() or UNKNOWN)
+        found = str(connection.execute(query).scalar() or UNKNOWN)
+        return found if _OURS.fullmatch(found) else UNKNOWN
     return UNKNOWN if tables else None
 
 

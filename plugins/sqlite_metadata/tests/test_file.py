@@ -185,6 +185,20 @@ def test_a_database_of_something_else_is_not_touched(build: Build, path: Path) -
     assert path.read_bytes() == before
 
 
+def test_the_database_of_another_service_is_told_from_ours(build: Build, path: Path) -> None:
+    """Upstream's image service, for one, keeps its revisions in a table of the same name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("CREATE TABLE images (id VARCHAR(36))")
+        other.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        other.execute("INSERT INTO alembic_version VALUES ('2024_1_contract01')")
+        before = path.read_bytes()
+    for attempt in (build().start, build().upgrade):
+        with pytest.raises(SchemaMismatch, match="not glancekit's"):
+            attempt()
+    assert path.read_bytes() == before
+
+
 def test_another_revision_is_told(driver: SqliteMetadata, build: Build, path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("UPDATE alembic_version SET version_num = '9999'")
