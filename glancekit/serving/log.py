@@ -12,6 +12,9 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
+CLIENT = "glancekit.client"
+"""Where in the environ the application leaves the client's address, if a proxy told it."""
+
 ACCESS = logging.getLogger("glancekit.access")
 
 
@@ -36,6 +39,7 @@ class StandardLog(Logger):  # type: ignore[misc]  # gunicorn has no types
         facts = {
             "request_id": _header(resp.headers, "x-openstack-request-id"),
             "peer": environ.get("REMOTE_ADDR", ""),
+            "client": environ.get(CLIENT),
             "method": environ["REQUEST_METHOD"],
             "path": environ.get("RAW_URI", environ.get("PATH_INFO", "")),
             "status": resp.status_code,
@@ -49,7 +53,7 @@ class StandardLog(Logger):  # type: ignore[misc]  # gunicorn has no types
             facts["status"],
             facts["sent"],
             facts["seconds"],
-            facts["peer"] or "the local socket",
+            facts["client"] or facts["peer"] or "the local socket",
             extra=facts,
         )
 

@@ -120,7 +120,7 @@ QUERY: Mapping[str, Parameter] = MappingProxyType(
         "namespace_visibility": _choice("Which namespaces.", "public", "private"),
     }
 )
-"""Parameters of queries. What stands before an underscore's first part may name whose it is."""
+"""Parameters of queries."""
 
 QUERY_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -130,7 +130,7 @@ QUERY_NAMES: Mapping[str, str] = MappingProxyType(
         "namespace_visibility": "visibility",
     }
 )
-"""Parameters whose name in a query is another, since two resources mean different things by it."""
+"""What some of them are called in a query, where two resources mean different things by a name."""
 
 PATH: Mapping[str, Parameter] = MappingProxyType(
     {
