@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bucket and the requests that are made of it. The only module that knows boto3's client."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from glancekit.plugin import BlobExists, BlobNotFound, StoreDenied, StoreUnavailable
+from glancekit_s3_store.failures import code_of, translated
+from glancekit_s3_store.options import Settings
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+ATTEMPTS = 3
+"""How often a request is made in all; botocore waits longer each time."""
+
+_CONNECTIONS = 64
+"""Connections that are kept for the next request; beyond these they are made and closed again."""
+
+_WRITE = "glancekit-write"
+"""An object's metadata entry that says which write it is from."""
+
+_LONGEST_SIGNATURE = 7 * 24 * 3600
+
+_REGION_WITHOUT_NAME = "us-east-1"
+"""The one region that a bucket's creation must not name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of an upload, as the server has acknowledged it."""
+
+    number: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The answer to a read: the body, its length and which object it is of."""
+
+    body: Any
+    length: int
+    etag: str
+
+
+class Bucket:
+    """Requests to one bucket, with errors of ours."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._name = settings.bucket
+        self._settings = settings
+        self._client = _client(settings)
+        self._conditional = True
+        self._lock = threading.Lock()
+        self._being_published: set[str] = set()
+
+    @property
+    def host(self) -> str:
+        """The server, as locations name it."""
+        return str(self._client.meta.endpoint_url).partition("://")[2]
+
+    @property
+    def is_secure(self) -> bool:
+        """The connection is encrypted."""
+        return str(self._client.meta.endpoint_url).startswith("https://")
+
+    # -- questions
+
+    def check(self) -> None:
+        """Return when the bucket is there and may be used."""
+        try:
+            with translated(f"looking for the bucket {self._name}"):
+                self._client.head_bucket(Bucket=self._name)
+        except BlobNotFound as error:
+            if not self._settings.create_bucket:
+                raise StoreUnavailable(f"there is no bucket {self._name}") from error
+
+    def size(self, key: str) -> int:
+        """Return an object's length."""
+        return int(self._head(key)["ContentLength"])
+
+    def writer_of(self, key: str) -> str | None:
+        """Return which write the object is from: "" for a stranger's, None when there is none."""
+        try:
+            return str(self._head(key).get("Metadata", {}).get(_WRITE, ""))
+        except BlobNotFound:
+            return None
+
+    def signed_url(self, key: str, ttl: int) -> str:
+        """Return a URL by which everybody can read the object."""
+        if ttl > _LONGEST_SIGNATURE:
+            raise StoreDenied("a signed URL works for seven days at most")
+        with translated("signing a URL"):
+            return str(
+                self._client.generate_presigned_url(
+                    "get_object", Params=self._object(key), ExpiresIn=ttl
+                )
+            )
+
+    # -- reading
+
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> Opened:
+        """Open an object, from ``offset`` on, to its end or for ``length`` bytes."""
+        asked = self._object(key)
+        if offset or length is not None:
+            last = "" if length is None else offset + length - 1
+            asked["Range"] = f"bytes={offset}-{last}"
+        with translated("opening"):
+            answer = self._client.get_object(**asked)
+        return Opened(answer["Body"], int(answer["ContentLength"]), str(answer.get("ETag", "")))
+
+    # -- writing
+
+    def require_unused(self, key: str) -> None:
+        """Insist on that nothing has this name.
+
+        :raises BlobExists: when something has.
+        """
+        if self.writer_of(key) is not None:
+            raise BlobExists
+
+    def put(self, key: str, data: bytearray, write: str) -> None:
+        """Make an object of data that is in memory."""
+        asked = self._object(key) | self._content(data) | self._kind(write)
+        self._publish(key, write, lambda more: self._client.put_object(**asked, **more))
+
+    def begin(self, key: str, write: str) -> str:
+        """Begin an upload in parts and return its id."""
+        asked = self._object(key) | self._kind(write)
+        with translated("beginning an upload"):
+            answer = self._in_bucket(lambda: self._client.create_multipart_upload(**asked))
+        return str(answer["UploadId"])
+
+    def put_part(self, key: str, upload: str, number: int, data: bytearray) -> Part:
+        """Send one part."""
+        with translated(f"sending part {number}"):
+            answer = self._client.upload_part(
+                **self._object(key),
+                **self._content(data),
+                UploadId=upload,
+                PartNumber=number,
+            )
+        return Part(number, str(answer["ETag"]))
+
+    def complete(self, key: str, upload: str, parts: list[Part], write: str) -> None:
+        """Make an object of the parts."""
+        listed = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
+        asked = self._object(key) | {"UploadId": upload, "MultipartUpload": {"Parts": listed}}
+        complete = self._client.complete_multipart_upload
+        self._publish(key, write, lambda more: complete(**asked, **more))
+
+    def abort(self, key: str, upload: str) -> None:
+        """Give up an upload, its parts included; also one that is gone by now."""
+        try:
+            with translated("giving an upload up"):
+                self._client.abort_multipart_upload(**self._object(key), UploadId=upload)
+        except (BlobNotFound, StoreUnavailable) as error:
+            if not _is_gone(error):
+                raise
+
+    # -- removing
+
+    def delete(self, key: str) -> None:
+        """Remove an object; also when there is none."""
+        with translated("deleting"):
+            self._client.delete_object(**self._object(key))
+
+    def uploads(self, key: str) -> list[str]:
+        """Return the ids of all unfinished uploads of one object."""
+        pages = self._client.get_paginator("list_multipart_uploads")
+        with translated("looking for unfinished uploads"):
+            return [
+                str(upload["UploadId"])
+                for page in pages.paginate(Bucket=self._name, Prefix=key)
+                for upload in page.get("Uploads", ())
+                if upload["Key"] == key
+            ]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    # -- what requests are made of
+
+    def _object(self, key: str) -> dict[str, Any]:
+        return {"Bucket": self._name, "Key": key}
+
+    def _kind(self, write: str) -> dict[str, Any]:
+        return {
+            "ContentType": "application/octet-stream",
+            "Metadata": {_WRITE: write},
+            **self._settings.encryption,
+        }
+
+    def _content(self, data: bytearray) -> dict[str, Any]:
+        if not self._settings.send_md5:
+            return {"Body": data}
+        digest = hashlib.md5(data, usedforsecurity=False).digest()
+        return {"Body": data, "ContentMD5": base64.b64encode(digest).decode()}
+
+    def _head(self, key: str) -> dict[str, Any]:
+        with translated("looking up"):
+            return dict(self._client.head_object(**self._object(key)))
+
+    def _publish(self, key: str, write: str, request: Callable[[dict[str, str]], object]) -> None:
+        """Make the request that gives an object its name, and be sure of what came of it.
+
+        botocore repeats a request whose answer was lost; the repetition is then refused because
+        of the first one's own success. Whose object it is tells its metadata.
+
+        :raises BlobExists: when another write was quicker.
+        """
+        with self._claim(key):
+            self.require_unused(key)
+            try:
+                with translated("publishing"):
+                    self._in_bucket(lambda: self._if_unused(request))
+            except (BlobExists, StoreUnavailable):
+                writer = self.writer_of(key)
+                if writer is None:
+                    raise
+                if writer != write:
+                    raise BlobExists from None
+
+    @contextmanager
+    def _claim(self, key: str) -> Iterator[None]:
+        """Keep other threads from publishing under the same name.
+
+        Some servers pay no regard to the condition that is sent with the request, and say nothing
+        of that. There, what is left between processes is one look just before the request; that
+        an image has one writer at a time is the service's own promise.
+        """
+        with self._lock:
+            if key in self._being_published:
+                raise BlobExists
+            self._being_published.add(key)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._being_published.discard(key)
+
+    def _if_unused(self, request: Callable[[dict[str, str]], T]) -> T:
+        """Make a request on the condition that the name is free, where the server knows that."""
+        if self._conditional:
+            try:
+                return request({"IfNoneMatch": "*"})
+            except ClientError as error:
+                if code_of(error) != "NotImplemented":
+                    raise
+                log.info("%s does not know conditional writes", self.host)
+                self._conditional = False
+        return request({})
+
+    def _in_bucket(self, request: Callable[[], T]) -> T:
+        """Make a request; where it fails for want of the bucket, make that first, if we may."""
+        try:
+            return request()
+        except ClientError as error:
+            if code_of(error) != "NoSuchBucket" or not self._settings.create_bucket:
+                raise
+        self._create()
+        return request()
+
+    def _create(self) -> None:
+        region = self._client.meta.region_name
+        asked: dict[str, Any] = {"Bucket": self._name}
+        if self._settings.region and region != _REGION_WITHOUT_NAME:
+            asked["CreateBucketConfiguration"] = {"LocationConstraint": region}
+        try:
+            self._client.create_bucket(**asked)
+        except ClientError as error:
+            if code_of(error) != "BucketAlreadyOwnedByYou":  # another upload did it meanwhile
+                raise
+        else:
+            log.info("made the bucket %s", self._name)
+
+
+def _is_gone(error: BaseException) -> bool:
+    return isinstance(error, BlobNotFound) or (
+        isinstance(error.__cause__, ClientError) and code_of(error.__cause__) == "NoSuchUpload"
+    )
+
+
+def _client(settings: Settings) -> Any:
+    session = boto3.session.Session(
+        aws_access_key_id=settings.access_key,
+        aws_secret_access_key=settings.secret_key,
+        region_name=settings.region,
+    )
+    config = Config(
+        signature_version="s3v4",
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+        max_pool_connections=_CONNECTIONS,
+        tcp_keepalive=True,
+        s3={"addressing_style": settings.addressing},
+        request_checksum_calculation=settings.request_checksums,
+        response_checksum_validation=settings.response_checksums,
+    )
+    return session.client(
+        "s3",
+        endpoint_url=settings.endpoint,
+        # A server of one's own seldom has a region; signatures must name one all the same.
+        region_name=session.region_name or _REGION_WITHOUT_NAME,
+        verify=settings.cacert,
+        config=config,
+    )

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator decides about an S3 store. Names are upstream's where possible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from glancekit.plugin import BoolOpt, ConfigError, FloatOpt, IntOpt, ListOpt, StrOpt
+
+_MIB = 1 << 20
+_CHECKSUMS = ["when_supported", "when_required"]
+
+OPTIONS: Sequence[Any] = (
+    StrOpt(
+        "s3_store_host",
+        default="",
+        help="The server's address: a host, or http(s)://host:port. https when nothing is said. "
+        "Empty means AWS, in the region of s3_store_region_name.",
+    ),
+    StrOpt(
+        "s3_store_region_name",
+        default="",
+        help="The region. Empty means what the environment or ~/.aws/config says.",
+    ),
+    StrOpt(
+        "s3_store_access_key",
+        default="",
+        secret=True,
+        help="The access key. Empty means the usual chain: environment, ~/.aws, the role of the "
+        "machine or container.",
+    ),
+    StrOpt(
+        "s3_store_secret_key",
+        default="",
+        secret=True,
+        help="The secret key that belongs to s3_store_access_key.",
+    ),
+    StrOpt("s3_store_bucket", default="", help="The bucket for the images. Required."),
+    BoolOpt(
+        "s3_store_create_bucket_on_put",
+        default=False,
+        help="Make the bucket by the first upload when there is none.",
+    ),
+    StrOpt(
+        "s3_store_bucket_url_format",
+        default="auto",
+        choices=["auto", "path", "virtual"],
+        help="Where the bucket's name goes in requests: into the path, into the host name "
+        "('virtual'), or as botocore finds right ('auto').",
+    ),
+    IntOpt(
+        "s3_store_large_object_size",
+        default=10,
+        min=0,
+        help="Images of this many MiB and more are sent in parts, smaller ones in one request, "
+        "for which they are held in memory. What fits into one part is sent in one request.",
+    ),
+    IntOpt(
+        "s3_store_large_object_chunk_size",
+        default=10,
+        min=5,
+        help="Size of a part in MiB. Parts become larger by themselves where 10,000 of this size "
+        "would not do.",
+    ),
+    IntOpt(
+        "s3_store_thread_pools",
+        default=4,
+        min=1,
+        help="Parts of one image that are on their way at the same time. An upload holds this "
+        "many parts, and the one that is being filled, in memory.",
+    ),
+    StrOpt(
+        "s3_store_cacert",
+        default="",
+        help="File of the certificate authorities that the server's certificate is checked with. "
+        "Empty means those that come with botocore.",
+    ),
+    BoolOpt(
+        "s3_store_enable_data_integrity_protection",
+        default=True,
+        help="Send the MD5 of each part with it, which the server compares.",
+    ),
+    StrOpt(
+        "s3_store_request_checksum_calculation",
+        default="when_required",
+        choices=_CHECKSUMS,
+        help="When botocore adds checksums of its own; not every compatible server takes them.",
+    ),
+    StrOpt(
+        "s3_store_response_checksum_validation",
+        default="when_required",
+        choices=_CHECKSUMS,
+        help="When botocore checks downloads against the checksum that the server has kept.",
+    ),
+    StrOpt(
+        "s3_store_server_side_encryption",
+        default="",
+        choices=["", "AES256", "aws:kms", "aws:kms:dsse"],
+        help="How the server is to encrypt the images. Empty leaves it to the bucket.",
+    ),
+    StrOpt(
+        "s3_store_sse_kms_key_id",
+        default="",
+        help="The key for aws:kms. Empty means the account's own.",
+    ),
+    ListOpt(
+        "s3_store_former_hosts",
+        default=[],
+        help="Other hosts that locations in this bucket may name, because the server once was "
+        "called so. Their objects are read from s3_store_host.",
+    ),
+    FloatOpt(
+        "s3_store_connect_timeout",
+        default=5.0,
+        min=0.1,
+        help="Seconds to wait for a connection, for each of three attempts.",
+    ),
+    FloatOpt(
+        "s3_store_read_timeout",
+        default=60.0,
+        min=0.1,
+        help="Seconds to wait for the next byte of an answer.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options in the form in which the driver uses them; sizes in bytes."""
+
+    endpoint: str | None
+    region: str | None
+    access_key: str | None
+    secret_key: str | None
+    bucket: str
+    create_bucket: bool
+    addressing: str
+    whole_below: int
+    part_size: int
+    parallel: int
+    cacert: str | None
+    send_md5: bool
+    request_checksums: str
+    response_checksums: str
+    encryption: dict[str, str]
+    former_hosts: frozenset[str]
+    connect_timeout: float
+    read_timeout: float
+
+
+def settings_of(options: Any) -> Settings:
+    """Read the options.
+
+    :raises ConfigError: when they contradict each other or make no sense.
+    """
+    if not options.s3_store_bucket:
+        raise ConfigError("s3_store_bucket is empty: name the bucket for the images")
+    if bool(options.s3_store_access_key) != bool(options.s3_store_secret_key):
+        raise ConfigError(
+            "s3_store_access_key and s3_store_secret_key belong together: give both, or neither "
+            "to have the credentials of the environment"
+        )
+    return Settings(
+        endpoint=_endpoint(options.s3_store_host),
+        region=options.s3_store_region_name or None,
+        access_key=options.s3_store_access_key or None,
+        secret_key=options.s3_store_secret_key or None,
+        bucket=options.s3_store_bucket,
+        create_bucket=options.s3_store_create_bucket_on_put,
+        addressing=options.s3_store_bucket_url_format,
+        whole_below=options.s3_store_large_object_size * _MIB,
+        part_size=options.s3_store_large_object_chunk_size * _MIB,
+        parallel=options.s3_store_thread_pools,
+        cacert=options.s3_store_cacert or None,
+        send_md5=options.s3_store_enable_data_integrity_protection,
+        request_checksums=options.s3_store_request_checksum_calculation,
+        response_checksums=options.s3_store_response_checksum_validation,
+        encryption=_encryption(options),
+        former_hosts=frozenset(host.strip().lower() for host in options.s3_store_former_hosts),
+        connect_timeout=options.s3_store_connect_timeout,
+        read_timeout=options.s3_store_read_timeout,
+    )
+
+
+def _endpoint(host: str) -> str | None:
+    """Return the URL of the server, None for AWS."""
+    if not host:
+        return None
+    url = (host if "://" in host else f"https://{host}").rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise ConfigError("s3_store_host is no address: write s3.example.org or http://host:port")
+    if "@" in parts.netloc:
+        # It would become part of every location.
+        raise ConfigError(
+            "s3_store_host has credentials in it; they belong into s3_store_access_key and "
+            "s3_store_secret_key"
+        )
+    return url
+
+
+def _encryption(options: Any) -> dict[str, str]:
+    """Return what each upload says of encryption, in the API's words."""
+    method, key = options.s3_store_server_side_encryption, options.s3_store_sse_kms_key_id
+    if key and not method.startswith("aws:kms"):
+        raise ConfigError(
+            "s3_store_sse_kms_key_id needs s3_store_server_side_encryption = aws:kms"
+        )
+    asked = {"ServerSideEncryption": method, "SSEKMSKeyId": key}
+    return {name: value for name, value in asked.items() if value}

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An image on its way into a bucket: in one request or in parallel parts, in bounded memory.
+
+Which requests these are is the bucket's business.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from glancekit.plugin import CHUNK_SIZE, ByteStream, GlancekitError, StoreFull
+from glancekit_s3_store.bucket import Bucket, Part
+from glancekit_s3_store.options import Settings
+
+log = logging.getLogger(__name__)
+
+MOST_PARTS = 10_000
+"""S3's own limit."""
+
+GROWTH = 1_000
+"""When the size is not known, parts become twice as large after as many parts as these: 10 GiB in
+parts of 10 MiB, and 10 TiB in all."""
+
+_MIB = 1 << 20
+
+
+class Upload:
+    """One image's upload. Nothing has its name before ``run`` returns."""
+
+    def __init__(self, bucket: Bucket, key: str, size: int | None, settings: Settings) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._size = size
+        self._settings = settings
+        self._write = uuid.uuid4().hex
+
+    def run(self, source: ByteStream) -> None:
+        """Send all bytes of the source."""
+        limit = self._limit_of_one_request()
+        first = _fill(source, limit)
+        if len(first) < limit:
+            self._bucket.put(self._key, first, self._write)
+        else:
+            self._run_in_parts(first, source)
+
+    def _limit_of_one_request(self) -> int:
+        """Return how many bytes are too many for one request."""
+        if self._size is not None and self._size < self._settings.whole_below:
+            return self._size + 1  # the size is the source's promise: it will end before that
+        return self._part_size(1)
+
+    def _part_size(self, number: int) -> int:
+        least = self._settings.part_size
+        if self._size is None:
+            return least << (number - 1) // GROWTH
+        needed = -(-self._size // MOST_PARTS)
+        return max(least, -(-needed // _MIB) * _MIB)
+
+    def _run_in_parts(self, first: bytearray, source: ByteStream) -> None:
+        upload = self._bucket.begin(self._key, self._write)
+        try:
+            parts = self._send_all(upload, first, source)
+            self._bucket.complete(self._key, upload, parts, self._write)
+        except BaseException:
+            self._give_up(upload)
+            raise
+
+    def _send_all(self, upload: str, first: bytearray, source: ByteStream) -> list[Part]:
+        """Send parts while the next one is being filled; what failed is told by its turn."""
+        sent: list[Part] = []
+        under_way: deque[Future[Part]] = deque()
+        with ThreadPoolExecutor(self._settings.parallel, f"s3-{self._key}") as pool:
+            try:
+                part, number = first, 1
+                while part:
+                    if number > MOST_PARTS:
+                        raise StoreFull
+                    while len(under_way) >= self._parallel(number):
+                        sent.append(under_way.popleft().result())
+                    put = self._bucket.put_part
+                    under_way.append(pool.submit(put, self._key, upload, number, part))
+                    number += 1
+                    part = _fill(source, self._part_size(number))
+                sent.extend(future.result() for future in under_way)
+            except BaseException:
+                # Those that are being sent are waited for: parts that arrive after the end of
+                # their upload would stay.
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return sent
+
+    def _parallel(self, number: int) -> int:
+        """Return how many parts may be on their way: fewer where they are larger."""
+        room = self._settings.parallel * self._settings.part_size
+        return max(1, room // self._part_size(number))
+
+    def _give_up(self, upload: str) -> None:
+        try:
+            self._bucket.abort(self._key, upload)
+        except GlancekitError as error:
+            # What went wrong before is on its way to the caller; discard will find the parts.
+            log.warning("an unfinished upload of %s is left in the bucket: %s", self._key, error)
+
+
+def _fill(source: ByteStream, limit: int) -> bytearray:
+    """Read until there are as many bytes, or no more."""
+    data = bytearray()
+    while len(data) < limit:
+        chunk = source.read(min(CHUNK_SIZE, limit - len(data)))
+        if not chunk:
+            break
+        data += chunk
+    return data

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real S3 servers for the tests, and drivers that are built as bootstrap builds them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from glancekit_s3_store.driver import S3Store
+
+LIFETIME = 900
+START_LIMIT = 60.0
+
+Build = Callable[..., S3Store]
+
+
+@dataclass
+class Server:
+    """One S3 server and who may use it."""
+
+    url: str
+    access_key: str
+    secret_key: str
+    process: subprocess.Popen[bytes]
+
+    def client(self) -> Any:
+        """Return boto3's client, for looking at things from outside the store."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name="us-east-1",
+            config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+        )
+
+    def stop(self) -> None:
+        """End it."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def find(name: str, variable: str) -> Path | None:
+    """Return an environment that tools/*.sh made, here or above."""
+    named = os.environ.get(variable)
+    here = Path.cwd()
+    candidates = [Path(named)] if named else [path / name for path in (here, *here.parents)]
+    return next((path.absolute() for path in candidates if (path / "bin").is_dir()), None)
+
+
+def start_moto(folder: Path) -> Server:
+    """Start moto's server; it takes any credentials."""
+    environment = find(".venv-moto", "GLANCEKIT_TEST_MOTO")
+    if environment is None:
+        pytest.skip("there is no S3 server to test with: sh tools/moto.sh .venv-moto")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = ["timeout", "--signal=KILL", str(LIFETIME), str(environment / "bin/moto_server")]
+    command += ["-H", "127.0.0.1", "-p", str(port)]
+    with (folder / "moto.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, "S3_UPLOAD_PART_MIN_SIZE": "1"},
+        )
+    server = Server(f"http://127.0.0.1:{port}", "key", "secret", process)
+    end = time.monotonic() + START_LIMIT
+    while not answers(port):
+        if process.poll() is not None or time.monotonic() > end:
+            server.stop()
+            raise AssertionError((folder / "moto.log").read_text()[-2000:])
+        time.sleep(0.1)
+    return server
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running moto."""
+    server = start_moto(tmp_path_factory.mktemp("moto"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def client(moto: Server) -> Iterator[Any]:
+    """A look at moto from outside the store."""
+    client = moto.client()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def bucket(client: Any) -> str:
+    """An empty bucket."""
+    name = f"images-{uuid.uuid4().hex}"
+    client.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def build(moto: Server) -> Iterator[Build]:
+    """Build drivers for moto; all are closed afterwards."""
+    built: list[S3Store] = []
+
+    def build(bucket: str, **chosen: Any) -> S3Store:
+        values = {option.dest: option.default for option in S3Store.options}
+        values |= {"s3_store_host": moto.url, "s3_store_bucket": bucket}
+        values |= {"s3_store_access_key": "key", "s3_store_secret_key": "secret", **chosen}
+        driver = S3Store(SimpleNamespace(**values), name="s3")
+        built.append(driver)
+        return driver
+
+    yield build
+    for driver in built:
+        driver.close()

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The S3 store keeps the promises of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import pytest
+from glancekit_s3_store.driver import S3Store
+
+from glancekit.plugin import (
+    SupportsDelete,
+    SupportsDetails,
+    SupportsDirectUrl,
+    SupportsHealth,
+    SupportsRange,
+    SupportsWrite,
+)
+from glancekit.testing import StoreConformance
+
+
+def in_small_parts(driver: S3Store) -> S3Store:
+    """Have parts smaller than an option allows, so that small data comes in several."""
+    driver._settings = replace(driver._settings, part_size=400_000, whole_below=0)
+    return driver
+
+
+def all_that_is_in(client: Any, bucket: str) -> list[str]:
+    """List objects and unfinished uploads."""
+    objects = client.list_objects_v2(Bucket=bucket).get("Contents", [])
+    uploads = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    return [entry["Key"] for entry in (*objects, *uploads)]
+
+
+class TestS3Store(StoreConformance):
+    capabilities: ClassVar = {
+        SupportsWrite,
+        SupportsDelete,
+        SupportsRange,
+        SupportsDirectUrl,
+        SupportsHealth,
+        SupportsDetails,
+    }
+
+    @pytest.fixture
+    def driver(self, build: Callable[..., S3Store], bucket: str) -> S3Store:
+        return build(bucket)
+
+    @pytest.fixture
+    def leftovers(self, client: Any, bucket: str) -> Callable[[], list[str]]:
+        return lambda: all_that_is_in(client, bucket)
+
+
+class TestS3StoreInParts(TestS3Store):
+    @pytest.fixture
+    def driver(self, build: Callable[..., S3Store], bucket: str) -> S3Store:
+        return in_small_parts(build(bucket))
