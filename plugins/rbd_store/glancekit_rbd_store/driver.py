@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver ``rbd``: an image is the RBD image ``<pool>/<image_id>`` with the protected snapshot
+``snap``, complete or not there.
+
+A write goes to an image of another name, which is renamed at the end; that fails where the name is
+taken. Digests and limits are the core's business.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack, suppress
+from typing import Any, ClassVar
+
+from glancekit.plugin import (
+    BlobExists,
+    BlobNotFound,
+    ByteStream,
+    Location,
+    StoreDenied,
+    StoreDriver,
+    SupportsClone,
+    SupportsDelete,
+    SupportsDetails,
+    SupportsDirectUrl,
+    SupportsHealth,
+    SupportsRange,
+    SupportsUsage,
+    SupportsWrite,
+    Usage,
+)
+from glancekit_rbd_store.bindings import bindings, meaning_of, translated
+from glancekit_rbd_store.cluster import Cluster
+from glancekit_rbd_store.options import MIB, OPTIONS, Settings, settings_of
+from glancekit_rbd_store.places import SCHEME, SNAPSHOT, Place, place_of
+from glancekit_rbd_store.reading import ImageStream
+from glancekit_rbd_store.removing import exists, purge, purge_quietly, remove
+from glancekit_rbd_store.writing import Filler, NewImage, claim_of, freeze, written_names
+
+
+class RbdStore(
+    StoreDriver,
+    SupportsWrite,
+    SupportsDelete,
+    SupportsRange,
+    SupportsDirectUrl,
+    SupportsClone,
+    SupportsUsage,
+    SupportsHealth,
+    SupportsDetails,
+):
+    """Images as RBD images."""
+
+    api_level: ClassVar[int] = 1
+    options = OPTIONS
+    schemes = (SCHEME,)
+
+    def __init__(self, options: Any, *, name: str) -> None:
+        self.name = name
+        self._settings: Settings = settings_of(options)
+        self._cluster = Cluster(self._settings)
+
+    # -- reading
+
+    def open(self, location: Location) -> ByteStream:
+        """Open the image at its snapshot."""
+        return self._stream(location, 0, None)
+
+    def open_range(self, location: Location, offset: int, length: int) -> ByteStream:
+        """Open the image at its snapshot, and read from the offset on."""
+        return self._stream(location, offset, length)
+
+    def size(self, location: Location) -> int | None:
+        """Return the image's size at its snapshot."""
+        with self._cluster.session() as stack:
+            image = self._image(stack, self._place(location))
+            return int(image.size())
+
+    def direct_url(self, location: Location, ttl: int) -> str:
+        """Return the location's URL, by which nova and cinder make clones with their own keys."""
+        return place_of(location.url).url
+
+    # -- writing
+
+    def write(self, image_id: str, source: ByteStream, size: int | None) -> Location:
+        """Write an image under another name, make its snapshot, give it its name."""
+        with self._cluster.session() as stack:
+            new = self._new(stack, image_id)
+            new.create(size or 0)
+            with_image = stack.enter_context(ExitStack())
+            image = with_image.enter_context(new.opened())
+            filler = Filler(image, size or 0, self._settings)
+            with_image.callback(filler.settle)
+            filler.fill(source)
+            freeze(image)
+            with_image.close()
+            new.publish()
+            return self._location(image_id)
+
+    def clone(self, location: Location, image_id: str) -> Location:
+        """Make an image that shares the first one's data until one of them is deleted."""
+        with self._cluster.session() as stack:
+            place = self._place(location)
+            parents = stack.enter_context(self._cluster.pool(self._pool_of(place)))
+            new = self._new(stack, image_id)
+            new.clone(parents, place.image, place.snapshot or SNAPSHOT)
+            with_image = stack.enter_context(ExitStack())
+            freeze(with_image.enter_context(new.opened()))
+            with_image.close()
+            new.publish()
+            return self._location(image_id)
+
+    def discard(self, image_id: str) -> None:
+        """Remove the image and all unfinished ones that were to become it."""
+        unfinished = written_names(image_id)
+        with self._cluster.session() as stack:
+            pool = stack.enter_context(self._cluster.pool(self._settings.pool))
+            with translated("discarding"):
+                names = bindings().rbd.RBD().list(pool)
+            for name in (image_id, *(name for name in names if name.startswith(unfinished))):
+                if name in names:
+                    remove(pool, name)
+            with translated("discarding"), suppress(bindings().rados.ObjectNotFound):
+                pool.remove_object(claim_of(image_id))
+
+    def delete(self, location: Location) -> None:
+        """Remove the image, and from the trash what was waiting for its last clone."""
+        with self._cluster.session() as stack:
+            place = self._place(location)
+            pool = stack.enter_context(self._cluster.pool(self._pool_of(place)))
+            remove(pool, place.image)
+            purge_quietly(pool)
+
+    # -- questions
+
+    def usage(self) -> Usage:
+        """Return what the cluster says of the pool that the bytes go to, replication counted."""
+        with self._cluster.connected() as connection:
+            asked = json.dumps({"prefix": "df", "format": "json"})
+            with translated("asking for the room"):
+                code, found, _ = connection.client.mon_command(asked, b"")
+        if code:
+            raise meaning_of(code, "asking for the room")
+        wanted = self._settings.data_pool or self._settings.pool
+        for pool in json.loads(found)["pools"]:
+            if pool["name"] == wanted:
+                free = int(pool["stats"]["max_avail"])
+                return Usage(total=free + int(pool["stats"]["stored"]), free=free)
+        return Usage(total=None, free=None)  # the cluster's manager has not counted yet
+
+    def check(self) -> None:
+        """Ask the pools for an answer, and remove from the trash what waits for no clone."""
+        settings = self._settings
+        with self._cluster.session() as stack:
+            if settings.data_pool is not None:
+                _ask(stack.enter_context(self._cluster.pool(settings.data_pool)))
+            pool = stack.enter_context(self._cluster.pool(settings.pool))
+            _ask(pool)
+            purge(pool)
+
+    def details(self) -> dict[str, Any]:
+        """Return the pool and the cluster, under upstream's names."""
+        return {
+            "chunk_size": self._settings.chunk_size // MIB,
+            "pool": self._settings.pool,
+            "thin_provisioning": self._settings.thin,
+            "fsid": self._cluster.fsid,
+        }
+
+    def close(self) -> None:
+        """Disconnect, once those who still read are done."""
+        self._cluster.forget()
+
+    # -- where things are
+
+    def _place(self, location: Location) -> Place:
+        place = place_of(location.url)
+        if place.fsid is not None and place.fsid != self._cluster.fsid:
+            raise StoreDenied("the location is in another Ceph cluster")
+        return place
+
+    def _pool_of(self, place: Place) -> str:
+        return place.pool or self._settings.pool
+
+    def _location(self, image_id: str) -> Location:
+        place = Place(self._cluster.fsid, self._settings.pool, image_id, SNAPSHOT)
+        return Location(url=place.url)
+
+    def _new(self, stack: ExitStack, image_id: str) -> NewImage:
+        pool = stack.enter_context(self._cluster.pool(self._settings.pool))
+        if exists(pool, image_id):
+            raise BlobExists
+        return stack.enter_context(NewImage(pool, image_id, self._settings))
+
+    def _image(self, stack: ExitStack, place: Place) -> Any:
+        """Open an image for reading."""
+        pool = stack.enter_context(self._cluster.pool(self._pool_of(place)))
+        with translated("opening"):
+            image = bindings().rbd.Image(
+                pool, place.image, snapshot=place.snapshot, read_only=True
+            )
+        stack.callback(image.close)
+        return image
+
+    def _stream(self, location: Location, offset: int, length: int | None) -> ByteStream:
+        place = self._place(location)
+        with self._cluster.session() as stack:
+            image = self._image(stack, place)
+            with translated("opening"):
+                known, end = image.id(), int(image.size())
+
+            def look() -> None:
+                with self._cluster.session() as another:
+                    if self._image(another, place).id() != known:
+                        raise BlobNotFound
+
+            if length is not None:
+                end = min(end, offset + length)
+            return ImageStream(
+                self._cluster,
+                stack.pop_all(),
+                image,
+                (offset, end),
+                in_flight=self._settings.in_flight,
+                look=look,
+            )
+
+
+def _ask(pool: Any) -> None:
+    """Have an answer of a pool's OSD; that nothing was stored yet is one, too."""
+    with translated("asking the pool"):
+        try:
+            pool.stat("rbd_directory")
+        except bindings().rados.ObjectNotFound:
+            return

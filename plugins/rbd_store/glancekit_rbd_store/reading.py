@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An image's bytes as a stream, the next pieces already on their way. Where it is, is told it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from glancekit.plugin import ByteStream, StoreUnavailable
+from glancekit_rbd_store.bindings import meaning_of, translated
+from glancekit_rbd_store.cluster import Cluster
+
+PIECE = 4 << 20
+"""The most bytes that are read at a time: a whole object would double the memory for nothing."""
+
+
+class Piece:
+    """A read that is under way."""
+
+    def __init__(self, image: Any, offset: int, length: int) -> None:
+        self._data = b""
+        self._completion = image.aio_read(offset, length, self._arrived)
+
+    def wait(self) -> bytes:
+        """Return the bytes once they are there."""
+        self._completion.wait_for_complete_and_cb()
+        result = self._completion.get_return_value()
+        if result < 0:
+            raise meaning_of(result, "reading")
+        return self._data
+
+    def settle(self) -> None:
+        """Wait until librbd is done with it; nobody wants to know the outcome."""
+        self._completion.wait_for_complete_and_cb()
+
+    def _arrived(self, completion: Any, data: bytes | None) -> None:
+        self._data = data or b""
+
+
+class ImageStream(ByteStream):
+    """Bytes ``start`` to ``end`` of an open image; ``stack`` is what to let go of at the end.
+
+    To Ceph an object that is not there is zeros, so an image that is deleted under a reader turns
+    into zeros. ``look`` raises when that has happened: it is asked at the end, and for each piece
+    that has nothing but zeros, which a piece of a removed object is.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        stack: ExitStack,
+        image: Any,
+        span: tuple[int, int],
+        *,
+        in_flight: int,
+        look: Callable[[], None],
+    ) -> None:
+        self._cluster = cluster
+        self._stack = stack
+        self._image = image
+        self._next, self._end = span
+        self._piece = min(PIECE, image.stat()["obj_size"])
+        self._zeros = bytes(self._piece)
+        self._most = in_flight
+        self._ahead = 1  # short ranges do not pay for long ones: it grows as the reader goes on
+        self._look = look
+        self._pending: deque[Piece] = deque()
+        self._rest = memoryview(b"")
+        self._closed = False
+        stack.callback(self._settle)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return what is left of the piece at hand, or of the next one."""
+        if self._closed:
+            raise ValueError("the stream is closed")
+        if size < 0:
+            return b"".join(self)
+        if not self._rest:
+            try:
+                self._rest = memoryview(self._arriving())
+            except StoreUnavailable as error:
+                self._closed = True
+                self._cluster.let_go(self._stack.pop_all(), error)
+                raise
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return bytes(taken)
+
+    def close(self) -> None:
+        """Let go of the image."""
+        self._closed = True
+        self._stack.close()
+
+    def _arriving(self) -> bytes:
+        self._ask_ahead()
+        if not self._pending:
+            return b""
+        data = self._pending.popleft().wait()
+        self._ahead = min(self._most, self._ahead * 2)
+        self._ask_ahead()
+        if not self._pending or data == self._zeros[: len(data)]:
+            self._look()
+        return data
+
+    def _ask_ahead(self) -> None:
+        with translated("reading"):
+            while self._next < self._end and len(self._pending) < self._ahead:
+                until = min(self._end, (self._next // self._piece + 1) * self._piece)
+                self._pending.append(Piece(self._image, self._next, until - self._next))
+                self._next = until
+
+    def _settle(self) -> None:
+        while self._pending:
+            self._pending.popleft().settle()

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Ceph of one monitor and one OSD, for tests: in one folder, on 127.0.0.1, without root.
+
+No running service imports it. Also by hand: ``python -m glancekit_rbd_store.testing FOLDER`` keeps
+one up until its standard input ends, and prints the path of its ceph.conf.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from glancekit_rbd_store.bindings import bindings
+
+PACKAGES = "ceph-mon ceph-osd python3-rados python3-rbd"
+POOLS = ("images", "data", "volumes")
+START = 60.0
+"""Seconds a start may take; it takes 1.5."""
+
+_USERS = {
+    "admin": {"mon": "allow *", "osd": "allow *"},
+    "glance": {"mon": "profile rbd", "osd": "profile rbd pool=images, profile rbd pool=data"},
+    "cinder": {
+        "mon": "profile rbd",
+        "osd": "profile rbd pool=volumes, profile rbd-read-only pool=images",
+    },
+}
+
+# What it takes for one OSD on a file to be quick, to need no manager, and to notice a restart
+# within seconds.
+_CONF = """\
+[global]
+fsid = {fsid}
+mon host = [v2:127.0.0.1:{port}/0]
+public addr = 127.0.0.1
+cluster addr = 127.0.0.1
+ms bind msgr1 = false
+ms bind ipv6 = false
+keyring = {folder}/ceph.$name.keyring
+auth cluster required = cephx
+auth service required = cephx
+auth client required = cephx
+auth allow insecure global id reclaim = false
+run dir = {folder}
+admin socket =
+crash dir = {folder}
+log file = {folder}/$name.log
+log to stderr = false
+err to stderr = false
+osd pool default size = 1
+osd pool default min size = 1
+osd pool default pg num = 8
+osd pool default pg autoscale mode = off
+osd crush chooseleaf type = 0
+osd pool default read lease ratio = 0.1
+[client]
+log file =
+objecter tick interval = 1
+objecter timeout = 2
+[mon]
+mon data = {folder}/mon.a
+keyring = {folder}/mon.a/keyring
+mon cluster log file = {folder}/cluster.log
+mon allow pool delete = true
+mon allow pool size one = true
+mon warn on pool no redundancy = false
+mon data avail warn = 1
+mon data avail crit = 0
+mon mgr mkfs grace = 315360000
+paxos propose interval = 0.02
+paxos min wait = 0.01
+[osd]
+osd data = {folder}/osd.0
+osd journal =
+osd objectstore = bluestore
+bluestore block size = {size}
+bluestore block create = true
+bdev aio poll ms = 5
+osd memory target = 1073741824
+osd op num shards = 2
+osd op num threads per shard = 2
+osd max object name len = 2048
+"""
+
+
+def missing() -> str | None:
+    """Say what has to be installed before a cluster can be started; None when nothing."""
+    found = all(shutil.which(program) for program in ("ceph-mon", "ceph-osd", "monmaptool"))
+    if not found:
+        return f"needs a Ceph; run: apt-get install --no-install-recommends {PACKAGES}"
+    try:
+        bindings()
+    except Exception as error:
+        return str(error)
+    return None
+
+
+class Cluster:
+    """A Ceph of one's own. Pools: ``images``, ``data``, ``volumes``; users as in ``_USERS``."""
+
+    def __init__(self, folder: Path, *, size: int = 4 << 30) -> None:
+        self.folder = folder
+        self.conf = folder / "ceph.conf"
+        self.fsid = str(uuid.uuid4())
+        self._size = size
+        self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        self._clients: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the daemons and forget the data."""
+        for client in self._clients.values():
+            client.shutdown()
+        self._clients.clear()
+        for daemon in self._daemons.values():
+            daemon.kill()  # told to stop, an OSD would wait for its monitor
+            daemon.wait()
+        self._daemons.clear()
+        shutil.rmtree(self.folder / "osd.0", ignore_errors=True)
+
+    def client(self, user: str) -> Any:
+        """Return the one connected ``rados.Rados`` of a user."""
+        if user not in self._clients:
+            self._clients[user] = self._connect(user)
+        return self._clients[user]
+
+    def command(self, prefix: str, **arguments: Any) -> bytes:
+        """Give the monitor a command as the administrator."""
+        asked = json.dumps({"prefix": prefix, **arguments})
+        code, out, problem = self.client("admin").mon_command(asked, b"")
+        if code:
+            raise RuntimeError(f"{prefix}: {problem} ({code})")
+        return bytes(out)
+
+    def freeze(self) -> None:
+        """Stop the OSD in its tracks: it takes connections and answers nothing."""
+        self._daemons["osd"].send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let the OSD go on."""
+        self._daemons["osd"].send_signal(signal.SIGCONT)
+
+    def restart_osd(self) -> None:
+        """Kill the OSD and start it again."""
+        self._daemons["osd"].kill()
+        self._daemons["osd"].wait()
+        self._spawn("osd", "ceph-osd", "-i", "0")
+
+    def set_full(self, full: bool) -> None:
+        """Make the cluster think that it is full, or no longer. Needs some data in it."""
+        near, back, limit = (0.0001, 0.0001, 0.0001) if full else (0.85, 0.9, 0.95)
+        ratios = [
+            ("osd set-nearfull-ratio", near),
+            ("osd set-backfillfull-ratio", back),
+            ("osd set-full-ratio", limit),
+        ]
+        for prefix, ratio in ratios if full else reversed(ratios):
+            self.command(prefix, ratio=ratio)
+        self._wait(
+            lambda: ("OSD_FULL" in str(self.command("health", format="json"))) is full,
+            "the cluster to notice how full it is",
+        )
+
+    # -- starting
+
+    def _start(self) -> None:
+        (self.folder / "osd.0").mkdir(parents=True)
+        (self.folder / "mon.a").mkdir()
+        port = _free_port()
+        self.conf.write_text(
+            _CONF.format(folder=self.folder, fsid=self.fsid, port=port, size=self._size)
+        )
+        seed = self._keyrings()
+        osd_id = str(uuid.uuid4())
+        self._run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd_id, "--no-mon-config")
+        monmap = self.folder / "monmap"
+        address = f"[v2:127.0.0.1:{port}/0]"
+        _run("monmaptool", "--create", "--fsid", self.fsid, "--addv", "a", address, str(monmap))
+        self._run("ceph-mon", "-i", "a", "--mkfs", "--monmap", str(monmap), "--keyring", str(seed))
+        self._spawn("mon", "ceph-mon", "-i", "a")
+        self.command("osd new", uuid=osd_id, id=0)
+        self._spawn("osd", "ceph-osd", "-i", "0")
+        for pool in POOLS:
+            self.command("osd pool create", pool=pool)
+            self.command("osd pool application enable", pool=pool, app="rbd")
+        for pool in POOLS:  # returns when the pool really serves
+            with self.client("admin").open_ioctx(pool) as ioctx:
+                bindings().rbd.RBD().pool_init(ioctx, True)
+
+    def _keyrings(self) -> Path:
+        """Write each one's key, and all with their rights for the monitor."""
+        daemons: dict[str, Mapping[str, str]] = {
+            "mon.": {"mon": "allow *"},
+            "osd.0": {"mon": "allow profile osd", "osd": "allow *"},
+        }
+        everything = ""
+        for name, rights in {**daemons, **{f"client.{n}": r for n, r in _USERS.items()}}.items():
+            block = f"[{name}]\n\tkey = {_new_key()}\n"
+            _write_secret(self.folder / f"ceph.{name}.keyring", block)
+            everything += block + "".join(
+                f'\tcaps {of} = "{right}"\n' for of, right in rights.items()
+            )
+        seed = self.folder / "seed.keyring"
+        _write_secret(seed, everything)
+        return seed
+
+    def _run(self, program: str, *arguments: str) -> None:
+        _run(program, "-c", str(self.conf), *arguments)
+
+    def _spawn(self, role: str, program: str, *arguments: str) -> None:
+        with (self.folder / f"{role}.out").open("ab") as out:
+            self._daemons[role] = subprocess.Popen(
+                [program, "-f", "-c", str(self.conf), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
+
+    def _connect(self, user: str) -> Any:
+        rados = bindings().rados
+        end = time.monotonic() + START
+        while True:
+            client = rados.Rados(
+                conffile=str(self.conf),
+                rados_id=user,
+                conf={"client_mount_timeout": "2", "rados_osd_op_timeout": str(int(START))},
+            )
+            try:
+                client.connect()
+                return client
+            except rados.Error:
+                client.shutdown()
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+
+    def _wait(self, done: Callable[[], bool], what: str) -> None:
+        end = time.monotonic() + START
+        while not done():
+            if time.monotonic() > end:
+                raise TimeoutError(f"waited {START:.0f} s for {what}")
+            time.sleep(0.1)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed: {done.stdout}{done.stderr}")
+
+
+def _new_key() -> str:
+    """A cephx key: type 1 (AES), time of creation, length, 16 random bytes."""
+    head = struct.pack("<hiih", 1, int(time.time()), 0, 16)
+    return base64.b64encode(head + secrets.token_bytes(16)).decode()
+
+
+def _write_secret(path: Path, text: str) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    with Cluster(Path(sys.argv[1]).absolute()) as cluster:
+        print(cluster.conf, flush=True)
+        sys.stdin.read()

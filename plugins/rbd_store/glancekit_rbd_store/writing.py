@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A new image under a name of its own, and how it gets its real one. Why it is made, and what
+happens when the cluster is gone, is not its business."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from glancekit.plugin import CHUNK_SIZE, BlobExists, BlobNotFound, ByteStream, GlancekitError
+from glancekit_rbd_store.bindings import bindings, meaning_of, translated
+from glancekit_rbd_store.options import Settings
+from glancekit_rbd_store.places import SNAPSHOT
+from glancekit_rbd_store.removing import exists, remove
+
+LOG = logging.getLogger(__name__)
+
+_WRITING = ".writing."
+_HOLE = 64 << 10
+"""The smallest hole that is left out; smaller ones cost more requests than they save."""
+
+_ZEROS = bytes(_HOLE)
+_MOST_GROWTH = 8 << 30
+
+
+def written_names(image_id: str) -> str:
+    """Return how the names of an image's unfinished copies begin."""
+    return image_id + _WRITING
+
+
+def claim_of(image_id: str) -> str:
+    """Return the name of the object that is there while a writer gives an image its name."""
+    return f"glancekit_claim.{image_id}"
+
+
+class NewImage:
+    """An image that nobody finds under its final name before ``publish``.
+
+    Leaving the block without that removes it.
+    """
+
+    def __init__(self, pool: Any, image_id: str, settings: Settings) -> None:
+        self._pool = pool
+        self._final = image_id
+        self._name = written_names(image_id) + uuid.uuid4().hex[:12]
+        self._settings = settings
+        self._leftover = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._leftover:
+            return
+        try:
+            remove(self._pool, self._name)
+        except BlobNotFound:
+            return
+        except GlancekitError as failure:
+            # What went wrong before is what the caller must know; discard() finds it by its name.
+            LOG.warning("rbd: %s is not removed yet: %s", self._name, failure)
+
+    def create(self, size: int) -> None:
+        """Make it, empty."""
+        self._leftover = True
+        with translated("creating an image"):
+            self._keep_removable()
+            bindings().rbd.RBD().create(
+                self._pool,
+                self._name,
+                size,
+                self._settings.order,
+                old_format=False,
+                data_pool=self._settings.data_pool,
+            )
+
+    def clone(self, parents: Any, parent: str, snapshot: str) -> None:
+        """Make it out of another image's snapshot."""
+        self._leftover = True
+        with translated("cloning an image"):
+            bindings().rbd.RBD().clone(
+                parents,
+                parent,
+                snapshot,
+                self._pool,
+                self._name,
+                data_pool=self._settings.data_pool,
+            )
+
+    @contextmanager
+    def opened(self) -> Iterator[Any]:
+        """Open it for writing."""
+        with translated("opening an image"):
+            image = bindings().rbd.Image(self._pool, self._name)
+        try:
+            yield image
+        finally:
+            with translated("closing an image"):
+                image.close()
+
+    def publish(self) -> None:
+        """Give it its name: the last step, so that whoever finds the name finds all of it.
+
+        :raises BlobExists: when the name is taken; what has it is left alone.
+        """
+        with translated("publishing an image"), self._claimed_name():
+            if exists(self._pool, self._final):
+                raise BlobExists
+            bindings().rbd.RBD().rename(self._pool, self._name, self._final)
+        self._leftover = False
+
+    @contextmanager
+    def _claimed_name(self) -> Iterator[None]:
+        """Keep other writers of the same image out: of renames at one time several succeed."""
+        rados, claim = bindings().rados, claim_of(self._final)
+        with rados.WriteOpCtx() as operation:
+            operation.new(rados.LIBRADOS_CREATE_EXCLUSIVE)
+            self._pool.operate_write_op(operation, claim)
+        try:
+            yield
+        finally:
+            self._pool.remove_object(claim)
+
+    def _keep_removable(self) -> None:
+        """Make the object through which librbd removes images.
+
+        It makes it itself when it first removes one, but in a full pool it cannot.
+        """
+        rados = bindings().rados
+        with rados.WriteOpCtx() as operation:
+            operation.new(rados.LIBRADOS_CREATE_IDEMPOTENT)
+            self._pool.operate_write_op(operation, "rbd_trash")
+
+
+class Filler:
+    """Writes into an open image from its beginning on, several chunks at once."""
+
+    def __init__(self, image: Any, size: int, settings: Settings) -> None:
+        self._image = image
+        self._size = size
+        self._settings = settings
+        self._growth = settings.chunk_size
+        self._offset = 0
+        self._pending: deque[tuple[Any, bytes]] = deque()
+
+    def fill(self, source: ByteStream) -> None:
+        """Write all of a source and cut the image to its length."""
+        for chunk in _chunks_of(source, self._settings.chunk_size):
+            self._make_room(self._offset + len(chunk))
+            if self._settings.thin:
+                self._write_thinly(chunk)
+            else:
+                self._write(chunk, self._offset)
+            self._offset += len(chunk)
+        while self._pending:
+            self._take_result()
+        with translated("finishing an image"):
+            self._image.flush()
+            if self._size != self._offset:
+                self._image.resize(self._offset)
+
+    def settle(self) -> None:
+        """Wait until librbd is done with all that is under way, whatever came of it."""
+        while self._pending:
+            self._pending.popleft()[0].wait_for_complete_and_cb()
+
+    def _make_room(self, needed: int) -> None:
+        """Let an image of unknown size grow, each time by twice as much."""
+        if needed <= self._size:
+            return
+        while self._size < needed:
+            self._size += self._growth
+            self._growth = min(2 * self._growth, _MOST_GROWTH)
+        with translated("making room in an image"):
+            self._image.resize(self._size)
+
+    def _write_thinly(self, chunk: bytes) -> None:
+        """Write the runs that are not zero."""
+        begin: int | None = None
+        for at in range(0, len(chunk), _HOLE):
+            block = chunk[at : at + _HOLE]
+            if block != _ZEROS[: len(block)]:
+                begin = at if begin is None else begin
+            elif begin is not None:
+                self._write(chunk[begin:at], self._offset + begin)
+                begin = None
+        if begin is not None:
+            self._write(chunk[begin:], self._offset + begin)
+
+    def _write(self, data: bytes, offset: int) -> None:
+        while len(self._pending) >= self._settings.in_flight:
+            self._take_result()
+        with translated("writing"):
+            completion = self._image.aio_write(data, offset, _ignore)
+        self._pending.append((completion, data))  # librbd reads the bytes until it is done
+
+    def _take_result(self) -> None:
+        completion, _ = self._pending.popleft()
+        completion.wait_for_complete_and_cb()
+        result = completion.get_return_value()
+        if result < 0:
+            raise meaning_of(result, "writing")
+
+
+def freeze(image: Any) -> None:
+    """Make the protected snapshot of an open image that readers and clones use."""
+    with translated("making the snapshot"):
+        image.create_snap(SNAPSHOT)
+        image.protect_snap(SNAPSHOT)
+
+
+def _chunks_of(source: ByteStream, length: int) -> Iterator[bytes]:
+    """Yield whole chunks of a source that gives pieces as it likes; the last is shorter."""
+    ended = False
+    while not ended:
+        pieces: list[bytes] = []
+        left = length
+        while left and not ended:
+            piece = source.read(min(left, CHUNK_SIZE))
+            ended = not piece
+            pieces.append(piece)
+            left -= len(piece)
+        if left < length:
+            yield b"".join(pieces)
+
+
+def _ignore(completion: Any) -> None:
+    """Do nothing: who waits for the write asks for its result."""

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The RBD store keeps the promises of a store, on a real Ceph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+from glancekit_rbd_store.bindings import bindings
+from glancekit_rbd_store.driver import RbdStore
+
+from glancekit.plugin import (
+    SupportsClone,
+    SupportsDelete,
+    SupportsDetails,
+    SupportsDirectUrl,
+    SupportsHealth,
+    SupportsRange,
+    SupportsUsage,
+    SupportsWrite,
+)
+from glancekit.testing import StoreConformance
+
+
+class TestRbdStore(StoreConformance):
+    capabilities: ClassVar = {
+        SupportsWrite,
+        SupportsDelete,
+        SupportsRange,
+        SupportsDirectUrl,
+        SupportsClone,
+        SupportsUsage,
+        SupportsHealth,
+        SupportsDetails,
+    }
+
+    @pytest.fixture
+    def driver(self, make_store: Callable[..., RbdStore]) -> RbdStore:
+        return make_store()
+
+    @pytest.fixture
+    def leftovers(self, pool: Any) -> Callable[[], list[object]]:
+        rbd = bindings().rbd
+        return lambda: [*rbd.RBD().list(pool), *rbd.RBD().trash_list(pool)]
+
+
+class TestThinRbdStore(TestRbdStore):
+    @pytest.fixture
+    def driver(self, make_store: Callable[..., RbdStore]) -> RbdStore:
+        return make_store(rbd_thin_provisioning=True)
+
+
+class TestRbdStoreWithADataPool(TestRbdStore):
+    @pytest.fixture
+    def driver(self, make_store: Callable[..., RbdStore]) -> RbdStore:
+        return make_store(rbd_store_data_pool="data", rbd_store_chunk_size=1)
