@@ -167,19 +167,34 @@ class Bucket:
         try:
             with translated("giving an upload up"):
                 self._client.abort_multipart_upload(**self._object(key), UploadId=upload)
-        except (BlobNotFound, StoreUnavailable) as error:
-            if not _is_gone(error):
+        except StoreUnavailable as error:
+            if not _said(error, "NoSuchUpload"):
                 raise
 
     # -- removing
+
+    def discard(self, key: str) -> None:
+        """Give up all unfinished uploads of an object and remove it, if there is any of it."""
+        try:
+            for upload in self._uploads(key):
+                self.abort(key, upload)
+            self.delete(key)
+        except StoreUnavailable as error:
+            if not (self._settings.create_bucket and _said(error, "NoSuchBucket")):
+                raise
 
     def delete(self, key: str) -> None:
         """Remove an object; also when there is none."""
         with translated("deleting"):
             self._client.delete_object(**self._object(key))
 
-    def uploads(self, key: str) -> list[str]:
-        """Return the ids of all unfinished uploads of one object."""
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    # -- what requests are made of
+
+    def _uploads(self, key: str) -> list[str]:
         pages = self._client.get_paginator("list_multipart_uploads")
         with translated("looking for unfinished uploads"):
             return [
@@ -188,12 +203,6 @@ class Bucket:
                 for upload in page.get("Uploads", ())
                 if upload["Key"] == key
             ]
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
-
-    # -- what requests are made of
 
     def _object(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._name, "Key": key}
@@ -289,10 +298,9 @@ class Bucket:
             log.info("made the bucket %s", self._name)
 
 
-def _is_gone(error: BaseException) -> bool:
-    return isinstance(error, BlobNotFound) or (
-        isinstance(error.__cause__, ClientError) and code_of(error.__cause__) == "NoSuchUpload"
-    )
+def _said(error: BaseException, code: str) -> bool:
+    """Tell whether an error of ours is what the server's word became."""
+    return isinstance(error.__cause__, ClientError) and code_of(error.__cause__) == code
 
 
 def _client(settings: Settings) -> Any:

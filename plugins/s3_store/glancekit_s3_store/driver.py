@@ -86,10 +86,7 @@ class S3Store(
 
     def discard(self, image_id: str) -> None:
         """Give up all unfinished uploads of this image and remove the object."""
-        bucket = self._bucket()
-        for upload in bucket.uploads(image_id):
-            bucket.abort(image_id, upload)
-        bucket.delete(image_id)
+        self._bucket().discard(image_id)
 
     def delete(self, location: Location) -> None:
         """Remove the object. S3 itself does not say whether there was one."""

@@ -33,7 +33,7 @@ class Server:
     url: str
     access_key: str
     secret_key: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None = None
 
     def client(self) -> Any:
         """Return boto3's client, for looking at things from outside the store."""
@@ -48,9 +48,10 @@ class Server:
 
     def stop(self) -> None:
         """End it."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        if self.process is not None:
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
 
 def find(name: str, variable: str) -> Path | None:
@@ -105,30 +106,50 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def client(moto: Server) -> Iterator[Any]:
-    """A look at moto from outside the store."""
-    client = moto.client()
+def deployed() -> Server:
+    """Any server that somebody has running, Swift's S3 API say."""
+    names = ("URL", "ACCESS_KEY", "SECRET_KEY")
+    given = [os.environ.get(f"GLANCEKIT_TEST_S3_{name}", "") for name in names]
+    if not all(given):
+        pytest.skip("name a running server: GLANCEKIT_TEST_S3_URL, _ACCESS_KEY, _SECRET_KEY")
+    return Server(*given)
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Any]:
+    """A look at the server from outside the store."""
+    client = server.client()
     yield client
     client.close()
 
 
 @pytest.fixture
-def bucket(client: Any) -> str:
+def bucket(client: Any) -> Iterator[str]:
     """An empty bucket."""
     name = f"images-{uuid.uuid4().hex}"
     client.create_bucket(Bucket=name)
-    return name
+    yield name
+    for entry in client.list_objects_v2(Bucket=name).get("Contents", []):
+        client.delete_object(Bucket=name, Key=entry["Key"])
+    client.delete_bucket(Bucket=name)
 
 
 @pytest.fixture
-def build(moto: Server) -> Iterator[Build]:
-    """Build drivers for moto; all are closed afterwards."""
+def server(moto: Server) -> Server:
+    """The server that a test is about."""
+    return moto
+
+
+@pytest.fixture
+def build(server: Server) -> Iterator[Build]:
+    """Build drivers for the server; all are closed afterwards."""
     built: list[S3Store] = []
 
     def build(bucket: str, **chosen: Any) -> S3Store:
         values = {option.dest: option.default for option in S3Store.options}
-        values |= {"s3_store_host": moto.url, "s3_store_bucket": bucket}
-        values |= {"s3_store_access_key": "key", "s3_store_secret_key": "secret", **chosen}
+        values |= {"s3_store_host": server.url, "s3_store_bucket": bucket}
+        values |= {"s3_store_access_key": server.access_key}
+        values |= {"s3_store_secret_key": server.secret_key, **chosen}
         driver = S3Store(SimpleNamespace(**values), name="s3")
         built.append(driver)
         return driver

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The S3 store keeps the promises of a store."""
+"""The S3 store keeps the promises of a store: with moto, and with whatever server runs."""
 
 from __future__ import annotations
 
@@ -57,3 +57,9 @@ class TestS3StoreInParts(TestS3Store):
     @pytest.fixture
     def driver(self, build: Callable[..., S3Store], bucket: str) -> S3Store:
         return in_small_parts(build(bucket))
+
+
+class TestS3StoreOfADeployedServer(TestS3Store):
+    @pytest.fixture
+    def server(self, deployed: Any) -> Any:
+        return deployed
