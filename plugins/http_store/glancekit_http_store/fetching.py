@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a URL to the answer at its end: judged, asked, redirected, and each redirect judged anew.
+
+Reading the body is the business of ``reading``.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from urllib.parse import urljoin
+
+from glancekit.plugin import (
+    Destination,
+    StoreDenied,
+    StoreFailed,
+    StoreUnavailable,
+    Unavailable,
+    UriFilter,
+    UriRefused,
+)
+from glancekit_http_store.answers import Answer, Version, read_answer
+from glancekit_http_store.connections import Broken, Connections, Response, let_go
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+_NOT_BY_HEAD = frozenset({400, 403, 405, 501})
+"""Answers to HEAD of servers, or of signed URLs, that know GET alone."""
+
+
+class Fetcher:
+    """Asks for what is behind URLs."""
+
+    def __init__(self, connections: Connections, allowed: UriFilter, *, redirects: int) -> None:
+        self._connections = connections
+        self._allowed = allowed
+        self._redirects = redirects
+
+    def get(
+        self, url: str, start: int = 0, end: int | None = None, *, of: Version | None = None
+    ) -> Answer:
+        """Ask for the bytes from ``start`` up to but not including ``end``.
+
+        A server without ranges answers from the first byte on, as the answer says.
+
+        :param of: the content that is wanted; of another one comes the whole.
+        :raises Broken: when the connection breaks before there is an answer.
+        """
+        headers = {}
+        if start or end is not None:
+            last = "" if end is None else max(start, end - 1)
+            headers["Range"] = f"bytes={start}-{last}"
+            if of is not None and of.condition is not None:
+                headers["If-Range"] = of.condition
+        response, destination = self._follow("GET", url, headers)
+        try:
+            answer = read_answer(response, destination)
+            if answer.start not in (0, start):
+                raise StoreFailed(f"{destination.shown}: the server sent other bytes than asked")
+        except BaseException:
+            let_go(response)
+            raise
+        return answer
+
+    def size(self, url: str) -> int | None:
+        """Return how many bytes are there, None when the server does not say."""
+        response, destination = self._follow("HEAD", url, {})
+        let_go(response)
+        if response.status not in _NOT_BY_HEAD:
+            total = read_answer(response, destination).total
+            if total is not None:
+                return total
+        response, destination = self._follow("GET", url, {"Range": "bytes=0-0"})
+        let_go(response)
+        if response.status == 416:  # there is no first byte
+            return 0
+        return read_answer(response, destination).total
+
+    def _follow(
+        self, method: str, url: str, headers: Mapping[str, str]
+    ) -> tuple[Response, Destination]:
+        first = destination = self._judge(url)
+        for _ in range(self._redirects + 1):
+            asked = {**headers, "Host": destination.authority, "Accept-Encoding": "identity"}
+            asked.update(_who(first, destination))
+            response = self._connections.ask(method, destination, asked)
+            leads_to = _location(response, url)
+            if leads_to is None:
+                return response, destination
+            let_go(response)
+            url, destination = leads_to, self._judge(leads_to, sent_by=destination)
+        raise StoreFailed(f"{first.shown}: more than {self._redirects} redirects")
+
+    def _judge(self, url: str, *, sent_by: Destination | None = None) -> Destination:
+        is_proxied = self._connections.is_proxied(url.partition(":")[0].lower())
+        origin = "" if sent_by is None else f"{sent_by.shown} redirects: "
+        try:
+            return self._allowed.judge(url, is_resolved_elsewhere=is_proxied)
+        except UriRefused as error:
+            raise StoreDenied(f"{origin}{error}") from error
+        except Unavailable as error:
+            raise StoreUnavailable(f"{origin}{error}") from error
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Call a server that breaks off before it has answered unavailable."""
+    try:
+        yield
+    except Broken as error:
+        raise StoreUnavailable(str(error)) from error
+
+
+def _location(response: Response, url: str) -> str | None:
+    """Return where an answer redirects to; None when it does not, or does not say where."""
+    given = response.headers.get("Location")
+    if response.status not in _REDIRECTS or not given:
+        return None
+    with suppress(UnicodeError):  # as bytes it came, which http.client took for Latin-1
+        given = given.encode("latin-1").decode()
+    try:
+        return urljoin(url, given)
+    except ValueError:
+        return given  # no URL, as the filter will say
+
+
+def _who(first: Destination, now: Destination) -> Mapping[str, str]:
+    """Return the credentials of a URL. They are for the server that it names and no other."""
+    known = now
+    if now.username is None:
+        is_same = (first.scheme, first.host, first.port) == (now.scheme, now.host, now.port)
+        known = first if is_same else now
+    if known.username is None:
+        return {}
+    who = f"{known.username}:{known.password or ''}".encode()
+    return {"Authorization": f"Basic {b64encode(who).decode()}"}

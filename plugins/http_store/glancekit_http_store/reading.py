@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes from a web server as a stream that goes on where it broke off, or says that it cannot.
+
+What comes after a break is of the same content, or it is an error. Which URLs may be asked is not
+its business.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from glancekit.plugin import (
+    CHUNK_SIZE,
+    ByteStream,
+    StoreFailed,
+    StoreUnavailable,
+)
+from glancekit_http_store.answers import Answer
+from glancekit_http_store.connections import Broken, receiving
+from glancekit_http_store.fetching import Fetcher
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+"""Seconds before a read is taken up again, doubled each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Bytes of a URL, up to but not including ``end`` (None: as many as there are)."""
+
+    url: str
+    start: int = 0
+    end: int | None = None
+    size: int | None = None
+    """How many bytes the whole was registered with."""
+
+
+class WebStream(ByteStream):
+    """The wanted bytes of one content of a URL."""
+
+    def __init__(self, fetcher: Fetcher, wanted: Wanted, *, retries: int) -> None:
+        """Ask for the first time, so that what is wrong is told before there is a stream."""
+        self._fetcher = fetcher
+        self._wanted = wanted
+        self._retries = retries
+        self._next = wanted.start
+        self._failures = 0
+        self._last_failure = wanted.start
+        self._is_at_end = False
+        self._answer: Answer | None = None
+        self._begin(fetcher.get(wanted.url, wanted.start, self._asked_end()))
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return what has come, and wait where nothing has.
+
+        :raises StoreUnavailable: when it broke off too often, or cannot be taken up again.
+        :raises StoreFailed: when the content is another one by now.
+        """
+        if size < 0:
+            return b"".join(self)
+        if size == 0 or self._is_at_end:
+            return b""
+        while True:
+            try:
+                return self._receive(size)
+            except Broken as error:
+                self._resume(error)
+
+    def close(self) -> None:
+        """Give the connection back, or close it where bytes are still to come."""
+        self._is_at_end = True
+        if self._answer is not None:
+            self._answer.drop()
+            self._answer = None
+
+    # -- how
+
+    def _receive(self, size: int) -> bytes:
+        if self._answer is None:
+            raise Broken("there is no connection")
+        answer = self._answer
+        with receiving(answer.destination):
+            while self._at < self._next:  # a server without ranges begins at the first byte
+                passed = answer.response.read1(min(CHUNK_SIZE, self._next - self._at))
+                if not passed:
+                    raise _ended_early(answer)
+                self._at += len(passed)
+            left = size if self._end is None else min(size, self._end - self._next)
+            chunk = answer.response.read1(left) if left else b""
+        self._next += len(chunk)
+        self._at += len(chunk)
+        if self._next == self._end or not chunk:
+            if self._end is not None and self._next < self._end:
+                raise _ended_early(answer)
+            self.close()
+        return chunk
+
+    def _resume(self, error: Exception) -> None:
+        """Ask for the rest, of the same content."""
+        while True:
+            self._count(error)
+            try:
+                self._ask_for_rest()
+                return
+            except (Broken, StoreUnavailable) as again:
+                error = again
+
+    def _count(self, error: Exception) -> None:
+        """Wait a moment, unless this was once too often."""
+        if self._answer is not None:
+            self._answer.drop()
+            self._answer = None
+        if self._next - self._last_failure >= CHUNK_SIZE:
+            self._failures = 0
+        self._last_failure = self._next
+        can_go_on = self._next == self._wanted.start or self._first.version.condition is not None
+        if self._failures >= self._retries or not can_go_on:
+            why = "" if can_go_on else ", and the server does not name the version that it was of"
+            raise StoreUnavailable(f"{error}; the read broke off at byte {self._next}{why}")
+        log.info("%s; the read is taken up again at byte %d", error, self._next)
+        time.sleep(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._failures))
+        self._failures += 1
+
+    def _ask_for_rest(self) -> None:
+        wanted, first = self._wanted, self._first
+        if self._next == wanted.start:  # nothing was given out, so any content will do
+            self._begin(self._fetcher.get(wanted.url, wanted.start, self._asked_end()))
+            return
+        answer = self._fetcher.get(wanted.url, self._next, self._asked_end(), of=first.version)
+        if not answer.is_of_same_content(first):
+            answer.drop()
+            shown = answer.destination.shown
+            raise StoreFailed(f"{shown}: its content changed while it was read")
+        self._answer, self._at = answer, answer.start
+
+    def _begin(self, answer: Answer) -> None:
+        try:
+            self._require_expected(answer)
+        except BaseException:
+            answer.drop()
+            raise
+        self._first = self._answer = answer
+        self._at = answer.start
+        self._end = answer.total if self._wanted.end is None else self._wanted.end
+
+    def _asked_end(self) -> int | None:
+        """Return the end to ask for: none where all is wanted, which every server understands."""
+        return self._wanted.end if self._wanted.end != self._wanted.size else None
+
+    def _require_expected(self, answer: Answer) -> None:
+        """Insist on as many bytes as there were, and on a body whose end can be seen."""
+        total, size, shown = answer.total, self._wanted.size, answer.destination.shown
+        if None not in (total, size) and total != size:
+            raise StoreFailed(f"{shown}: it has {total} bytes and had {size} when registered")
+        is_bounded = self._wanted.end is not None or size is not None
+        if total is None and not is_bounded and not answer.has_an_end:
+            raise StoreFailed(f"{shown}: the server does not say where its body ends")
+
+
+def _ended_early(answer: Answer) -> Broken:
+    return Broken(f"{answer.destination.shown}: the body ended early")
