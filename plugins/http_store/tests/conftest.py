@@ -38,15 +38,15 @@ http {{
         listen {here}:{tls_port} ssl;
         ssl_certificate {folder}/server.pem;
         ssl_certificate_key {folder}/server.key;
-        root {folder}/root;
+        root {folder}/files;
         location /get-alone/ {{
-            alias {folder}/root/;
+            alias {folder}/files/;
             if ($request_method = HEAD) {{ return 405; }}
         }}
-        location /no-ranges/ {{ alias {folder}/root/; max_ranges 0; }}
+        location /no-ranges/ {{ alias {folder}/files/; max_ranges 0; }}
         location /moved/ {{ rewrite ^/moved/(.*)$ /$1 redirect; }}
         location /locked/ {{
-            alias {folder}/root/;
+            alias {folder}/files/;
             auth_basic images;
             auth_basic_user_file {folder}/users;
         }}
@@ -71,7 +71,7 @@ class Nginx:
 
     @property
     def root(self) -> Path:
-        return self.folder / "root"
+        return self.folder / "files"
 
     @property
     def authority(self) -> Path:
@@ -99,7 +99,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     server = Nginx(tmp_path_factory.mktemp("nginx"), free_port(), free_port())
     server.root.mkdir()
     (server.folder / "tmp").mkdir()
-    (server.folder / "users").write_text("user:{PLAIN}hunter2 @\n")
+    (server.folder / "users").write_text("user:{PLAIN}hunter2\n")
     _certify(server.folder)
     file = server.folder / "nginx.conf"
     file.write_text(
