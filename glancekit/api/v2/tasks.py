@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/v2/tasks`` and ``/v2/images/{id}/tasks``: work that outlives its request, shown to clients."""
+"""``/v2/tasks`` and ``/v2/images/{id}/tasks``: work that outlives its request, as clients see it.
+
+Doing it is the services' business.
+"""
 
 from __future__ import annotations
 
