@@ -303,6 +303,13 @@ def _said(error: BaseException, code: str) -> bool:
     return isinstance(error.__cause__, ClientError) and code_of(error.__cause__) == code
 
 
+def _addressing(settings: Settings) -> str:
+    """Return how to address the bucket. 'auto' signs URLs for a host that no region of AWS but the
+    first one answers at."""
+    is_auto_on_aws = settings.endpoint is None and settings.addressing == "auto"
+    return "virtual" if is_auto_on_aws else settings.addressing
+
+
 def _client(settings: Settings) -> Any:
     session = boto3.session.Session(
         aws_access_key_id=settings.access_key,
@@ -316,7 +323,7 @@ def _client(settings: Settings) -> Any:
         retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
         max_pool_connections=_CONNECTIONS,
         tcp_keepalive=True,
-        s3={"addressing_style": settings.addressing},
+        s3={"addressing_style": _addressing(settings)},
         request_checksum_calculation=settings.request_checksums,
         response_checksum_validation=settings.response_checksums,
     )

@@ -189,16 +189,16 @@ def _endpoint(host: str) -> str | None:
     """Return the URL of the server, None for AWS."""
     if not host:
         return None
-    url = (host if "://" in host else f"https://{host}").rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-        raise ConfigError("s3_store_host is no address: write s3.example.org or http://host:port")
-    if "@" in parts.netloc:
+    if "@" in host:
         # It would become part of every location.
         raise ConfigError(
             "s3_store_host has credentials in it; they belong into s3_store_access_key and "
             "s3_store_secret_key"
         )
+    url = (host if "://" in host else f"https://{host}").rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise ConfigError("s3_store_host is no address: write s3.example.org or http://host:port")
     return url
 
 

@@ -57,7 +57,7 @@ class Upload:
         if self._size is None:
             return least << (number - 1) // GROWTH
         needed = -(-self._size // MOST_PARTS)
-        return max(least, -(-needed // _MIB) * _MIB)
+        return least if needed <= least else -(-needed // _MIB) * _MIB
 
     def _run_in_parts(self, first: bytearray, source: ByteStream) -> None:
         upload = self._bucket.begin(self._key, self._write)

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of the S3 store when its server or the way to it fails: refused, frozen, cut."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from glancekit_s3_store.driver import S3Store
+from glancekit_s3_store.failures import translated
+
+from glancekit.plugin import (
+    BlobExists,
+    BlobNotFound,
+    FileStream,
+    Location,
+    StoreDenied,
+    StoreFailed,
+    StoreFull,
+    StoreUnavailable,
+)
+
+DATA = bytes(range(256)) * 8192
+"""2 MiB: more than the buffers of a connection hold."""
+
+Build = Callable[..., S3Store]
+
+
+class Way:
+    """The way to a server, which can be cut.
+
+    ``lost`` says of a request's first bytes whether its answer is to get lost, ``cut`` after how
+    many bytes answers end; each happens once.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._server_port = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.lost: Callable[[bytes], bool] | None = None
+        self.cut: int | None = None
+        self.happened = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+
+    def _connect(self, near: socket.socket) -> None:
+        far = socket.create_connection(("127.0.0.1", self._server_port))
+        losing = threading.Event()
+        there = threading.Thread(target=self._there, args=(near, far, losing), daemon=True)
+        there.start()
+        with suppress(OSError):
+            self._back(near, far, losing)
+        for side in (near, far):
+            with suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+        there.join()
+        near.close()
+        far.close()
+
+    def _there(self, near: socket.socket, far: socket.socket, losing: threading.Event) -> None:
+        with suppress(OSError):
+            while data := near.recv(65536):
+                if self.lost is not None and self.lost(data):
+                    self.lost = None
+                    losing.set()
+                far.sendall(data)
+
+    def _back(self, near: socket.socket, far: socket.socket, losing: threading.Event) -> None:
+        come = 0
+        while data := far.recv(65536):
+            come += len(data)
+            if losing.is_set() and not data.startswith(b"HTTP/1.1 100"):
+                self.happened += 1
+                return
+            if self.cut is not None and come > self.cut:
+                self.cut = None
+                self.happened += 1
+                return
+            near.sendall(data)
+
+
+@pytest.fixture
+def way(server: Any) -> Iterator[Way]:
+    way = Way(int(server.url.rpartition(":")[2]))
+    yield way
+    way.close()
+
+
+@pytest.fixture
+def driver(build: Build, bucket: str, way: Way) -> S3Store:
+    return build(bucket, s3_store_host=way.url)
+
+
+def put(driver: S3Store, data: bytes = DATA, image_id: str | None = None) -> Location:
+    source = FileStream(io.BytesIO(data))
+    return driver.write(image_id or str(uuid.uuid4()), source, len(data))
+
+
+def in_parts(driver: S3Store) -> S3Store:
+    driver._settings = replace(driver._settings, part_size=300_000, whole_below=0)
+    return driver
+
+
+# -- reading
+
+
+def test_a_broken_read_goes_on_where_it_was(driver: S3Store, way: Way) -> None:
+    location = put(driver)
+    way.cut = 700_000
+    with driver.open(location) as opened:
+        assert b"".join(opened) == DATA
+    way.cut = 700_000
+    with driver.open_range(location, 1000, 1_500_000) as opened:
+        assert b"".join(opened) == DATA[1000:1_501_000]
+    assert way.happened == 2
+
+
+def test_what_replaced_an_object_is_not_given_out_as_its_rest(
+    driver: S3Store, way: Way, client: Any, bucket: str
+) -> None:
+    location, key = put(driver, image_id="1"), "1"
+    with driver.open(location) as opened:
+        opened.read(1000)
+        client.put_object(Bucket=bucket, Key=key, Body=bytes(len(DATA)))
+        opened._opened.body.close()  # type: ignore[attr-defined]
+        with pytest.raises((StoreFailed, ValueError)):
+            b"".join(opened)
+
+
+def test_a_server_that_goes_away_for_good_ends_the_read(
+    build: Build, server: Any, bucket: str
+) -> None:
+    way = Way(int(server.url.rpartition(":")[2]))
+    driver = build(bucket, s3_store_host=way.url)
+    location = put(driver)
+    way.cut = 700_000
+    with driver.open(location) as opened:
+        way.close()
+        with pytest.raises(StoreUnavailable):
+            b"".join(opened)
+
+
+# -- writing
+
+
+@pytest.mark.parametrize("kind", ["whole", "in parts"])
+def test_an_upload_whose_last_answer_is_lost_is_one(
+    driver: S3Store, way: Way, kind: str, client: Any, bucket: str
+) -> None:
+    """botocore asks again, and is told that the name is taken: by this very upload."""
+    if kind == "whole":
+        way.lost = lambda request: request.startswith(b"PUT ")
+    else:
+        in_parts(driver)
+        way.lost = lambda request: request.startswith(b"POST ") and b"uploadId=" in request
+    location = put(driver)
+    assert way.happened == 1
+    with driver.open(location) as opened:
+        assert b"".join(opened) == DATA
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+
+
+def test_a_part_whose_answer_is_lost_is_sent_again(driver: S3Store, way: Way) -> None:
+    in_parts(driver)
+    way.lost = lambda request: b"partNumber=3" in request
+    location = put(driver)
+    assert way.happened == 1
+    with driver.open(location) as opened:
+        assert b"".join(opened) == DATA
+
+
+# -- the server
+
+
+def test_nobody_listening_is_unavailable(build: Build) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    driver = build("images", s3_store_host=url)
+    for call in (driver.check, lambda: put(driver), lambda: driver.discard("x")):
+        with pytest.raises(StoreUnavailable) as raised:
+            call()
+        assert "secret" not in str(raised.value)
+
+
+def test_a_frozen_server_is_unavailable_and_works_when_it_thaws(
+    build: Build, server: Any, bucket: str
+) -> None:
+    driver = build(bucket, s3_store_read_timeout=0.3)
+    location = put(driver)
+    os.killpg(server.process.pid, signal.SIGSTOP)
+    try:
+        for call in (driver.check, lambda: driver.open(location)):
+            with pytest.raises(StoreUnavailable):
+                call()
+    finally:
+        os.killpg(server.process.pid, signal.SIGCONT)
+    with driver.open(location) as opened:
+        assert b"".join(opened) == DATA
+
+
+# -- what the server says
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("NoSuchKey", 404, BlobNotFound),
+        ("404", 404, BlobNotFound),
+        ("NoSuchBucket", 404, StoreUnavailable),
+        ("403", 403, StoreDenied),
+        ("AccessDenied", 403, StoreDenied),
+        ("InvalidAccessKeyId", 403, StoreDenied),
+        ("ExpiredToken", 400, StoreDenied),
+        ("PermanentRedirect", 301, StoreDenied),
+        ("PreconditionFailed", 412, BlobExists),
+        ("EntityTooLarge", 400, StoreFull),
+        ("QuotaExceeded", 403, StoreFull),
+        ("InsufficientStorage", 507, StoreFull),
+        ("SlowDown", 503, StoreUnavailable),
+        ("InternalError", 500, StoreUnavailable),
+        ("TooManyRequests", 429, StoreUnavailable),
+        ("InvalidArgument", 400, ClientError),
+    ],
+)
+def test_the_server_s_errors_have_a_meaning(code: str, status: int, kind: type[Exception]) -> None:
+    answer = {
+        "Error": {"Code": code, "Message": "no"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    with pytest.raises(kind) as raised, translated("testing"):
+        raise ClientError(answer, "PutObject")
+    assert isinstance(raised.value.__cause__ or raised.value, ClientError)
+
+
+def test_the_descriptors_are_given_back(driver: S3Store) -> None:
+    location = put(driver)
+    folder = Path("/proc/self/fd")
+    with driver.open(location) as opened:
+        opened.read(10)
+    before = len(list(folder.iterdir()))
+    for _ in range(10):
+        with driver.open(location) as opened:
+            opened.read(10)
+    assert len(list(folder.iterdir())) <= before + 2
