@@ -78,9 +78,7 @@ class Answer:
     @property
     def has_an_end(self) -> bool:
         """Say whether a body that was cut off can be told from a whole one."""
-        headers = self.response.headers
-        is_chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
-        return is_chunked or "Content-Length" in headers
+        return _is_chunked(self.response) or "Content-Length" in self.response.headers
 
     def is_of_same_content(self, other: Answer) -> bool:
         """Say whether both are surely parts of the same bytes."""
@@ -102,7 +100,9 @@ def read_answer(response: Response, destination: Destination) -> Answer:
     """
     version = Version.of(response.headers)
     if response.status == 200:
-        total = _number(response.headers.get("Content-Length"))
+        length = response.headers.get("Content-Length")
+        # Where both are given, the chunks count.
+        total = None if _is_chunked(response) else _number(length)
         return Answer(response, destination, 0, total, version)
     if response.status == 206:
         match = _PART.fullmatch(response.headers.get("Content-Range", "").strip())
@@ -118,6 +118,10 @@ def refusal(status: int, destination: Destination) -> GlancekitError:
         return kind(f"{destination.shown}: {words} ({status})" if words else "")
     kind = StoreUnavailable if status >= 500 else StoreFailed
     return kind(f"{destination.shown}: the server answered {status}")
+
+
+def _is_chunked(response: Response) -> bool:
+    return "chunked" in response.headers.get("Transfer-Encoding", "").lower()
 
 
 def _number(text: str | None) -> int | None:

@@ -31,12 +31,11 @@ from glancekit_http_store.options import Settings
 
 log = logging.getLogger(__name__)
 
-_KEPT_SERVERS = 32
-_KEPT_CONNECTIONS = 16
-"""Idle connections that are kept for each server; more may be in use."""
-
 Response = urllib3.BaseHTTPResponse
 
+_KEPT_SERVERS = 32
+_KEPT_CONNECTIONS = 64
+"""Idle connections that are kept to each server; more may be in use."""
 
 _WORTH_READING = 1024
 """Bytes of a body that nobody wants, up to which it is read to keep the connection."""

@@ -29,6 +29,9 @@ _NOT_BY_HEAD = frozenset({400, 403, 405, 501})
 """Answers to HEAD of servers, or of signed URLs, that know GET alone."""
 
 
+_AS_IT_IS = {"User-Agent": "glancekit", "Accept-Encoding": "identity"}
+
+
 class Fetcher:
     """Asks for what is behind URLs."""
 
@@ -82,8 +85,8 @@ class Fetcher:
     ) -> tuple[Response, Destination]:
         first = destination = self._judge(url)
         for _ in range(self._redirects + 1):
-            asked = {**headers, "Host": destination.authority, "Accept-Encoding": "identity"}
-            asked.update(_who(first, destination))
+            asked = {**headers, **_AS_IT_IS, **_who(first, destination)}
+            asked["Host"] = destination.authority
             response = self._connections.ask(method, destination, asked)
             leads_to = _location(response, url)
             if leads_to is None:

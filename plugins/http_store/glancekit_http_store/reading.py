@@ -11,12 +11,7 @@ import logging
 import time
 from dataclasses import dataclass
 
-from glancekit.plugin import (
-    CHUNK_SIZE,
-    ByteStream,
-    StoreFailed,
-    StoreUnavailable,
-)
+from glancekit.plugin import CHUNK_SIZE, ByteStream, StoreFailed, StoreUnavailable
 from glancekit_http_store.answers import Answer
 from glancekit_http_store.connections import Broken, receiving
 from glancekit_http_store.fetching import Fetcher
@@ -24,7 +19,7 @@ from glancekit_http_store.fetching import Fetcher
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-"""Seconds before a read is taken up again, doubled each time."""
+"""Seconds before a read is taken up again, three times as many each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +93,19 @@ class WebStream(ByteStream):
             self.close()
         return chunk
 
-    def _resume(self, error: Exception) -> None:
+    def _resume(self, error: Broken) -> None:
         """Ask for the rest, of the same content."""
         while True:
             self._count(error)
             try:
                 self._ask_for_rest()
                 return
-            except (Broken, StoreUnavailable) as again:
+            except Broken as again:
                 error = again
+            except StoreUnavailable as again:
+                error = Broken(again.detail)
 
-    def _count(self, error: Exception) -> None:
+    def _count(self, error: Broken) -> None:
         """Wait a moment, unless this was once too often."""
         if self._answer is not None:
             self._answer.drop()
@@ -121,7 +118,7 @@ class WebStream(ByteStream):
             why = "" if can_go_on else ", and the server does not name the version that it was of"
             raise StoreUnavailable(f"{error}; the read broke off at byte {self._next}{why}")
         log.info("%s; the read is taken up again at byte %d", error, self._next)
-        time.sleep(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._failures))
+        time.sleep(min(_LONGEST_PAUSE, _FIRST_PAUSE * 3**self._failures))
         self._failures += 1
 
     def _ask_for_rest(self) -> None:

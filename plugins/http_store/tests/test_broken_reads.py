@@ -154,6 +154,20 @@ def test_a_server_that_always_breaks_off_is_given_up(misbehave: Any, build: Buil
     assert "hunter" not in str(raised.value)
 
 
+def test_a_server_that_goes_away_is_told_once(misbehave: Any, build: Build) -> None:
+    file = File(most=10)
+
+    def behave(request: Any, connection: socket.socket) -> None:
+        if "range" in request.headers:
+            connection.sendall(head("503 Not now", Content_Length=0))
+        else:
+            file(request, connection)
+
+    with pytest.raises(StoreUnavailable, match=r"503.*broke off at byte 10") as raised:
+        read(build(http_read_retries=2), misbehave(behave).url())
+    assert str(raised.value).count("image") == 1
+
+
 def test_without_a_version_nothing_is_pieced_together(misbehave: Any, build: Build) -> None:
     server = misbehave(File(most=1_000_000, ETag="W/weak"))
     with pytest.raises(StoreUnavailable, match="version"):
@@ -242,6 +256,14 @@ def test_a_body_without_an_end_is_read_when_its_size_is_known(
     assert_same(read(build(), server.url(), size=len(DATA)), DATA)
     with pytest.raises(StoreUnavailable):
         read(build(), server.url(), size=len(DATA) + 1)
+
+
+def test_where_length_and_chunks_differ_the_chunks_count(misbehave: Any, build: Build) -> None:
+    def behave(request: Any, connection: socket.socket) -> None:
+        connection.sendall(head("200 OK", Transfer_Encoding="chunked", Content_Length=2))
+        connection.sendall(b"4\r\ndata\r\n0\r\n\r\n")
+
+    assert read(build(), misbehave(behave).url()) == b"data"
 
 
 def test_more_bytes_than_announced_are_not_taken(misbehave: Any, build: Build) -> None:

@@ -12,7 +12,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from glancekit_http_store.connections import Connections
 from glancekit_http_store.driver import HttpStore
+from glancekit_http_store.fetching import Fetcher
+from glancekit_http_store.options import settings_of
 
 from glancekit.plugin import (
     BlobNotFound,
@@ -21,6 +24,7 @@ from glancekit.plugin import (
     StoreDenied,
     StoreFailed,
     StoreUnavailable,
+    UriFilter,
 )
 from glancekit.testing.store import assert_same, sample
 
@@ -154,6 +158,33 @@ def test_a_connection_goes_to_the_judged_address(nginx: Any, build: Build, name:
     url = nginx.url(name).replace("127.0.0.1", "localhost")
     assert_same(read(build(), url), DATA)
     assert all(" localhost " in line for line in nginx.asked(name))
+
+
+def fetcher(known: list[str]) -> Fetcher:
+    """Ask servers as the driver does, with a name that is known to the filter alone."""
+    defaults = {option.dest: option.default for option in HttpStore.options}
+    lists = ("schemes", "ports", "hosts")
+    filtering = {f"{kind}_{what}": [] for kind in ("allowed", "disallowed") for what in lists}
+    filtering["allowed_hosts"] = ["pinned.invalid"]
+    options = SimpleNamespace(**filtering, allow_private=True)
+    allowed = UriFilter(options, resolve=lambda host, port: known)
+    return Fetcher(Connections(settings_of(SimpleNamespace(**defaults))), allowed, redirects=0)
+
+
+@pytest.mark.parametrize("known", [["127.0.0.1"], ["127.0.0.3", "127.0.0.1"]])
+def test_a_name_is_looked_up_once_and_its_addresses_tried_in_turn(
+    nginx: Any, name: str, known: list[str]
+) -> None:
+    """What the name meant when it was judged counts, whatever it may mean a moment later."""
+    url = nginx.url(name).replace("127.0.0.1", "pinned.invalid")
+    assert fetcher(known).size(url) == len(DATA)
+    assert " pinned.invalid " in nginx.asked(name)[-1]
+
+
+def test_where_no_address_answers_the_first_one_says_why(nginx: Any, name: str) -> None:
+    url = nginx.url(name).replace("127.0.0.1", "pinned.invalid")
+    with pytest.raises(StoreUnavailable, match=r"pinned\.invalid.*refused"):
+        fetcher(["127.0.0.3", "127.0.0.4"]).size(url)
 
 
 # -- credentials
@@ -292,10 +323,3 @@ def test_a_closed_driver_keeps_no_connection(nginx: Any, build: Build, name: str
     read(driver, nginx.url(name))
     driver.close()
     driver.close()
-
-
-def test_it_is_built_without_any_work() -> None:
-    """The options of the filter come with the driver's own."""
-    assert HttpStore.shared_sections == ("import_filtering_opts",)
-    with pytest.raises(AttributeError):
-        HttpStore(SimpleNamespace(), name="http")
