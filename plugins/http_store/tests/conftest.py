@@ -84,10 +84,18 @@ class Nginx:
     def tls_url(self, path: str, host: str = "localhost") -> str:
         return f"https://{host}:{self.tls_port}/{path}"
 
-    def asked(self, path: str) -> list[str]:
-        """The lines of the log about a path, each begun with the connection's number."""
-        lines = (self.folder / "access.log").read_text().splitlines()
-        return [line for line in lines if f" /{path} " in line]
+    def asked(self, path: str, count: int) -> list[str]:
+        """The lines of the log about a path, each begun with the connection's number.
+
+        A line is written when its answer is over, which may be after the client has read it.
+        """
+        for _ in range(200):
+            lines = (self.folder / "access.log").read_text().splitlines()
+            found = [line for line in lines if f" /{path} " in line]
+            if len(found) >= count:
+                return found
+            time.sleep(0.05)
+        return pytest.fail(f"{path} was asked for {len(found)} times and not {count}")
 
 
 @pytest.fixture(scope="session")

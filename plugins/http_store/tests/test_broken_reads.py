@@ -132,6 +132,22 @@ def test_what_breaks_before_the_first_byte_is_asked_again(misbehave: Any, build:
     assert_same(read(build(), misbehave(behave).url()), DATA)
 
 
+def test_a_connection_that_is_closed_without_an_answer_is_made_anew(
+    misbehave: Any, build: Build
+) -> None:
+    """A kept one may be closed by the server in the very moment in which it is used again."""
+    file, asked = File(), []
+
+    def behave(request: Any, connection: socket.socket) -> None:
+        asked.append(request)
+        if len(asked) % 2 == 0:
+            file(request, connection)
+
+    driver, server = build(), misbehave(behave)
+    assert driver.size(Location(url=server.url())) == len(DATA)
+    assert_same(read(driver, server.url()), DATA)
+
+
 def test_a_server_that_is_restarted_meanwhile_is_waited_for(misbehave: Any, build: Build) -> None:
     file, asked = File(most=1_500_000), []
 
