@@ -65,6 +65,7 @@ _MEANING: Mapping[int, type[GlancekitError]] = {
     errno.EPERM: StoreDenied,
     errno.EROFS: StoreDenied,
     errno.ETIMEDOUT: StoreUnavailable,
+    errno.ESTALE: StoreUnavailable,  # two were at it at once; asked again, it works
     errno.ESHUTDOWN: ConnectionLost,
     errno.ENOTCONN: ConnectionLost,
     errno.ECONNREFUSED: StoreUnavailable,

@@ -86,10 +86,11 @@ class RbdStore(
         """Write an image under another name, make its snapshot, give it its name."""
         with self._cluster.session() as stack:
             new = self._new(stack, image_id)
-            new.create(size or 0)
+            begin = self._settings.chunk_size if size is None else size
+            new.create(begin)
             with_image = stack.enter_context(ExitStack())
             image = with_image.enter_context(new.opened())
-            filler = Filler(image, size or 0, self._settings)
+            filler = Filler(image, begin, self._settings)
             with_image.callback(filler.settle)
             filler.fill(source)
             freeze(image)
@@ -119,7 +120,8 @@ class RbdStore(
                 names = bindings().rbd.RBD().list(pool)
             for name in (image_id, *(name for name in names if name.startswith(unfinished))):
                 if name in names:
-                    remove(pool, name)
+                    with suppress(BlobNotFound):  # what cleans up behind a time-out was faster
+                        remove(pool, name)
             with translated("discarding"), suppress(bindings().rados.ObjectNotFound):
                 pool.remove_object(claim_of(image_id))
 
@@ -221,7 +223,7 @@ class RbdStore(
                 stack.pop_all(),
                 image,
                 (offset, end),
-                in_flight=self._settings.in_flight,
+                settings=self._settings,
                 look=look,
             )
 

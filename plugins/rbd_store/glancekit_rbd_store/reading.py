@@ -6,37 +6,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from glancekit.plugin import ByteStream, StoreUnavailable
-from glancekit_rbd_store.bindings import meaning_of, translated
 from glancekit_rbd_store.cluster import Cluster
+from glancekit_rbd_store.flights import Flight
+from glancekit_rbd_store.options import Settings
 
 PIECE = 4 << 20
 """The most bytes that are read at a time: a whole object would double the memory for nothing."""
-
-
-class Piece:
-    """A read that is under way."""
-
-    def __init__(self, image: Any, offset: int, length: int) -> None:
-        self._data = b""
-        self._completion = image.aio_read(offset, length, self._arrived)
-
-    def wait(self) -> bytes:
-        """Return the bytes once they are there."""
-        self._completion.wait_for_complete_and_cb()
-        result = self._completion.get_return_value()
-        if result < 0:
-            raise meaning_of(result, "reading")
-        return self._data
-
-    def settle(self) -> None:
-        """Wait until librbd is done with it; nobody wants to know the outcome."""
-        self._completion.wait_for_complete_and_cb()
-
-    def _arrived(self, completion: Any, data: bytes | None) -> None:
-        self._data = data or b""
 
 
 class ImageStream(ByteStream):
@@ -54,7 +33,7 @@ class ImageStream(ByteStream):
         image: Any,
         span: tuple[int, int],
         *,
-        in_flight: int,
+        settings: Settings,
         look: Callable[[], None],
     ) -> None:
         self._cluster = cluster
@@ -63,10 +42,10 @@ class ImageStream(ByteStream):
         self._next, self._end = span
         self._piece = min(PIECE, image.stat()["obj_size"])
         self._zeros = bytes(self._piece)
-        self._most = in_flight
+        self._settings = settings
         self._ahead = 1  # short ranges do not pay for long ones: it grows as the reader goes on
         self._look = look
-        self._pending: deque[Piece] = deque()
+        self._pending: deque[Flight] = deque()
         self._rest = memoryview(b"")
         self._closed = False
         stack.callback(self._settle)
@@ -96,19 +75,20 @@ class ImageStream(ByteStream):
         self._ask_ahead()
         if not self._pending:
             return b""
-        data = self._pending.popleft().wait()
-        self._ahead = min(self._most, self._ahead * 2)
+        data = self._pending[0].wait(self._settings.operation_timeout)
+        self._pending.popleft()
+        self._ahead = min(self._settings.in_flight, self._ahead * 2)
         self._ask_ahead()
         if not self._pending or data == self._zeros[: len(data)]:
             self._look()
         return data
 
     def _ask_ahead(self) -> None:
-        with translated("reading"):
-            while self._next < self._end and len(self._pending) < self._ahead:
-                until = min(self._end, (self._next // self._piece + 1) * self._piece)
-                self._pending.append(Piece(self._image, self._next, until - self._next))
-                self._next = until
+        while self._next < self._end and len(self._pending) < self._ahead:
+            until = min(self._end, (self._next // self._piece + 1) * self._piece)
+            submit = partial(self._image.aio_read, self._next, until - self._next)
+            self._pending.append(Flight("reading", submit))
+            self._next = until
 
     def _settle(self) -> None:
         while self._pending:

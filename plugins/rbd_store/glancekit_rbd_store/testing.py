@@ -138,14 +138,18 @@ class Cluster:
 
     def stop(self) -> None:
         """End the daemons and forget the data."""
-        for client in self._clients.values():
-            client.shutdown()
-        self._clients.clear()
+        self.disconnect()
         for daemon in self._daemons.values():
             daemon.kill()  # told to stop, an OSD would wait for its monitor
             daemon.wait()
         self._daemons.clear()
         shutil.rmtree(self.folder / "osd.0", ignore_errors=True)
+
+    def disconnect(self) -> None:
+        """End all connections that ``client`` made."""
+        for client in self._clients.values():
+            client.shutdown()
+        self._clients.clear()
 
     def client(self, user: str) -> Any:
         """Return the one connected ``rados.Rados`` of a user."""

@@ -9,11 +9,13 @@ import uuid
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from glancekit.plugin import CHUNK_SIZE, BlobExists, BlobNotFound, ByteStream, GlancekitError
-from glancekit_rbd_store.bindings import bindings, meaning_of, translated
+from glancekit_rbd_store.bindings import bindings, translated
+from glancekit_rbd_store.flights import Flight
 from glancekit_rbd_store.options import Settings
 from glancekit_rbd_store.places import SNAPSHOT
 from glancekit_rbd_store.removing import exists, remove
@@ -71,16 +73,22 @@ class NewImage:
             LOG.warning("rbd: %s is not removed yet: %s", self._name, failure)
 
     def create(self, size: int) -> None:
-        """Make it, empty."""
+        """Make it, empty.
+
+        Layering is all it needs. An exclusive lock and what builds on it (object map, journal)
+        cost requests, and with them librbd never answers a write that the cluster once missed.
+        """
         self._leftover = True
         with translated("creating an image"):
             self._keep_removable()
-            bindings().rbd.RBD().create(
+            rbd = bindings().rbd
+            rbd.RBD().create(
                 self._pool,
                 self._name,
                 size,
                 self._settings.order,
                 old_format=False,
+                features=rbd.RBD_FEATURE_LAYERING,
                 data_pool=self._settings.data_pool,
             )
 
@@ -151,7 +159,7 @@ class Filler:
         self._settings = settings
         self._growth = settings.chunk_size
         self._offset = 0
-        self._pending: deque[tuple[Any, bytes]] = deque()
+        self._pending: deque[Flight] = deque()
 
     def fill(self, source: ByteStream) -> None:
         """Write all of a source and cut the image to its length."""
@@ -172,7 +180,7 @@ class Filler:
     def settle(self) -> None:
         """Wait until librbd is done with all that is under way, whatever came of it."""
         while self._pending:
-            self._pending.popleft()[0].wait_for_complete_and_cb()
+            self._pending.popleft().settle()
 
     def _make_room(self, needed: int) -> None:
         """Let an image of unknown size grow, each time by twice as much."""
@@ -200,16 +208,11 @@ class Filler:
     def _write(self, data: bytes, offset: int) -> None:
         while len(self._pending) >= self._settings.in_flight:
             self._take_result()
-        with translated("writing"):
-            completion = self._image.aio_write(data, offset, _ignore)
-        self._pending.append((completion, data))  # librbd reads the bytes until it is done
+        self._pending.append(Flight("writing", partial(self._image.aio_write, data, offset)))
 
     def _take_result(self) -> None:
-        completion, _ = self._pending.popleft()
-        completion.wait_for_complete_and_cb()
-        result = completion.get_return_value()
-        if result < 0:
-            raise meaning_of(result, "writing")
+        self._pending[0].wait(self._settings.operation_timeout)
+        self._pending.popleft()
 
 
 def freeze(image: Any) -> None:
@@ -232,7 +235,3 @@ def _chunks_of(source: ByteStream, length: int) -> Iterator[bytes]:
             left -= len(piece)
         if left < length:
             yield b"".join(pieces)
-
-
-def _ignore(completion: Any) -> None:
-    """Do nothing: who waits for the write asks for its result."""

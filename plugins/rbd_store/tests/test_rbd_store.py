@@ -1,0 +1,421 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is the RBD store's own: locations, holes, clones of both formats, and a cluster in need."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from glancekit_rbd_store.bindings import bindings
+from glancekit_rbd_store.driver import RbdStore
+from glancekit_rbd_store.testing import Cluster
+
+from glancekit.plugin import (
+    BlobExists,
+    BlobInUse,
+    BlobNotFound,
+    ConfigError,
+    FileStream,
+    Location,
+    StoreDenied,
+    StoreFull,
+    StoreUnavailable,
+)
+from glancekit.testing.faults import WatchedStream
+
+MIB = 1 << 20
+DATA = bytes(range(256)) * 4096 * 3
+
+MakeStore = Callable[..., RbdStore]
+
+
+@pytest.fixture
+def store(make_store: MakeStore) -> RbdStore:
+    return make_store()
+
+
+@pytest.fixture(autouse=True)
+def an_empty_pool(ceph: Cluster) -> Iterator[None]:
+    """Remove what a test leaves on purpose, clones first."""
+    yield
+    rbd = bindings().rbd
+    for name in ("volumes", "images"):
+        with ceph.client("admin").open_ioctx(name) as ioctx:
+            for image in rbd.RBD().list(ioctx):
+                remove(ioctx, image)
+
+
+def remove(pool: Any, name: str) -> None:
+    rbd = bindings().rbd
+    with rbd.Image(pool, name) as image:
+        for snapshot in list(image.list_snaps()):
+            if image.is_protected_snap(snapshot["name"]):
+                image.unprotect_snap(snapshot["name"])
+            image.remove_snap(snapshot["name"])
+    rbd.RBD().remove(pool, name)
+
+
+def put(store: RbdStore, data: bytes = DATA, image_id: str | None = None) -> Location:
+    source = FileStream(io.BytesIO(data))
+    return store.write(image_id or str(uuid.uuid4()), source, len(data))
+
+
+def read(store: RbdStore, location: Location) -> bytes:
+    with store.open(location) as opened:
+        return b"".join(opened)
+
+
+def name_of(location: Location) -> str:
+    return location.url.split("/")[-2]
+
+
+def stored(pool: Any, image: str) -> int:
+    """Return how many bytes of objects an image has."""
+    rbd = bindings().rbd
+    with rbd.Image(pool, image, read_only=True) as opened:
+        prefix = opened.stat()["block_name_prefix"]
+    return sum(pool.stat(each.key)[0] for each in pool.list_objects() if prefix in each.key)
+
+
+def is_frozen(pool: Any, image: str) -> bool:
+    with bindings().rbd.Image(pool, image, read_only=True) as opened:
+        return bool(opened.is_protected_snap("snap"))
+
+
+# -- locations and options
+
+
+def test_a_location_is_byte_for_byte_upstream_s(store: RbdStore, ceph: Cluster, pool: Any) -> None:
+    image_id = str(uuid.uuid4())
+    location = put(store, image_id=image_id)
+    assert location.url == f"rbd://{ceph.fsid}/images/{image_id}/snap"
+    assert is_frozen(pool, image_id)
+    assert store.direct_url(location, 60) == location.url
+
+
+def test_images_that_others_wrote_are_read(store: RbdStore, ceph: Cluster, pool: Any) -> None:
+    rbd = bindings().rbd
+    rbd.RBD().create(pool, "an old/name", 2 * MIB, 20)
+    with rbd.Image(pool, "an old/name") as image:
+        image.write(b"abc", MIB - 1)
+        image.create_snap("my snap")
+    for url in (f"rbd://{ceph.fsid}/images/an%20old%2Fname/my%20snap", "rbd://an%20old%2Fname"):
+        location = Location(url=url)
+        assert store.direct_url(location, 60) == url
+        assert store.size(location) == 2 * MIB
+        with store.open_range(location, MIB - 1, 3) as opened:
+            assert opened.read(10) == b"a"  # objects end here
+            assert b"".join(opened) == b"bc"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rbd://",
+        "rbd://a/b",
+        "rbd://a/b/c",
+        "rbd://{fsid}/images//snap",
+        "rbd://{fsid}/images/a/snap/more",
+        "rbd://{fsid}/images/\u00e4/snap",
+        "file:///etc/passwd",
+        "rbd://00000000-0000-0000-0000-000000000000/images/a/snap",
+    ],
+)
+def test_other_urls_are_refused(store: RbdStore, ceph: Cluster, url: str) -> None:
+    location = Location(url=url.format(fsid=ceph.fsid))
+    for call in (store.open, store.size, store.delete):
+        with pytest.raises(StoreDenied):
+            call(location)
+
+
+@pytest.mark.parametrize("given", [{"rbd_store_chunk_size": 3}, {"rbd_store_pool": ""}])
+def test_options_that_make_no_sense(make_store: MakeStore, given: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        make_store(**given)
+
+
+def test_without_the_bindings_the_packages_are_named(
+    store: RbdStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rbd", None)
+    bindings.cache_clear()
+    try:
+        with pytest.raises(ConfigError, match="python3-rbd"):
+            store.check()
+    finally:
+        bindings.cache_clear()
+
+
+# -- bytes
+
+
+def test_zeros_are_left_out_when_thin(make_store: MakeStore, pool: Any) -> None:
+    data = bytes(9 * MIB) + b"x" * 100_000 + bytes(30 * MIB) + b"y" + bytes(9 * MIB)
+    thin = put(make_store(rbd_thin_provisioning=True), data)
+    thick = put(make_store(), data)
+    store = make_store()
+    assert read(store, thin) == read(store, thick) == data
+    assert stored(pool, name_of(thin)) < 9 * MIB  # two objects, each up to its last byte
+    assert stored(pool, name_of(thick)) == len(data)
+
+
+@pytest.mark.parametrize("size", [1, 8 * MIB, 8 * MIB + 1, 40 * MIB])
+def test_an_image_of_unknown_size_grows_and_is_cut(store: RbdStore, pool: Any, size: int) -> None:
+    data = (DATA * (size // len(DATA) + 1))[:size]
+    location = store.write(str(uuid.uuid4()), FileStream(io.BytesIO(data)), None)
+    assert store.size(location) == size
+    assert read(store, location) == data
+
+
+def test_while_it_is_written_it_has_another_name(store: RbdStore, pool: Any) -> None:
+    image_id, seen = str(uuid.uuid4()), []
+    rbd = bindings().rbd
+
+    def look(given: int) -> None:
+        seen.extend(rbd.RBD().list(pool))
+
+    store.write(image_id, WatchedStream(FileStream(io.BytesIO(DATA)), look), len(DATA))
+    assert seen
+    assert all(name.startswith(f"{image_id}.writing.") for name in seen)
+    assert rbd.RBD().list(pool) == [image_id]
+
+
+def test_a_dead_writer_s_image_is_found(store: RbdStore, pool: Any) -> None:
+    image_id, rbd = str(uuid.uuid4()), bindings().rbd
+    rbd.RBD().create(pool, f"{image_id}.writing.0123456789ab", MIB)
+    pool.write(f"glancekit_claim.{image_id}", b"")  # it died while it gave the image its name
+    with pytest.raises(BlobExists):
+        put(store, image_id=image_id)
+    store.discard(image_id)
+    assert rbd.RBD().list(pool) == []
+    assert read(store, put(store, image_id=image_id)) == DATA
+
+
+def test_bytes_go_to_the_data_pool(make_store: MakeStore, ceph: Cluster, pool: Any) -> None:
+    location = put(make_store(rbd_store_data_pool="data"))
+    assert stored(pool, name_of(location)) == 0
+    data_pool = ceph.client("glance").open_ioctx("data")
+    with data_pool, bindings().rbd.Image(pool, name_of(location), read_only=True) as image:
+        assert image.data_pool_id() == data_pool.get_pool_id()
+
+
+def test_an_image_deleted_under_its_reader_is_no_zeros(store: RbdStore) -> None:
+    data = DATA * 14  # more than is read ahead
+    location = put(store, data)
+    with store.open(location) as opened:
+        got = opened.read(MIB)
+        store.delete(location)
+        with pytest.raises(BlobNotFound):
+            while chunk := opened.read(MIB):
+                got += chunk
+    assert got == data[: len(got)]
+
+
+# -- deleting what is in use
+
+
+def clone(ceph: Cluster, location: Location) -> None:
+    """Make a volume of an image, as cinder does."""
+    cinder = ceph.client("cinder")
+    with cinder.open_ioctx("images") as images, cinder.open_ioctx("volumes") as volumes:
+        bindings().rbd.RBD().clone(images, name_of(location), "snap", volumes, "volume")
+
+
+def test_a_clone_of_the_old_format_holds_the_image(store: RbdStore, ceph: Cluster) -> None:
+    location = put(store)
+    clone(ceph, location)
+    with pytest.raises(BlobInUse):
+        store.delete(location)
+    assert read(store, location) == DATA
+    with ceph.client("cinder").open_ioctx("volumes") as volumes:
+        bindings().rbd.RBD().remove(volumes, "volume")
+    store.delete(location)
+    with pytest.raises(BlobNotFound):
+        store.size(location)
+
+
+@pytest.fixture
+def new_clones(ceph: Cluster) -> Iterator[None]:
+    ceph.command("osd set-require-min-compat-client", version="mimic")
+    ceph.disconnect()  # a client decides on the format when it connects
+    yield
+    ceph.command("osd set-require-min-compat-client", version="jewel", yes_i_really_mean_it=True)
+    ceph.disconnect()
+
+
+@pytest.mark.parametrize("ending", ["removed", "flattened"])
+def test_the_last_clone_of_the_new_format_frees_the_room(
+    new_clones: None, make_store: MakeStore, ceph: Cluster, ending: str
+) -> None:
+    rbd, store = bindings().rbd, make_store()
+    location = put(store)
+    clone(ceph, location)
+    store.delete(location)
+    with pytest.raises(BlobNotFound):
+        store.open(location)
+    images = ceph.client("glance").open_ioctx("images")
+    volumes = ceph.client("cinder").open_ioctx("volumes")
+    store.check()
+    assert [each["name"] for each in rbd.RBD().trash_list(images)] == [name_of(location)]
+    with rbd.Image(volumes, "volume") as volume:
+        assert volume.read(0, len(DATA)) == DATA
+        if ending == "flattened":
+            volume.flatten()
+    if ending == "removed":
+        rbd.RBD().remove(volumes, "volume")
+    store.check()
+    assert list(rbd.RBD().trash_list(images)) == []
+    assert not [each.key for each in images.list_objects() if "rbd_data" in each.key]
+    images.close()
+    volumes.close()
+
+
+def test_others_trash_is_left_alone(store: RbdStore, pool: Any) -> None:
+    rbd = bindings().rbd
+    rbd.RBD().create(pool, "an operator's", MIB)
+    rbd.RBD().trash_move(pool, "an operator's", 0)
+    store.check()
+    (entry,) = rbd.RBD().trash_list(pool)
+    rbd.RBD().trash_remove(pool, entry["id"])
+
+
+@pytest.mark.parametrize("holder", ["a snapshot", "a handle"])
+def test_what_somebody_holds_is_not_touched(store: RbdStore, pool: Any, holder: str) -> None:
+    location = put(store)
+    with bindings().rbd.Image(pool, name_of(location)) as image:
+        if holder == "a snapshot":
+            image.create_snap("mine")
+            image.close()
+        with pytest.raises(BlobInUse):
+            store.delete(location)
+    assert is_frozen(pool, name_of(location))
+    assert read(store, location) == DATA
+
+
+# -- a cluster in need
+
+
+def test_a_full_cluster_says_so_and_can_be_emptied(make_store: MakeStore, ceph: Cluster) -> None:
+    store = make_store()
+    location = put(store)
+
+    class Filling(FileStream):
+        """A source in the middle of which the cluster becomes full."""
+
+        full = False
+
+        def read(self, size: int = -1, /) -> bytes:
+            if not self.full:
+                self.full = True
+                ceph.set_full(True)
+            return super().read(size)
+
+    try:
+        with pytest.raises(StoreFull):
+            store.write(str(uuid.uuid4()), Filling(io.BytesIO(DATA)), len(DATA))
+        with pytest.raises(StoreFull):
+            put(store)
+        assert read(store, location) == DATA
+        store.delete(location)
+        with ceph.client("glance").open_ioctx("images") as pool:
+            assert bindings().rbd.RBD().list(pool) == []
+    finally:
+        ceph.set_full(False)
+    assert read(store, put(store)) == DATA
+
+
+def test_an_osd_that_stops_answering_is_told_in_time(make_store: MakeStore, ceph: Cluster) -> None:
+    store = make_store(rbd_store_operation_timeout=1)
+    image_id, location = str(uuid.uuid4()), put(store)
+
+    class Freezing(FileStream):
+        """A source in the middle of which the OSD stops."""
+
+        left = 20
+
+        def read(self, size: int = -1, /) -> bytes:
+            self.left -= 1
+            if self.left == 0:
+                ceph.freeze()
+            return super().read(size)
+
+    with store.open(location) as opened:
+        try:
+            with pytest.raises(StoreUnavailable):
+                store.write(image_id, Freezing(io.BytesIO(DATA * 14)), len(DATA * 14))
+            for call in (store.open, store.size, store.delete):
+                with pytest.raises(StoreUnavailable):
+                    call(location)
+            with pytest.raises(StoreUnavailable):
+                store.check()
+            with pytest.raises(StoreUnavailable):
+                opened.read(MIB)
+        finally:
+            ceph.thaw()
+    assert read(store, location) == DATA  # by the same connection
+    wait_until(lambda: discarded(store, image_id))
+    assert read(store, put(store, image_id=image_id)) == DATA
+
+
+def test_an_osd_that_comes_back_is_used_again(store: RbdStore, ceph: Cluster) -> None:
+    location = put(store)
+    ceph.restart_osd()
+    assert read(store, location) == DATA
+    assert read(store, put(store)) == DATA
+
+
+def test_a_client_that_is_shut_out_connects_again(store: RbdStore, ceph: Cluster) -> None:
+    location = put(store)
+    with store._cluster.connected() as connection:
+        (address,) = re.findall(r"[\d.]+:0/\d+", connection.client.get_addrs())
+    ceph.command("osd blocklist", blocklistop="add", addr=address)
+    with pytest.raises(StoreUnavailable):
+        for _ in range(100):
+            read(store, location)
+    assert read(store, location) == DATA
+
+
+def test_wrong_credentials_and_places(make_store: MakeStore, ceph: Cluster, tmp_path: Any) -> None:
+    ring = tmp_path / "ring"
+    ring.write_text((ceph.folder / "ceph.client.cinder.keyring").read_text())
+    ring.write_text(ring.read_text().replace("cinder", "glance"))
+    conf = tmp_path / "ceph.conf"
+    rings = f"keyring = {ceph.folder}/ceph.$name.keyring"
+    conf.write_text(ceph.conf.read_text().replace(rings, f"keyring = {ring}"))
+    with pytest.raises(StoreDenied):
+        make_store(rbd_store_ceph_conf=str(conf)).check()
+    with pytest.raises(StoreDenied):
+        put(make_store(rbd_store_user="cinder"))
+    for given in ({"rbd_store_ceph_conf": "/nowhere"}, {"rbd_store_pool": "nowhere"}):
+        with pytest.raises(StoreUnavailable, match=r"nowhere|connecting"):
+            make_store(**given).check()
+
+
+def test_no_monitor(make_store: MakeStore, ceph: Cluster, tmp_path: Any) -> None:
+    conf = tmp_path / "ceph.conf"
+    text = ceph.conf.read_text()
+    mon = next(line for line in text.splitlines() if line.startswith("mon host"))
+    conf.write_text(text.replace(mon, "mon host = [v2:127.0.0.1:9/0]"))
+    with pytest.raises(StoreUnavailable):
+        make_store(rbd_store_ceph_conf=str(conf), rados_connect_timeout=1).check()
+
+
+def discarded(store: RbdStore, image_id: str) -> bool:
+    with suppress(BlobInUse, StoreUnavailable):  # the cluster still sees the dead handle
+        store.discard(image_id)
+        return True
+    return False
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < end, "waited a minute"
+        time.sleep(0.2)
