@@ -62,7 +62,7 @@ $(VENV)/.installed: setup.cfg $(PLUGINS)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	@sh tools/debian_packages.sh qemu-img:qemu-utils xorriso:xorriso curl:curl nginx:nginx-light
+	@sh tools/debian_packages.sh git:git qemu-img:qemu-utils xorriso:xorriso curl:curl nginx:nginx-light
 	@sh tools/install.sh $(VENV) dev
 	@touch $@
 

@@ -143,7 +143,7 @@ def show_all(late: _LateFile, shape: str) -> None:
 @click.argument("token_ids", metavar="ID...", nargs=-1, required=True)
 @click.pass_obj
 def revoke(late: _LateFile, token_ids: tuple[str, ...]) -> None:
-    """Take tokens back; they stop working within a second. ID is what 'list' shows."""
+    """Take tokens back; they stop working at once. ID is what 'list' shows."""
     with late.open().change() as records:
         for token_id in token_ids:
             if records.pop(token_id, None) is None:

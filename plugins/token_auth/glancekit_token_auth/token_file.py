@@ -12,7 +12,6 @@ import json
 import os
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
@@ -23,9 +22,6 @@ from glancekit.plugin import GlancekitError
 from glancekit_token_auth.tokens import Record
 
 VERSION = 1
-
-LOOK_EVERY = 1.0
-"""Seconds for which what was read counts; a revoked token is accepted for no longer than this."""
 
 Records = Mapping[str, Record]
 """Records by the ids of their tokens."""
@@ -49,18 +45,14 @@ class TokenFile:
         self._lock = threading.Lock()
         self._records: Records = {}
         self._stamp: _Stamp | None = None
-        self._look_at = 0.0
 
     def records(self) -> Records:
-        """Return what the file holds, or held less than a second ago. No file holds nothing.
+        """Return what the file holds; it is read again whenever it is another. None holds nothing.
 
         :raises TokenFileUnusable: when it cannot be read, or not be trusted.
         """
-        now = time.monotonic()
         with self._lock:
-            if now >= self._look_at:
-                self._refresh()
-                self._look_at = now + LOOK_EVERY
+            self._refresh()
             return self._records
 
     @contextmanager
@@ -77,8 +69,6 @@ class TokenFile:
                 self._write(records)
         except OSError as error:
             raise self._unusable(error.strerror or str(error)) from error
-        with self._lock:
-            self._look_at = 0.0
 
     # -- how
 

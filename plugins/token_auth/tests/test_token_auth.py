@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from glancekit_token_auth import token_file
 from glancekit_token_auth.commands import register_commands
 from glancekit_token_auth.driver import TokenAuth
 from glancekit_token_auth.token_file import TokenFile
@@ -130,10 +129,7 @@ def test_a_token_is_printed_alone_so_that_a_shell_can_keep_it(
     assert "not shown again" in result.stderr
 
 
-def test_a_revoked_token_is_refused(
-    tokens: Tokens, driver: TokenAuth, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(token_file, "LOOK_EVERY", 0.0)
+def test_a_revoked_token_is_refused(tokens: Tokens, driver: TokenAuth) -> None:
     made, other = tokens.create(), tokens.create(user="bob")
     assert ask(driver, made["token"]).user_id == "alice"
     assert tokens.run("revoke", made["id"]).exit_code == 0
