@@ -4,6 +4,7 @@
 VENV := .venv
 CLIENTS := .venv-clients
 KEYSTONE := .venv-keystone
+MOTO := .venv-moto
 BIN := $(VENV)/bin
 PLUGINS := $(wildcard plugins/*/setup.cfg)
 PACKAGES := glancekit $(wildcard plugins/*/glancekit_*)
@@ -34,7 +35,7 @@ types: $(VENV)/.dev ## mypy --strict on glancekit and every plugin.
 doors: $(VENV)/.dev ## The doors between the rooms (.importlinter).
 	$(BIN)/lint-imports
 
-pytest: $(VENV)/.dev $(CLIENTS)/.installed $(KEYSTONE)/.installed ## The tests of glancekit and of every plugin.
+pytest: $(VENV)/.dev $(VENV)/.rbd $(CLIENTS)/.installed $(KEYSTONE)/.installed $(MOTO)/.installed ## The tests of glancekit and of every plugin.
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 isolated: $(VENV)/.dev $(KEYSTONE)/.installed ## Each plugin's wheel in an environment of its own passes its own tests.
@@ -62,7 +63,8 @@ $(VENV)/.installed: setup.cfg $(PLUGINS)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	@sh tools/debian_packages.sh git:git qemu-img:qemu-utils xorriso:xorriso curl:curl nginx:nginx-light
+	@sh tools/debian_packages.sh git:git qemu-img:qemu-utils xorriso:xorriso curl:curl nginx:nginx-light \
+		openssl:openssl ceph-mon:ceph-mon ceph-osd:ceph-osd rbd:ceph-common
 	@sh tools/install.sh $(VENV) dev
 	@touch $@
 
@@ -76,4 +78,14 @@ $(CLIENTS)/.installed:
 # A Keystone to test against, with its database made once.
 $(KEYSTONE)/.installed: tools/keystone.sh
 	@sh tools/keystone.sh $(KEYSTONE)
+	@touch $@
+
+# The S3 server that the S3 store is tested against.
+$(MOTO)/.installed: tools/moto.sh
+	@sh tools/moto.sh $(MOTO)
+	@touch $@
+
+# Ceph's own Python modules are in no package index; where they cannot be linked, its tests are skipped.
+$(VENV)/.rbd: $(VENV)/.dev tools/rbd_bindings.sh
+	-@sh tools/rbd_bindings.sh $(VENV)
 	@touch $@
