@@ -81,7 +81,7 @@ class S3Store(
 
         bucket.require_unused(image_id)  # before the first byte; it is asked again at the end
         Upload(bucket, image_id, size, self._settings).run(source)
-        scheme = "s3+https" if bucket.is_secure else "s3+http"
+        scheme = "s3+https" if bucket.is_secure else "s3"
         return Location(url=f"{scheme}://{bucket.host}/{self._settings.bucket}/{image_id}")
 
     def discard(self, image_id: str) -> None:

@@ -57,7 +57,7 @@ def read(driver: S3Store, url: str) -> bytes:
 def test_a_location_is_byte_for_byte_upstream_s(build: Build, bucket: str, server: Any) -> None:
     image_id, host = str(uuid.uuid4()), server.url.removeprefix("http://")
     driver = build(bucket, s3_store_host=f"{server.url}/")
-    assert put(driver, image_id=image_id).url == f"s3+http://{host}/{bucket}/{image_id}"
+    assert put(driver, image_id=image_id).url == f"s3://{host}/{bucket}/{image_id}"
 
 
 def test_old_locations_are_read_and_their_credentials_are_not_used(
