@@ -28,20 +28,24 @@ class Flight:
         self._landed = threading.Event()
         self._data = b""
         with translated(deed):
-            self._completion = submit(self._land)
+            self._completion: Any = submit(self._land)
 
     def wait(self, timeout: float) -> bytes:
         """Return what was read, or raise what went wrong; 0 waits for ever."""
         if not self._landed.wait(timeout + GRACE if timeout > 0 else None):
             raise StoreUnavailable(f"{self._deed}: no answer of Ceph after {timeout:g} s")
-        result = self._completion.get_return_value()
+        data, self._data = self._data, b""
+        completion, self._completion = self._completion, None  # it refers back to this object
+        result = completion.get_return_value()
         if result < 0:
             raise meaning_of(result, self._deed)
-        return self._data
+        return data
 
     def settle(self) -> None:
         """Wait until librbd is done with it, whatever comes of it."""
-        self._completion.wait_for_complete_and_cb()
+        if self._completion is not None:
+            self._completion.wait_for_complete_and_cb()
+            self._completion = None
 
     def _land(self, completion: Any, data: bytes | None = None) -> None:
         self._data = data or b""
