@@ -38,8 +38,9 @@ doors: $(VENV)/.dev ## The doors between the rooms (.importlinter).
 pytest: $(VENV)/.dev $(VENV)/.rbd $(CLIENTS)/.installed $(KEYSTONE)/.installed $(MOTO)/.installed ## The tests of glancekit and of every plugin.
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
-isolated: $(VENV)/.dev $(KEYSTONE)/.installed ## Each plugin's wheel in an environment of its own passes its own tests.
-	GLANCEKIT_TEST_KEYSTONE=$(CURDIR)/$(KEYSTONE) $(BIN)/python tools/each_plugin.py
+isolated: $(VENV)/.dev $(KEYSTONE)/.installed $(MOTO)/.installed ## Each plugin's wheel in an environment of its own passes its own tests.
+	GLANCEKIT_TEST_KEYSTONE=$(CURDIR)/$(KEYSTONE) GLANCEKIT_TEST_MOTO=$(CURDIR)/$(MOTO) \
+		$(BIN)/python tools/each_plugin.py
 
 lowest: $(VENV)/.dev ## The tests with exactly the lower bounds of our dependencies.
 	$(BIN)/python tools/lowest_versions.py
