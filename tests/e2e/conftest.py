@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,3 +178,79 @@ def clients() -> Path:
             pytest.skip("the released clients are not installed: make .venv-clients/.installed")
         folder = Path(found).parent
     return folder
+
+
+PROGRAMS = """
+    import contextlib, io, json, os, sys
+    import glanceclient.shell, openstackclient.shell
+
+    def run(program, *words):
+        sys.argv = [program, *words]
+        if program == "glance":
+            return glanceclient.shell.main()
+        if program == "openstack":
+            return openstackclient.shell.main(list(words))
+        exec(words[0], {"words": words[1:]})
+
+    def answer(words):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                code = run(*words)
+            except SystemExit as end:
+                code = end.code
+            except Exception as error:
+                code = f"{type(error).__name__}: {error}"
+        failed = str(code or "") and f"{code} {err.getvalue()}"
+        print(json.dumps([out.getvalue(), failed]), flush=True)
+
+    for line in sys.stdin:
+        words, environment = json.loads(line)
+        if child := os.fork():
+            os.waitpid(child, 0)
+        else:
+            # The next command waits at the standard input; no client may take it for data.
+            sys.stdin = open(os.devnull)
+            os.environ.update(environment)
+            answer(words)
+            os._exit(0)
+"""
+"""Runs commands of the clients, each in a fork: from scratch each takes a second to begin."""
+
+
+class Programs:
+    """The clients' programs, in a process of their own environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [folder / "python", "-c", textwrap.dedent(PROGRAMS)],
+            env={key: value for key, value in os.environ.items() if not key.startswith("OS_")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(
+        self, *command: str | Path, environment: Mapping[str, str] | None = None
+    ) -> tuple[str, str]:
+        """Return what a command prints, and what went wrong."""
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        line = [[str(word) for word in command], dict(environment or {})]
+        process.stdin.write(json.dumps(line) + "\n")
+        process.stdin.flush()
+        printed, failed = json.loads(process.stdout.readline())
+        return printed, failed
+
+    def stop(self) -> None:
+        """End the process."""
+        self._process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def programs(clients: Path) -> Iterator[Programs]:
+    """The released clients, ready to be asked."""
+    programs = Programs(clients)
+    yield programs
+    programs.stop()

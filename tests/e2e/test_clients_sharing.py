@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,6 @@ default_backend = local
 driver = token
 """
 
-WITHOUT_OPENSTACK = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
-
 
 @pytest.fixture
 def service(make_service: Callable[..., Any]) -> Any:
@@ -42,79 +40,10 @@ def service(make_service: Callable[..., Any]) -> Any:
     return service
 
 
-PROGRAMS = """
-    import contextlib, io, json, os, sys
-    import glanceclient.shell, openstackclient.shell
-
-    def run(program, *words):
-        sys.argv = [program, *words]
-        if program == "glance":
-            return glanceclient.shell.main()
-        if program == "openstack":
-            return openstackclient.shell.main(list(words))
-        exec(words[0], {"words": words[1:]})
-
-    def answer(line):
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                code = run(*json.loads(line))
-            except SystemExit as end:
-                code = end.code
-            except Exception as error:
-                code = f"{type(error).__name__}: {error}"
-        failed = str(code or "") and f"{code} {err.getvalue()}"
-        print(json.dumps([out.getvalue(), failed]), flush=True)
-
-    for line in sys.stdin:
-        if child := os.fork():
-            os.waitpid(child, 0)
-        else:
-            answer(line)
-            os._exit(0)
-"""
-"""Runs commands of the clients, each in a fork: from scratch each takes a second to begin."""
-
-
-class Programs:
-    """The clients' programs, in a process of their own environment."""
-
-    def __init__(self, folder: Path) -> None:
-        self._process = subprocess.Popen(
-            [folder / "python", "-c", textwrap.dedent(PROGRAMS)],
-            env=WITHOUT_OPENSTACK,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *command: str | Path) -> tuple[str, str]:
-        """Return what a command prints, and what went wrong."""
-        process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps([str(word) for word in command]) + "\n")
-        process.stdin.flush()
-        printed, failed = json.loads(process.stdout.readline())
-        return printed, failed
-
-    def stop(self) -> None:
-        """End the process."""
-        self._process.communicate(timeout=60)
-
-
-@pytest.fixture(scope="module")
-def programs(clients: Path) -> Iterator[Programs]:
-    """The released clients, ready to be asked."""
-    programs = Programs(clients)
-    yield programs
-    programs.stop()
-
-
 class Caller:
     """Somebody with a token, at the command line of the released clients."""
 
-    def __init__(self, service: Any, programs: Programs, project: str, *roles: str) -> None:
+    def __init__(self, service: Any, programs: Any, project: str, *roles: str) -> None:
         command = [sys.executable, "-m", "glancekit.cli", "--config-file", service.config]
         command += ["token", "--path", service.data_dir / "tokens.json", "create"]
         command += ["--user", f"u-{project}", "--project", project]
@@ -183,7 +112,7 @@ class Caller:
 
 
 @pytest.fixture
-def call(service: Any, programs: Programs) -> Callable[..., Caller]:
+def call(service: Any, programs: Any) -> Callable[..., Caller]:
     """Make callers by project and roles."""
     return lambda *words: Caller(service, programs, *words)
 
