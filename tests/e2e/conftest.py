@@ -142,22 +142,35 @@ class Service:
         return sorted(path for path in store.rglob("*") if path.is_file())
 
 
-@pytest.fixture
-def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Build services by their configuration text; all are ended afterwards."""
+def services_in(folder: Path) -> Iterator[Callable[..., Service]]:
+    """Give what builds services by their configuration text; all are ended afterwards."""
     made: list[Service] = []
 
     def make(config: str = "", *, data_dir: Path | None = None) -> Service:
         number = len(made)
-        path = tmp_path / f"glancekit-{number}.conf"
+        path = folder / f"glancekit-{number}.conf"
         path.write_text(config)
-        service = Service(data_dir or tmp_path / f"data-{number}", path)
+        service = Service(data_dir or folder / f"data-{number}", path)
         made.append(service)
         return service
 
     yield make
     for service in made:
         service.kill()
+
+
+@pytest.fixture
+def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Build services by their configuration text; all are ended after the test."""
+    yield from services_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def make_lasting_service(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., Service]]:
+    """Build services that last as long as the module's tests."""
+    yield from services_in(tmp_path_factory.mktemp("services"))
 
 
 @pytest.fixture
@@ -202,7 +215,7 @@ PROGRAMS = """
             except Exception as error:
                 code = f"{type(error).__name__}: {error}"
         failed = str(code or "") and f"{code} {err.getvalue()}"
-        print(json.dumps([out.getvalue(), failed]), flush=True)
+        print(json.dumps([out.getvalue(), failed, err.getvalue()]), flush=True)
 
     for line in sys.stdin:
         words, environment = json.loads(line)
@@ -232,16 +245,16 @@ class Programs:
 
     def run(
         self, *command: str | Path, environment: Mapping[str, str] | None = None
-    ) -> tuple[str, str]:
-        """Return what a command prints, and what went wrong."""
+    ) -> tuple[str, str, str]:
+        """Return what a command prints, why it fails if it does, and its error output."""
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
         line = [[str(word) for word in command], dict(environment or {})]
         process.stdin.write(json.dumps(line) + "\n")
         process.stdin.flush()
-        printed, failed = json.loads(process.stdout.readline())
-        return printed, failed
+        printed, failed, complaint = json.loads(process.stdout.readline())
+        return printed, failed, complaint
 
     def stop(self) -> None:
         """End the process."""

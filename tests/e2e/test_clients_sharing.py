@@ -65,7 +65,7 @@ class Caller:
 
     def fails(self, *words: str | Path) -> str:
         """Return what a command complains about, nothing when it succeeds."""
-        return self._programs.run(*self._command(*words))[1]
+        return str(self._programs.run(*self._command(*words))[1])
 
     def sdk(self, code: str, *words: str) -> str:
         """Run code with openstacksdk; ``cloud`` is the connection."""
@@ -77,7 +77,7 @@ class Caller:
             cloud.session.auth.get_token = lambda *_: {self._token!r}
         """
         source = textwrap.dedent(begin) + textwrap.dedent(code)
-        printed, failed = self._programs.run("python", source, *words)
+        printed, failed, _ = self._programs.run("python", source, *words)
         assert not failed, failed
         return printed
 
@@ -97,7 +97,7 @@ class Caller:
         return requests.get(self._url + path, headers=headers, timeout=30)
 
     def _do(self, *words: str | Path) -> str:
-        printed, failed = self._programs.run(*self._command(*words))
+        printed, failed, _ = self._programs.run(*self._command(*words))
         assert not failed, f"{words}: {failed}"
         return printed
 
