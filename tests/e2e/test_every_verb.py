@@ -147,7 +147,7 @@ GLANCE: list[Row] = [
     ("member", "member-delete", "{active_g} {elsewhere}", ""),
     ("nova", "add-location", "--url {place_g} {queued_nova}", ""),
     ("member", "image-tasks", "{active_g}", ""),
-    # With show_multiple_locations on these three work: see test_clients_sharing.py.
+    # With show_multiple_locations on, update and delete work: see test_clients_sharing.py.
     ("member", "location-add", "--url {place_h} {queued_h}",
      Refused("403.*show_multiple_locations is off")),
     ("member", "location-update", "--url {place_h} --metadata '{{}}' {active_g}", NO_LOCATIONS),
