@@ -7,7 +7,7 @@ KEYSTONE := .venv-keystone
 MOTO := .venv-moto
 BIN := $(VENV)/bin
 PLUGINS := $(wildcard plugins/*/setup.cfg)
-PACKAGES := glancekit $(wildcard plugins/*/glancekit_*)
+PACKAGES := glancekit $(filter-out %.egg-info,$(wildcard plugins/*/glancekit_*))
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
