@@ -48,14 +48,14 @@ def test_pages_of_tasks(boss: Client) -> None:
 
 
 def test_one_task(boss: Client) -> None:
-    (stub, _) = boss.get("/v2/tasks").json["tasks"]
-    task = boss.get(stub["self"]).json
-    assert stub.items() <= task.items()
+    (summary, _) = boss.get("/v2/tasks").json["tasks"]
+    task = boss.get(summary["self"]).json
+    assert summary.items() <= task.items()
     assert task["input"]["loc_url"].startswith("file://")
     assert task["result"] == {"image_id": task["image_id"]}
     assert task["user_id"] == "user-of-p"
     assert task["request_id"].startswith("req-")
-    wrong = boss.delete(stub["self"])
+    wrong = boss.delete(summary["self"])
     assert (wrong.status, wrong.headers["allow"]) == (405, "GET")
 
 

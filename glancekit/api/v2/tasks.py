@@ -45,7 +45,7 @@ class Tasks:
         except TaskNotFound as error:
             raise BadRequest(f"The marker {query.marker!r} is no task.") from error
         content: dict[str, Any] = {
-            "tasks": [_stub(task) for task in found],
+            "tasks": [_summary(task) for task in found],
             "first": first_link(_PATH, params),
             "schema": "/v2/schemas/tasks",
         }
@@ -107,7 +107,7 @@ def _one_of(name: str, kind: type[_Choice], text: object) -> _Choice | None:
         raise BadRequest(f"'{name}' is one of {known}.") from None
 
 
-def _stub(task: Task) -> dict[str, Any]:
+def _summary(task: Task) -> dict[str, Any]:
     shown = {
         "id": task.id,
         "type": task.type,
@@ -123,7 +123,7 @@ def _stub(task: Task) -> dict[str, Any]:
 
 def _whole(task: Task) -> dict[str, Any]:
     return {
-        **_stub(task),
+        **_summary(task),
         "input": task.input,
         "result": task.result,
         "message": task.message,
