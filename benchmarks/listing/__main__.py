@@ -115,7 +115,7 @@ def _print_times(name: str, times: list[tuple[float, int]]) -> None:
 
 
 def _print_row(name: str, cells: list[str]) -> None:
-    print(f"{name:50}" + "".join(f"{cell:>18}" for cell in cells), flush=True)
+    print(f"{name:58}" + "".join(f"{cell:>18}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,8 @@ def _images(count: int) -> Iterator[Image]:
     """Yield a mix in which each fact is independent of the others, the same on every run.
 
     Half of all belong to the owner ``many``, ``FEW`` of them to ``few``, the others to hundreds of
-    projects. What is rare is spread evenly over the whole time.
+    projects. What is rare is spread evenly over the whole time. The project ``mixed`` owns one in
+    a hundred and has accepted one in thirty of the shared images.
     """
     choose = random.Random(count)
     every = max(count // FEW, 1)
@@ -130,7 +131,9 @@ def _images(count: int) -> Iterator[Image]:
 
 
 def _owner(choose: random.Random) -> str:
-    return "many" if choose.random() < 0.5 else f"project-{choose.randrange(500)}"
+    if choose.random() < 0.5:
+        return "many"
+    return "mixed" if choose.random() < 0.02 else f"project-{choose.randrange(500)}"
 
 
 def _visibility(choose: random.Random) -> Visibility:
@@ -150,11 +153,12 @@ def _location(image: Image) -> tuple[Any, ...]:
 
 
 def _members(image: Image) -> Iterator[tuple[Any, ...]]:
-    """Yield the members of an image: one in thirty of the shared ones is shared, with two."""
+    """Yield the members of an image: one in thirty of the shared ones is shared, with three."""
     if image.visibility is Visibility.SHARED and int(image.id[:8], 16) % 30 == 0:
         at = rows.to_time(image.created_at)
         yield image.id, "few", MemberStatus.ACCEPTED.value, at, at
         yield image.id, "many", MemberStatus.PENDING.value, at, at
+        yield image.id, "mixed", MemberStatus.ACCEPTED.value, at, at
 
 
 def _entries(image: Image) -> set[bytes]:
