@@ -21,7 +21,15 @@ from oslo_config.cfg import (
 
 from glancekit.core.contracts.auth import AuthDriver, Credentials
 from glancekit.core.contracts.cache import CacheEntry, CachePolicy
-from glancekit.core.contracts.importing import ImportMethod, ImportStep, Progress, StagedImage
+from glancekit.core.contracts.importing import (
+    Fetched,
+    ImportMethod,
+    ImportStep,
+    Progress,
+    SourceStream,
+    StagedImage,
+    SupportsDescription,
+)
 from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import (
     EventRepository,
@@ -67,6 +75,7 @@ from glancekit.core.errors import (
     MetadataUnavailable,
     MetadefNotFound,
     SchemaMismatch,
+    SourceChanged,
     StatusConflict,
     StoreDenied,
     StoreFailed,
@@ -136,6 +145,7 @@ __all__ = [
     "Duplicate",
     "Event",
     "EventRepository",
+    "Fetched",
     "FileStream",
     "FloatOpt",
     "GlancekitError",
@@ -181,6 +191,8 @@ __all__ = [
     "ResourceType",
     "SchemaMismatch",
     "SortKey",
+    "SourceChanged",
+    "SourceStream",
     "StagedImage",
     "StatusConflict",
     "StoreDenied",
@@ -193,6 +205,7 @@ __all__ = [
     "SupportsAcl",
     "SupportsClone",
     "SupportsDelete",
+    "SupportsDescription",
     "SupportsDetails",
     "SupportsDirectUrl",
     "SupportsHealth",

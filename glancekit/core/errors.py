@@ -27,7 +27,8 @@
     ├── Conflict
     │   ├── Duplicate               an id, name or member that exists already
     │   ├── StatusConflict          the image is not in a status that allows this
-    │   └── InUse                   somebody else holds on to the thing
+    │   ├── InUse                   somebody else holds on to the thing
+    │   └── SourceChanged           what is being fetched is another content by now
     ├── LimitExceeded               a quota or a configured limit
     ├── TooManyRequests             more in a short time than one caller may ask
     ├── StoreError                  a store could not do it
@@ -253,6 +254,12 @@ class StatusConflict(Conflict):
 
 class InUse(Conflict):
     """Somebody else depends on it."""
+
+
+class SourceChanged(Conflict):
+    """What an import fetches is not what it was when the fetch began. Facts: ``source``."""
+
+    template = "{source} changed while it was fetched; import it again"
 
 
 class LimitExceeded(GlancekitError):

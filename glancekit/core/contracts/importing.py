@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image
 from glancekit.core.stream import ByteStream
 
@@ -21,21 +22,55 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedImage:
-    """An image on its way in: the record as it will be, and its bytes as a file of this host."""
+    """An image on its way in: the record as it will be, and its bytes as a file of this host.
+
+    ``caller`` is who asked for the import.
+    """
 
     image: Image
     path: Path
+    caller: Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What a fetch that broke off has left, in this process or another: a source's first bytes.
+
+    They are those of the content that the source's stream called ``version``.
+    """
+
+    path: Path
+    size: int
+    version: str
+
+
+class SourceStream(ByteStream, Protocol):
+    """A source's bytes on their way, and what is known of them.
+
+    Where the request said what they must be (a digest), the last of them are held back until that
+    was seen to be so.
+    """
+
+    size: int | None
+    """How many bytes there are from the very first on, None where the source does not say."""
+    version: str | None
+    """What tells this content from another of the same source, for ``Fetched``; None: nothing
+    does, and a fetch that broke off begins anew."""
 
 
 @runtime_checkable
 class ImportMethod(Protocol):
     """A source of bytes, named by the API's ``method.name``.
 
-    Built as ``Method(options, name=...)``.
+    Built as ``Method(options, name=...)``; ``__init__`` does no work. ``section`` is where its
+    options are in the configuration. ``shared_sections`` names sections of the service itself that
+    it goes by, too: each is an attribute of ``options``, with that section's values.
     """
 
     api_level: ClassVar[int]
     options: ClassVar[Sequence[Any]] = ()
+    section: ClassVar[str] = ""
+    shared_sections: ClassVar[Sequence[str]] = ()
 
     @abstractmethod
     def validate(self, arguments: Mapping[str, Any]) -> None:
@@ -46,8 +81,32 @@ class ImportMethod(Protocol):
         ...
 
     @abstractmethod
-    def open(self, image: Image, arguments: Mapping[str, Any], *, offset: int) -> ByteStream:
-        """Open the source from ``offset`` on, so that a broken fetch goes on where it was."""
+    def open(
+        self,
+        image: Image,
+        arguments: Mapping[str, Any],
+        *,
+        caller: Identity,
+        fetched: Fetched | None,
+    ) -> SourceStream:
+        """Open the source: behind what was fetched, or from the first byte on.
+
+        :param caller: who asked for the import. ``token`` is None where it was not kept.
+        :raises SourceChanged: when it is another content by now: what was fetched is of no use.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsDescription(Protocol):
+    """A method whose source says what the image is."""
+
+    @abstractmethod
+    def describe(self, image: Image, arguments: Mapping[str, Any], *, caller: Identity) -> Image:
+        """Return the record with what the source says of it. Asked before ``open``.
+
+        :raises Invalid: when the source has nothing that can be imported.
+        """
         ...
 
 
@@ -55,11 +114,13 @@ class ImportMethod(Protocol):
 class ImportStep(Protocol):
     """Something done to a staged image, named in the configuration.
 
-    Built as ``Step(options, name=...)``.
+    Built as ``Step(options, name=...)``; ``section`` and ``shared_sections`` as a method's.
     """
 
     api_level: ClassVar[int]
     options: ClassVar[Sequence[Any]] = ()
+    section: ClassVar[str] = ""
+    shared_sections: ClassVar[Sequence[str]] = ()
 
     @abstractmethod
     def applies_to(self, staged: StagedImage) -> bool:
