@@ -11,7 +11,7 @@ PACKAGES := glancekit $(filter-out %.egg-info,$(wildcard plugins/*/glancekit_*))
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format lint types doors pytest isolated lowest audit bench fuzz clean
+.PHONY: help serve test check format lint types doors pytest isolated lowest audit bench fuzz docs clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -54,6 +54,9 @@ bench: $(VENV)/.dev ## The benchmarks, each beside its floor; BENCH='...' passes
 
 fuzz: $(VENV)/.dev ## Ten thousand requests at random, each answer held against the OpenAPI document.
 	GLANCEKIT_FUZZ_CASES=$${GLANCEKIT_FUZZ_CASES:-10000} $(BIN)/pytest -s tests/api/test_fuzz.py
+
+docs: $(VENV)/.dev ## The documentation as HTML in build/docs; a warning is an error.
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 
 clean: ## Remove the environments and caches; ./var stays.
 	rm -rf $(VENV) .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

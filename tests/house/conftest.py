@@ -68,7 +68,7 @@ def metadata(distribution: Path) -> ConfigParser:
     return parser
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
 

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documentation builds without a warning and leaves out no option, command or page."""
+
+from __future__ import annotations
+
+import html
+import re
+import subprocess
+import sys
+
+import click
+import pytest
+
+from glancekit.bootstrap import FURTHER_SECTIONS
+from glancekit.cli import cli
+from glancekit.core import drivers
+from glancekit.core.options import service_options, store_options
+from glancekit.core.survey import installed
+
+GROUPS = (
+    drivers.METADATA,
+    drivers.AUTH,
+    drivers.STORES,
+    drivers.IMPORT_METHODS,
+    drivers.IMPORT_STEPS,
+    drivers.CACHE_POLICIES,
+)
+
+
+@pytest.fixture(scope="module")
+def pages(root, tmp_path_factory):
+    """The text of each page of the built documentation."""
+    built = tmp_path_factory.mktemp("docs")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
+    done = subprocess.run([*command, root / "docs", built], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return {
+        str(path.relative_to(built).with_suffix("")): plain(path.read_text())
+        for path in built.rglob("*.html")
+    }
+
+
+def plain(page: str) -> str:
+    return html.unescape(re.sub(r"<[^>]*>", "", page))
+
+
+def all_options():
+    listed = [*service_options().values(), *FURTHER_SECTIONS.values(), store_options()]
+    for group in GROUPS:
+        listed.extend(kind.options for kind in installed(group, deadline=30.0).values())
+    return [option for options in listed for option in options]
+
+
+def test_every_page_is_reached_from_the_index(pages, root):
+    written = {
+        str(path.relative_to(root / "docs").with_suffix(""))
+        for path in (root / "docs").rglob("*.rst")
+    }
+    assert written <= pages.keys()
+
+
+def test_every_option_is_there(pages):
+    names = {option.name for option in all_options()}
+    assert names
+    assert not {name for name in names if name not in pages["reference/options"]}
+
+
+def test_every_option_says_what_it_means():
+    assert not [option.name for option in all_options() if not option.help]
+
+
+def test_every_command_is_there(pages):
+    with click.Context(cli) as context:
+        missing = [
+            name
+            for name in cli.list_commands(context)
+            if f"glancekit {name}" not in pages["reference/commands"]
+        ]
+    assert not missing
