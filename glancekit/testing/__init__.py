@@ -15,6 +15,7 @@ pytest.register_assert_rewrite(
     "glancekit.testing.metadata_tasks",
     "glancekit.testing.metadefs",
     "glancekit.testing.store",
+    "glancekit.testing.upstream_store",
 )
 
 from glancekit.testing.auth import AuthConformance  # noqa: E402
