@@ -11,7 +11,7 @@ import click
 from oslo_config import cfg
 
 from glancekit.cli import WRONG_CONFIG, Invocation
-from glancekit.cli.tables import format_option, show
+from glancekit.cli.tables import Shape, format_option, show
 from glancekit.core import drivers
 from glancekit.core.config import UpstreamOption
 from glancekit.core.options import service_options, store_options
@@ -26,7 +26,7 @@ def config() -> None:
 @config.command("show")
 @format_option
 @click.pass_obj
-def show_config(invocation: Invocation, shape: str) -> None:
+def show_config(invocation: Invocation, shape: Shape) -> None:
     """Show every option's value and where it comes from. Secrets are not shown.
 
     A value comes from the command line, else from the environment (OS_SECTION__OPTION, say
@@ -104,7 +104,7 @@ def _show_upstream(options: Sequence[UpstreamOption]) -> None:
         }
         for use in sorted(options, key=lambda use: (not use.sets, use.section, use.option))
     ]
-    show(("section", "option", "here"), rows, "table")
+    show(("section", "option", "here"), rows, Shape())
 
 
 def _driver_options(group: str) -> list[tuple[str, Sequence[cfg.Opt]]]:

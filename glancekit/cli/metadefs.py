@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from glancekit.cli import Invocation
-from glancekit.cli.tables import format_option, show
+from glancekit.cli.tables import Shape, format_option, show
 from glancekit.core.contracts.metadata import MetadataDriver
 from glancekit.core.model.metadef import Contents, DefinitionKind
 
@@ -129,7 +129,7 @@ def export(invocation: Invocation, path: Path) -> None:
 @metadefs.command("list")
 @format_option
 @click.pass_obj
-def list_(invocation: Invocation, shape: str) -> None:
+def list_(invocation: Invocation, shape: Shape) -> None:
     """Show every namespace, what is in it, and whether images are held to it."""
     from glancekit.services.metadefs import bulk
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from glancekit.cli import Invocation
-from glancekit.cli.tables import format_option, show
+from glancekit.cli.tables import Shape, format_option, show
 from glancekit.core.contracts.store import CAPABILITIES
 
 _PLUGIN_COLUMNS = (
@@ -24,7 +24,7 @@ _STORE_COLUMNS = (
 @click.command()
 @format_option
 @click.pass_obj
-def plugins(invocation: Invocation, shape: str) -> None:
+def plugins(invocation: Invocation, shape: Shape) -> None:
     """Show every installed plugin: what it is for, whether it works, and if not why.
 
     Those that the configuration names are built as the service would build them; the others are
@@ -42,7 +42,7 @@ def plugins(invocation: Invocation, shape: str) -> None:
 @click.command()
 @format_option
 @click.pass_obj
-def stores(invocation: Invocation, shape: str) -> None:
+def stores(invocation: Invocation, shape: Shape) -> None:
     """Show every configured store and what it can do."""
     from glancekit.bootstrap import load_parts
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from glancekit.cli import Invocation
-from glancekit.cli.tables import format_option, show
+from glancekit.cli.tables import Shape, format_option, show
 from glancekit.core.errors import ImageNotFound
 from glancekit.core.model.identity import Identity, Viewer
 from glancekit.core.model.image import Image, Visibility
@@ -58,7 +58,7 @@ def policy() -> None:
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="Show what this role may.")
 @format_option
 @click.pass_obj
-def show_rules(invocation: Invocation, roles: tuple[str, ...], shape: str) -> None:
+def show_rules(invocation: Invocation, roles: tuple[str, ...], shape: Shape) -> None:
     """Show every rule, and whether it is the default or from which file and line.
 
     With --role, also what somebody of that role may do: to things of their own project (own), and

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from glancekit.cli import Invocation
-from glancekit.cli.tables import format_option, show
+from glancekit.cli.tables import Shape, format_option, show
 from glancekit.core.quota import ProjectUsage, Quota
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def quota() -> None:
 @_project_option
 @format_option
 @click.pass_obj
-def show_usage(invocation: Invocation, project: str | None, shape: str) -> None:
+def show_usage(invocation: Invocation, project: str | None, shape: Shape) -> None:
     """Show usage and limits. Sizes are in MiB; what is only begun of one does not count."""
     from glancekit.services.quotas import allowance
     from glancekit.services.usage import NO_LIMIT, against
@@ -59,7 +59,7 @@ def show_usage(invocation: Invocation, project: str | None, shape: str) -> None:
 @_project_option
 @format_option
 @click.pass_obj
-def recount(invocation: Invocation, project: str | None, shape: str) -> None:
+def recount(invocation: Invocation, project: str | None, shape: Shape) -> None:
     """Hold what is kept as usage against the images there are, and mend what is wrong.
 
     The service may go on meanwhile. Only changes that were made to the database by other means
