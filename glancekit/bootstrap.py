@@ -24,7 +24,7 @@ from glancekit.core.election import FileElection
 from glancekit.core.errors import ConfigError, PluginError, PluginMissing
 from glancekit.core.hooks import Hooks, wanted_hooks
 from glancekit.core.lease import Lease
-from glancekit.core.options import DEFAULT
+from glancekit.core.options import DEFAULT, STAGING_STORE
 from glancekit.core.periodic import PeriodicRunner
 from glancekit.core.stores import Store, Stores
 from glancekit.services.rule_files import RuleFiles
@@ -93,6 +93,7 @@ def bootstrap(config: Configuration) -> World:
         auth=auth,
         hooks=parts.hooks,
         lease=lease,
+        staging=staging_of(config),
         settings=settings_of(config),
         access=access,
         protections=protections,
@@ -188,6 +189,12 @@ def _schema_beside(files: Sequence[Path]) -> str | None:
     """Return the file of image properties that lies beside a configuration file."""
     usual = (file.parent / "schema-image.json" for file in files)
     return next((str(file) for file in usual if file.is_file()), None)
+
+
+def staging_of(config: Configuration) -> Path:
+    """Return the folder for image data on their way in."""
+    chosen = config.get(STAGING_STORE, "filesystem_store_datadir")
+    return Path(chosen) if chosen else config.data_dir / "staging"
 
 
 def rule_files_of(config: Configuration) -> RuleFiles:

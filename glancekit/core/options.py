@@ -16,6 +16,9 @@ from glancekit.core.urifilter import FILTER_SECTION
 
 DEFAULT = "DEFAULT"
 
+STAGING_STORE = "os_glance_staging_store"
+"""Upstream's id of the place for data on their way in. No store has an id that begins so."""
+
 _SIZE = re.compile(r"(\d+)\s*(B|KB|MB|GB|TB)?", re.IGNORECASE)
 
 
@@ -84,6 +87,7 @@ def service_options() -> dict[str, list[cfg.Opt]]:
         "oslo_policy": _POLICY,
         "task": _TASKS,
         FILTER_SECTION: _FILTER,
+        STAGING_STORE: _STAGING,
     }
 
 
@@ -246,6 +250,16 @@ _STORES: list[cfg.Opt] = [
         "default_backend",
         help="Id of the store that takes images when the request names none. May be left out "
         "when there is one store only.",
+    ),
+]
+
+_STAGING: list[cfg.Opt] = [
+    cfg.Opt(
+        "filesystem_store_datadir",
+        type=Folder(),
+        sample_default="$data_dir/staging",
+        help="Folder for image data on their way in, from their arrival to the end of the import. "
+        "It needs room for all imports that run at a time.",
     ),
 ]
 

@@ -72,6 +72,12 @@ def _keep_alive(text: str) -> str | None:
     return "0" if text.strip().lower() in ("false", "no", "off", "0") else None
 
 
+def _path_of(text: str) -> str | None:
+    """Upstream writes the folder as a URL."""
+    url = urlsplit(text.strip())
+    return url.path if url.scheme in ("file", "") and url.path else None
+
+
 def _log_format(text: str) -> str | None:
     return "json" if text.strip().lower() in ("true", "yes", "on", "1") else None
 
@@ -93,6 +99,12 @@ BECOMES: Mapping[Place, Becomes] = MappingProxyType(
         ),
         ("DEFAULT", "client_socket_timeout"): Becomes(
             "server", "idle_timeout", _positive, "a transfer in which nothing moves always ends"
+        ),
+        ("DEFAULT", "node_staging_uri"): Becomes(
+            "os_glance_staging_store",
+            "filesystem_store_datadir",
+            _path_of,
+            "staging is a folder of this host: a path, or file:// with a path",
         ),
         ("DEFAULT", "use_json"): Becomes("DEFAULT", "log_format", _log_format, _FOR_THE_DEFAULT),
         (STORE, "filesystem_store_timeout"): Becomes(
@@ -120,6 +132,7 @@ _REMOVED = "upstream removed it, and there is nothing like it here"
 _RIGHTS = "rights are always upstream's new defaults, with policy_file over them"
 _KEYS = f"keys and certificates from a key manager are {_LATER}"
 _REGISTRY = "a registry of one's own is a metadata driver here: see [metadata] driver"
+_STAGING = "of the place for data on their way in, the folder is all there is to choose"
 _FILES = "reads, writes and look-ups all have the store's 'timeout'"
 
 IGNORED: Mapping[Place, str] = MappingProxyType(
@@ -132,7 +145,6 @@ IGNORED: Mapping[Place, str] = MappingProxyType(
         ("DEFAULT", "digest_algorithm"): _REMOVED,
         ("DEFAULT", "metadata_encryption_key"): "locations are kept as they are; protect the "
         "database itself. Encrypted locations of an existing database cannot be read",
-        ("DEFAULT", "node_staging_uri"): _IMPORT,
         ("DEFAULT", "enabled_import_methods"): _IMPORT,
         ("DEFAULT", "worker_self_reference_url"): "processes share one database and need no "
         "address of each other",
@@ -228,6 +240,11 @@ IGNORED: Mapping[Place, str] = MappingProxyType(
         ("keystone_authtoken", "enforce_token_bind"): _REMOVED,
         ("keystone_authtoken", "hash_algorithms"): _REMOVED,
         ("keystone_authtoken", "signing_dir"): _REMOVED,
+        ("os_glance_staging_store", "filesystem_store_datadirs"): _STAGING,
+        ("os_glance_staging_store", "filesystem_store_chunk_size"): _STAGING,
+        ("os_glance_staging_store", "filesystem_store_file_perm"): _STAGING,
+        ("os_glance_staging_store", "filesystem_store_metadata_file"): _STAGING,
+        ("os_glance_staging_store", "filesystem_thin_provisioning"): _STAGING,
         ("task", "task_executor"): _IMPORT,
         ("task", "work_dir"): _IMPORT,
         (STORE, "filesystem_store_metadata_file"): "readers of the files elsewhere are not told "
@@ -249,8 +266,7 @@ IGNORED_SECTIONS: Mapping[str, str] = MappingProxyType(
         "image_import_opts": _IMPORT,
         "inject_metadata_properties": _IMPORT,
         "key_manager": _KEYS,
-        "os_glance_staging_store": _IMPORT,
-        "os_glance_tasks_store": _IMPORT,
+        "os_glance_tasks_store": "tasks keep nothing in files",
         "oslo_concurrency": "processes share the database's locks and those in data_dir",
         "oslo_limit": "read with use_keystone_limits only, where there is such an option",
         "oslo_messaging_amqp": _EVENTS,

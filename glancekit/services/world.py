@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -57,13 +58,17 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """The parts of a running service; a context manager that closes them."""
+    """The parts of a running service; a context manager that closes them.
+
+    ``staging`` is the folder for image data on their way in; it may not be there yet.
+    """
 
     metadata: MetadataDriver
     stores: Stores
     auth: AuthDriver
     hooks: Hooks
     lease: Lease
+    staging: Path
     settings: Settings = field(default_factory=Settings)
     access: Access = field(default_factory=Access)
     protections: Protections = field(default_factory=Protections)

@@ -190,6 +190,27 @@ def test_stores_are_mounted_as_their_sections_say(
         assert not store.is_default
 
 
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        ("", "data/staging"),
+        ("[os_glance_staging_store]\nfilesystem_store_datadir = {0}/on\n", "on"),
+        ("[DEFAULT]\nnode_staging_uri = file://{0}/old\n", "old"),
+        (
+            "[DEFAULT]\nnode_staging_uri = file://{0}/old\n"
+            "[os_glance_staging_store]\nfilesystem_store_datadir = {0}/new\n",
+            "new",
+        ),
+    ],
+)
+def test_where_data_on_their_way_in_are(
+    configure: Configure, tmp_path: Path, text: str, folder: str
+) -> None:
+    with bootstrap(configure(text.format(tmp_path))) as world:
+        assert world.staging == tmp_path / folder
+        assert [store.id for store in world.stores] == ["local"]
+
+
 def test_options_that_nobody_reads_are_warned_about(
     configure: Configure, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -290,6 +290,11 @@ def test_what_options_become_is_there() -> None:
         ("client_socket_timeout = 0", {}),
         ("use_json = true", {("DEFAULT", "log_format"): "json"}),
         ("use_json = false", {}),
+        (
+            "node_staging_uri = file:///var/stage/",
+            {("os_glance_staging_store", "filesystem_store_datadir"): "/var/stage/"},
+        ),
+        ("node_staging_uri = swift://x", {}),
     ],
 )
 def test_values_that_are_written_differently(

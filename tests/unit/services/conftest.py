@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -59,7 +60,7 @@ def second() -> MemoryStore:
 
 
 @pytest.fixture
-def world(store: FaultyStore, second: MemoryStore) -> Iterator[World]:
+def world(store: FaultyStore, second: MemoryStore, tmp_path: Path) -> Iterator[World]:
     metadata = MemoryMetadata(None, name="memory")
     metadata.start()
     lease = Lease(metadata)
@@ -71,6 +72,7 @@ def world(store: FaultyStore, second: MemoryStore) -> Iterator[World]:
         auth=NoAuth(None, name="none"),
         hooks=Hooks(),
         lease=lease,
+        staging=tmp_path / "staging",
         settings=Settings(image_size_cap=1 << 20, image_property_quota=3, image_tag_quota=2),
     )
     store.heal()
