@@ -91,7 +91,14 @@ from glancekit.core.errors import (
 from glancekit.core.hookspecs import ReadSection, hookimpl
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Identity, Viewer, secret
-from glancekit.core.model.image import Image, Location, Member, MemberStatus, Visibility
+from glancekit.core.model.image import (
+    Image,
+    Location,
+    Member,
+    MemberStatus,
+    Tombstone,
+    Visibility,
+)
 from glancekit.core.model.listing import (
     Comparison,
     Condition,
@@ -220,6 +227,7 @@ __all__ = [
     "TaskRepository",
     "TaskStatus",
     "TaskType",
+    "Tombstone",
     "URIOpt",
     "Unauthenticated",
     "Unavailable",

@@ -35,7 +35,7 @@ from glancekit.core.errors import (
 )
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Viewer
-from glancekit.core.model.image import Image, Location, Member, Visibility, now
+from glancekit.core.model.image import Image, Location, Member, Tombstone, Visibility, now
 from glancekit.core.model.listing import Comparison, Condition, ImageQuery, Page, SortKey
 from glancekit.core.model.metadef import (
     Association,
@@ -65,7 +65,7 @@ class _State:
     """All records. A unit of work has a copy of its own, which commit puts in their place."""
 
     images: dict[str, Image] = field(default_factory=dict)
-    deleted: dict[str, datetime] = field(default_factory=dict)
+    deleted: dict[str, Tombstone] = field(default_factory=dict)
     locations: dict[int, Location] = field(default_factory=dict)
     members: dict[tuple[str, str], Member] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
@@ -139,10 +139,22 @@ class _Images(_Repository, ImageRepository):
         saved = self.get(image.id)
         if image.status is ImageStatus.DELETED:
             del state.images[image.id]
-            state.deleted[image.id] = saved.updated_at
+            state.deleted[image.id] = Tombstone(
+                id=image.id, owner=stored.owner, deleted_at=saved.updated_at
+            )
             for key in [key for key in state.members if key[0] == image.id]:
                 del state.members[key]
         return saved
+
+    def bury(self, tombstone: Tombstone) -> None:
+        state = self._writable()
+        if tombstone.id in state.images:
+            raise Duplicate(kind="image", key=tombstone.id)
+        state.deleted.setdefault(tombstone.id, tombstone)
+
+    def buried(self, *, limit: int, after: str | None = None) -> Sequence[Tombstone]:
+        ids = sorted(found for found in self._state.deleted if after is None or found > after)
+        return [self._state.deleted[found] for found in ids[:limit]]
 
     def _may_know(self, viewer: Viewer, image: Image) -> bool:
         return (

@@ -146,6 +146,10 @@ class MemoryMetadefs(MetadefRepository):
         """See the contract."""
         return sorted(self._state.resource_types.values(), key=lambda found: found.name)
 
+    def know(self, resource_type: ResourceType) -> None:
+        """See the contract."""
+        self._writable().resource_types.setdefault(resource_type.name, resource_type)
+
     def associations(self, namespaces: Collection[str]) -> Mapping[str, Sequence[Association]]:
         """See the contract."""
         found: dict[str, list[Association]] = {}

@@ -35,7 +35,14 @@ from glancekit.core.errors import (
 )
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Viewer
-from glancekit.core.model.image import Image, Location, Member, MemberStatus, Visibility
+from glancekit.core.model.image import (
+    Image,
+    Location,
+    Member,
+    MemberStatus,
+    Tombstone,
+    Visibility,
+)
 from glancekit.core.model.listing import (
     SORT_KEYS,
     Comparison,
@@ -123,6 +130,7 @@ class MetadataConformance(TaskConformance, MetadefConformance, QuotaConformance)
         attempts: list[Callable[[contract.UnitOfWork], object]] = [
             lambda work: work.images.add(an_image()),
             lambda work: work.images.save(image, expect_status={image.status}),
+            lambda work: work.images.bury(Tombstone(id="x", owner=ME)),
             lambda work: work.locations.add(place),
             lambda work: work.locations.save(place, expect_status=place.status),
             lambda work: work.locations.remove(1),
@@ -270,6 +278,33 @@ class MetadataConformance(TaskConformance, MetadefConformance, QuotaConformance)
             assert list(work.members.of_image(image.id)) == []
             (row,) = work.locations.of_image(image.id)
             assert (row.url, row.size) == ("u", None)
+
+    def test_m43_ids_of_elsewhere_stay_taken(self, driver: MetadataDriver) -> None:
+        """M43: a buried id is never given out; all that are buried come in pages, each once."""
+        deleted = _kept(driver, an_image())
+        living = _kept(driver, an_image())
+        _delete(driver, deleted)
+        old = [
+            Tombstone(id=str(uuid.uuid4()), owner=owner, deleted_at=MORNING)
+            for owner in (ME, OTHER, None)
+        ]
+        with driver.unit_of_work() as work:
+            for tombstone in (*old, replace(old[0], deleted_at=MORNING + timedelta(1))):
+                work.images.bury(tombstone)
+            with pytest.raises(Duplicate):
+                work.images.bury(Tombstone(id=living.id, owner=ME))
+            work.commit()
+        assert _get(driver, living.id) == living
+        with driver.unit_of_work() as work, pytest.raises(Duplicate):
+            work.images.add(an_image(id=old[1].id))
+        found: list[Tombstone] = []
+        with driver.unit_of_work(read_only=True) as work:
+            while page := work.images.buried(limit=3, after=found[-1].id if found else None):
+                found += page
+        assert len(found) == 4
+        assert {one.id: one for one in found}.keys() == {deleted.id, *(one.id for one in old)}
+        for tombstone in old:
+            assert tombstone in found
 
     # -- who sees what ------------------------------------------------------------------------
 

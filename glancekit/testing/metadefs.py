@@ -25,6 +25,7 @@ from glancekit.core.model.metadef import (
     DefinitionKind,
     Namespace,
     NamespaceQuery,
+    ResourceType,
 )
 from glancekit.testing.metadata_samples import ME, MORNING, OTHER
 
@@ -334,6 +335,7 @@ class MetadefConformance:
             lambda work: work.metadefs.undefine("n", DefinitionKind.PROPERTY),
             _associating("n", "b"),
             lambda work: work.metadefs.dissociate("n", "a"),
+            lambda work: work.metadefs.know(ResourceType(name="b")),
         ]
         for attempt in attempts:
             with driver.unit_of_work(read_only=True) as work, pytest.raises(MetadataError):
@@ -342,6 +344,23 @@ class MetadefConformance:
             assert work.metadefs.namespace("n").name == "n"
             assert len(work.metadefs.definitions("n", DefinitionKind.PROPERTY)) == 1
             assert [one.resource_type for one in work.metadefs.associations(["n"])["n"]] == ["a"]
+
+    def test_md13_resource_types_of_elsewhere(self, driver: MetadataDriver) -> None:
+        """MD13: one that is kept comes back as it was, associated or not; once is enough."""
+        old = ResourceType(name="a", created_at=MORNING, updated_at=MORNING)
+        _do(
+            driver,
+            lambda work: work.metadefs.know(old),
+            lambda work: work.metadefs.know(ResourceType(name="a")),
+            _adding(a_namespace("n")),
+            _associating("n", "a"),
+            _associating("n", "b"),
+            lambda work: work.metadefs.know(ResourceType(name="b", created_at=MORNING)),
+        )
+        with driver.unit_of_work(read_only=True) as work:
+            first, second = work.metadefs.resource_types()
+        assert first == old
+        assert (second.name, second.created_at == MORNING) == ("b", False)
 
     def test_md12_all_of_it_or_nothing(self, driver: MetadataDriver) -> None:
         """MD12: nothing is kept of a unit of work that made a namespace and then failed."""

@@ -17,7 +17,7 @@ from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import Duplicate
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY
-from glancekit.core.model.image import Image, Location
+from glancekit.core.model.image import Image, Location, Tombstone
 from glancekit.core.model.listing import ImageQuery, Page
 from glancekit.core.model.status import ImageStatus
 from glancekit.core.quota import ProjectUsage
@@ -285,6 +285,12 @@ def counts_rows_once(work: LyingUnitOfWork) -> None:
     work.quotas.usage = of_images
 
 
+def buries_nothing(work: LyingUnitOfWork) -> None:
+    def bury(tombstone: Tombstone) -> None: ...
+
+    work.images.bury = bury
+
+
 def renames_a_parameter(work: LyingUnitOfWork) -> None:
     after = work.events.after
     work.events.after = lambda position, *, count: after(position, limit=count)
@@ -328,6 +334,7 @@ CAUGHT: list[tuple[Lie, Callable[..., None]]] = [
     (writes_when_reading, suite.test_m03_read_only_refuses_to_write),
     (takes_a_store_twice, suite.test_m26_locations),
     (buries_locations, suite.test_m10_a_deleted_image_is_gone),
+    (buries_nothing, suite.test_m43_ids_of_elsewhere_stay_taken),
     (prunes_what_was_not_told, suite.test_m31_cursors_and_pruning),
     (forgets_the_last_position, suite.test_m31_cursors_and_pruning),
     (keeps_every_cursor, suite.test_m42_only_retained_listeners_hold_events_back),

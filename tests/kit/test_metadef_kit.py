@@ -160,6 +160,10 @@ def enforces_all(metadefs: Any, state: Any) -> None:
     metadefs.enforced = lambda: sorted(state.namespaces.values(), key=lambda one: one.name)
 
 
+def knows_no_others(metadefs: Any, _: Any) -> None:
+    metadefs.know = lambda resource_type: None
+
+
 def writes_when_reading(metadefs: Any, _: Any) -> None:
     metadefs._read_only = False
 
@@ -182,6 +186,7 @@ CAUGHT: list[tuple[Lie, Callable[..., None]]] = [
     (forgets_resource_types, suite.test_md09_associations),
     (swallows_duplicates, suite.test_md09_associations),
     (enforces_all, suite.test_md10_enforced_namespaces),
+    (knows_no_others, suite.test_md13_resource_types_of_elsewhere),
     (writes_when_reading, suite.test_md11_read_only_refuses_to_write),
 ]
 

@@ -31,7 +31,7 @@ from glancekit.core.contracts.metadefs import MetadefRepository
 from glancekit.core.contracts.quotas import QuotaRepository
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Viewer
-from glancekit.core.model.image import Image, Location, Member
+from glancekit.core.model.image import Image, Location, Member, Tombstone
 from glancekit.core.model.listing import ImageQuery, Page
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import Task, TaskQuery, TaskStatus, TaskType
@@ -80,6 +80,19 @@ class ImageRepository(Protocol):
         :raises Conflict: when somebody else saved in between.
         :raises ImageNotFound: when it is gone.
         """
+        ...
+
+    @abstractmethod
+    def bury(self, tombstone: Tombstone) -> None:
+        """Know an id as used, of an image that was deleted elsewhere; harmless when it is.
+
+        :raises Duplicate: when an image has this id.
+        """
+        ...
+
+    @abstractmethod
+    def buried(self, *, limit: int, after: str | None = None) -> Sequence[Tombstone]:
+        """Return what remains of deleted images, in an order of their ids, from behind one id."""
         ...
 
 

@@ -125,6 +125,11 @@ class MetadefRepository(Protocol):
         ...
 
     @abstractmethod
+    def know(self, resource_type: ResourceType) -> None:
+        """Keep a resource type that was known elsewhere; harmless when it is known here."""
+        ...
+
+    @abstractmethod
     def associations(self, namespaces: Collection[str]) -> Mapping[str, Sequence[Association]]:
         """Return the associations of each of these namespaces, by resource type.
 

@@ -98,6 +98,15 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tombstone:
+    """What remains of a deleted image: its id, which is never given out again."""
+
+    id: str
+    owner: str | None
+    deleted_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """A project with which an image is shared."""
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +26,7 @@ from glancekit.plugin import (
     MemberStatus,
     Page,
     StatusConflict,
+    Tombstone,
     Viewer,
     Visibility,
 )
@@ -57,6 +58,9 @@ _MEMBERS = select(image_members.c.project_id, image_members.c.status).where(
     image_members.c.image_id == _ID
 )
 _WAS_DELETED = select(deleted_images.c.id).where(deleted_images.c.id == _ID)
+
+_BURIED = select(deleted_images).order_by(deleted_images.c.id).limit(bindparam("limit"))
+_BURIED_AFTER = _BURIED.where(deleted_images.c.id > bindparam("after"))
 
 _ADD = insert(images)
 _SAVE = update(images).where(images.c.id == _ID, images.c.version == bindparam("version_"))
@@ -151,6 +155,23 @@ class SqlImages(ImageRepository):
             self._replace(stored, saved)
         return saved
 
+    def bury(self, tombstone: Tombstone) -> None:
+        """See the contract."""
+        key = {"id_": tombstone.id}
+        if self._session.execute(_LOCK, key).first() is not None:
+            raise Duplicate(kind="image", key=tombstone.id)
+        if self._session.execute(_WAS_DELETED, key).first() is None:
+            self._session.write(_BURY, _tombstone_values(tombstone))
+
+    def buried(self, *, limit: int, after: str | None = None) -> Sequence[Tombstone]:
+        """See the contract."""
+        statement = _BURIED if after is None else _BURIED_AFTER
+        found = self._session.execute(statement, {"limit": limit, "after": after})
+        return [
+            Tombstone(id=row.id, owner=row.owner, deleted_at=rows.from_time(row.deleted_at))
+            for row in found
+        ]
+
     def _hold(self, image_id: str) -> None:
         """Keep others from changing an image until the end, where the database can do that."""
         lock = self._session.dialect.locking(_LOCK)
@@ -206,12 +227,8 @@ class SqlImages(ImageRepository):
         self._leave(_labelled_lists(stored) | _member_lists(stored, members), created_at, saved.id)
         self._session.write(_DELETE_MEMBERS, {"id_": saved.id})
         self._session.write(_DELETE, {"id_": saved.id})
-        tombstone = {
-            "id": saved.id,
-            "owner": stored.owner,
-            "deleted_at": rows.to_time(saved.updated_at),
-        }
-        self._session.write(_BURY, tombstone)
+        tombstone = Tombstone(id=saved.id, owner=stored.owner, deleted_at=saved.updated_at)
+        self._session.write(_BURY, _tombstone_values(tombstone))
 
     def _all_lists(self, stored: Image, saved: Image) -> tuple[set[bytes], set[bytes]]:
         """Return the lists an image was in and those it belongs in now."""
@@ -246,6 +263,14 @@ class SqlImages(ImageRepository):
 
 def _changed_meanwhile(image_id: str) -> Conflict:
     return Conflict(f"Image {image_id} was changed by somebody else meanwhile; read it again")
+
+
+def _tombstone_values(tombstone: Tombstone) -> dict[str, Any]:
+    return {
+        "id": tombstone.id,
+        "owner": tombstone.owner,
+        "deleted_at": rows.to_time(tombstone.deleted_at),
+    }
 
 
 def _counts_alike(one: Image, other: Image) -> bool:

@@ -226,6 +226,16 @@ class SqlMetadefs(MetadefRepository):
             for row in self._session.execute(_RESOURCE_TYPES)
         ]
 
+    def know(self, resource_type: ResourceType) -> None:
+        """See the contract."""
+        values = {
+            "name": resource_type.name,
+            "created_at": rows.to_time(resource_type.created_at),
+            "updated_at": rows.to_time(resource_type.updated_at),
+        }
+        insert_missing = self._session.dialect.insert_missing(metadef_resource_types)
+        self._session.write(insert_missing, values)
+
     def associations(self, namespaces: Collection[str]) -> Mapping[str, Sequence[Association]]:
         """See the contract."""
         found: dict[str, list[Association]] = {}
