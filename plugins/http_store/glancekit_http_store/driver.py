@@ -6,20 +6,44 @@ Digests, limits and deadlines are the core's business.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
+
+from glancekit_web_reading.connections import Connections
+from glancekit_web_reading.failures import (
+    Broken,
+    Denied,
+    NotThere,
+    Unreachable,
+    Unusable,
+    WebError,
+)
+from glancekit_web_reading.fetching import Fetcher
+from glancekit_web_reading.reading import Wanted, WebStream
+from glancekit_web_reading.settings import Settings
 
 from glancekit.plugin import (
     FILTER_SECTION,
+    BlobNotFound,
     ByteStream,
+    GlancekitError,
     Location,
+    StoreDenied,
     StoreDriver,
+    StoreFailed,
+    StoreUnavailable,
     SupportsRange,
     UriFilter,
 )
-from glancekit_http_store.connections import Connections
-from glancekit_http_store.fetching import Fetcher, answering
-from glancekit_http_store.options import OPTIONS, Settings, settings_of
-from glancekit_http_store.reading import Wanted, WebStream
+from glancekit_http_store.options import OPTIONS, settings_of
+
+_MEANINGS: Mapping[type[WebError], type[GlancekitError]] = {
+    Denied: StoreDenied,
+    Unreachable: StoreUnavailable,
+    Broken: StoreUnavailable,
+    Unusable: StoreFailed,
+}
 
 
 class HttpStore(StoreDriver, SupportsRange):
@@ -49,7 +73,7 @@ class HttpStore(StoreDriver, SupportsRange):
 
     def size(self, location: Location) -> int | None:
         """Ask with HEAD, and with GET where that is not answered."""
-        with answering():
+        with _as_stores_errors():
             return self._fetcher.size(location.url)
 
     def close(self) -> None:
@@ -57,5 +81,32 @@ class HttpStore(StoreDriver, SupportsRange):
         self._connections.close()
 
     def _stream(self, wanted: Wanted) -> ByteStream:
-        with answering():
-            return WebStream(self._fetcher, wanted, retries=self._settings.retries)
+        with _as_stores_errors():
+            return _Stream(WebStream(self._fetcher, wanted, retries=self._settings.retries))
+
+
+class _Stream(ByteStream):
+    """A web server's bytes, whose errors are a store's."""
+
+    def __init__(self, source: ByteStream) -> None:
+        self._source = source
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return what comes."""
+        with _as_stores_errors():
+            return self._source.read(size)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._source.close()
+
+
+@contextmanager
+def _as_stores_errors() -> Iterator[None]:
+    try:
+        yield
+    except NotThere as error:  # whose location it was is not for everybody who reads the message
+        raise BlobNotFound from error
+    except WebError as error:
+        kind = next(_MEANINGS[parent] for parent in type(error).__mro__ if parent in _MEANINGS)
+        raise kind(str(error)) from error

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
+
+from glancekit_web_reading.settings import Settings
 
 from glancekit.plugin import BoolOpt, ConfigError, DictOpt, FloatOpt, IntOpt, StrOpt
 
@@ -55,19 +56,6 @@ OPTIONS: Sequence[Any] = (
         help="How many redirects are followed one after the other.",
     ),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The options in the form in which the driver uses them. Times in seconds."""
-
-    ca_file: str | None
-    insecure: bool
-    proxies: Mapping[str, str] = field(repr=False)
-    connect_timeout: float
-    idle_timeout: float
-    retries: int
-    redirects: int
 
 
 def settings_of(options: Any) -> Settings:

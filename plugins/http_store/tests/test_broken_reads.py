@@ -4,55 +4,20 @@
 from __future__ import annotations
 
 import socket
-import struct
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from glancekit_http_store.driver import HttpStore
+from glancekit_web_reading.testing import TAG, File, head, reset
 
 from glancekit.plugin import Location, StoreDenied, StoreFailed, StoreUnavailable
 from glancekit.testing.store import assert_same, sample
 
 DATA = sample(3_000_000)
 OTHER = sample(3_000_000, seed=1)
-TAG = '"one"'
 
 Build = Callable[..., HttpStore]
-
-
-def head(status: str, **headers: object) -> bytes:
-    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 {status}\r\n{lines}\r\n".encode()
-
-
-def reset(connection: socket.socket) -> None:
-    """End a connection with a reset, once what was sent has arrived."""
-    connection.shutdown(socket.SHUT_WR)
-    connection.recv(1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-class File:
-    """A file of a server that sends ``most`` bytes of it on each connection."""
-
-    def __init__(self, data: bytes = DATA, *, most: int = len(DATA), **headers: object) -> None:
-        self.data, self.most = data, most
-        self.headers = {"ETag": TAG, **headers}
-        self.has_ranges = True
-
-    def __call__(self, request: Any, connection: socket.socket) -> None:
-        is_part = "range" in request.headers and self.has_ranges
-        condition = request.headers.get("if-range")
-        if condition not in (None, self.headers.get("ETag"), self.headers.get("Last_Modified")):
-            is_part = False
-        start = request.start if is_part else 0
-        headers = {**self.headers, "Content_Length": len(self.data) - start}
-        if is_part:
-            last = len(self.data) - 1
-            headers["Content_Range"] = f"bytes {start}-{last}/{len(self.data)}"
-        connection.sendall(head("206 Partial Content" if is_part else "200 OK", **headers))
-        connection.sendall(self.data[start : start + self.most])
 
 
 def read(driver: HttpStore, url: str, size: int | None = None) -> bytes:
@@ -64,7 +29,7 @@ def read(driver: HttpStore, url: str, size: int | None = None) -> bytes:
 
 
 def test_a_read_goes_on_where_it_broke_off(misbehave: Any, build: Build) -> None:
-    server = misbehave(File(most=1_200_000))
+    server = misbehave(File(DATA, most=1_200_000))
     assert_same(read(build(), server.url()), DATA)
     first, *later = server.requests
     assert "range" not in first.headers
@@ -73,7 +38,7 @@ def test_a_read_goes_on_where_it_broke_off(misbehave: Any, build: Build) -> None
 
 
 def test_a_range_goes_on_where_it_broke_off(misbehave: Any, build: Build) -> None:
-    server = misbehave(File(most=700_000))
+    server = misbehave(File(DATA, most=700_000))
     location = Location(url=server.url(), size=len(DATA))
     with build().open_range(location, 100, 2_000_000) as opened:
         assert_same(b"".join(opened), DATA[100:2_000_100])
@@ -82,7 +47,7 @@ def test_a_range_goes_on_where_it_broke_off(misbehave: Any, build: Build) -> Non
 
 
 def test_a_reset_is_a_break_like_others(misbehave: Any, build: Build) -> None:
-    file = File(most=1_000_000)
+    file = File(DATA, most=1_000_000)
 
     def behave(request: Any, connection: socket.socket) -> None:
         file(request, connection)
@@ -94,7 +59,7 @@ def test_a_reset_is_a_break_like_others(misbehave: Any, build: Build) -> None:
 
 def test_a_date_names_a_content_when_it_is_old_enough(misbehave: Any, build: Build) -> None:
     modified = "Mon, 05 Oct 2026 10:00:00 GMT"
-    old = File(most=1_200_000, ETag='W/"weak"', Last_Modified=modified)
+    old = File(DATA, most=1_200_000, ETag='W/"weak"', Last_Modified=modified)
     old.headers["Date"] = "Mon, 05 Oct 2026 10:00:01 GMT"
     server = misbehave(old)
     assert_same(read(build(), server.url()), DATA)
@@ -107,7 +72,7 @@ def test_a_date_names_a_content_when_it_is_old_enough(misbehave: Any, build: Bui
 def test_a_server_without_ranges_is_read_again_from_the_start(
     misbehave: Any, build: Build
 ) -> None:
-    file = File(most=1_500_000)
+    file = File(DATA, most=1_500_000)
     file.has_ranges = False
 
     def behave(request: Any, connection: socket.socket) -> None:
@@ -118,7 +83,7 @@ def test_a_server_without_ranges_is_read_again_from_the_start(
 
 
 def test_what_breaks_before_the_first_byte_is_asked_again(misbehave: Any, build: Build) -> None:
-    file, asked = File(ETag="W/x"), []
+    file, asked = File(DATA, ETag="W/x"), []
 
     def behave(request: Any, connection: socket.socket) -> None:
         asked.append(request)
@@ -136,7 +101,7 @@ def test_a_connection_that_is_closed_without_an_answer_is_made_anew(
     misbehave: Any, build: Build
 ) -> None:
     """A kept one may be closed by the server in the very moment in which it is used again."""
-    file, asked = File(), []
+    file, asked = File(DATA), []
 
     def behave(request: Any, connection: socket.socket) -> None:
         asked.append(request)
@@ -149,7 +114,7 @@ def test_a_connection_that_is_closed_without_an_answer_is_made_anew(
 
 
 def test_a_server_that_is_restarted_meanwhile_is_waited_for(misbehave: Any, build: Build) -> None:
-    file, asked = File(most=1_500_000), []
+    file, asked = File(DATA, most=1_500_000), []
 
     def behave(request: Any, connection: socket.socket) -> None:
         asked.append(request)
@@ -163,7 +128,7 @@ def test_a_server_that_is_restarted_meanwhile_is_waited_for(misbehave: Any, buil
 
 
 def test_a_server_that_always_breaks_off_is_given_up(misbehave: Any, build: Build) -> None:
-    server = misbehave(File(most=10))
+    server = misbehave(File(DATA, most=10))
     with pytest.raises(StoreUnavailable, match="broke off at byte 40") as raised:
         read(build(http_read_retries=3), server.url("image?key=hunter3", who="user:hunter2@"))
     assert len(server.requests) == 4
@@ -171,7 +136,7 @@ def test_a_server_that_always_breaks_off_is_given_up(misbehave: Any, build: Buil
 
 
 def test_a_server_that_goes_away_is_told_once(misbehave: Any, build: Build) -> None:
-    file = File(most=10)
+    file = File(DATA, most=10)
 
     def behave(request: Any, connection: socket.socket) -> None:
         if "range" in request.headers:
@@ -185,7 +150,7 @@ def test_a_server_that_goes_away_is_told_once(misbehave: Any, build: Build) -> N
 
 
 def test_without_a_version_nothing_is_pieced_together(misbehave: Any, build: Build) -> None:
-    server = misbehave(File(most=1_000_000, ETag="W/weak"))
+    server = misbehave(File(DATA, most=1_000_000, ETag="W/weak"))
     with pytest.raises(StoreUnavailable, match="version"):
         read(build(), server.url())
     assert len(server.requests) == 1
@@ -194,7 +159,7 @@ def test_without_a_version_nothing_is_pieced_together(misbehave: Any, build: Bui
 @pytest.mark.parametrize("tag", ['"two"', TAG])
 def test_changed_content_is_noticed(misbehave: Any, build: Build, tag: str) -> None:
     """By its tag; and by its length, where the tag stays the same."""
-    file = File(most=1_500_000)
+    file = File(DATA, most=1_500_000)
 
     def behave(request: Any, connection: socket.socket) -> None:
         file(request, connection)
@@ -206,7 +171,7 @@ def test_changed_content_is_noticed(misbehave: Any, build: Build, tag: str) -> N
 
 
 def test_a_file_that_is_shorter_by_now_is_noticed(misbehave: Any, build: Build) -> None:
-    file, asked = File(most=1_500_000), []
+    file, asked = File(DATA, most=1_500_000), []
 
     def behave(request: Any, connection: socket.socket) -> None:
         asked.append(request)
@@ -220,7 +185,7 @@ def test_a_file_that_is_shorter_by_now_is_noticed(misbehave: Any, build: Build) 
 
 
 def test_a_server_that_says_nothing_any_more_is_given_up(misbehave: Any, build: Build) -> None:
-    file = File(most=1000)
+    file = File(DATA, most=1000)
 
     def behave(request: Any, connection: socket.socket) -> None:
         file(request, connection)
@@ -335,7 +300,7 @@ def test_a_redirect_is_judged_as_it_is_written(misbehave: Any, build: Build, whe
 
 
 def test_a_redirect_midway_is_judged_too(misbehave: Any, build: Build) -> None:
-    file = File(most=1_500_000)
+    file = File(DATA, most=1_500_000)
 
     def behave(request: Any, connection: socket.socket) -> None:
         if "range" in request.headers:

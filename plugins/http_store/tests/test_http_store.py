@@ -12,10 +12,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from glancekit_http_store.connections import Connections
 from glancekit_http_store.driver import HttpStore
-from glancekit_http_store.fetching import Fetcher
 from glancekit_http_store.options import settings_of
+from glancekit_web_reading.connections import Connections
+from glancekit_web_reading.failures import Unreachable
+from glancekit_web_reading.fetching import Fetcher
 
 from glancekit.plugin import (
     BlobNotFound,
@@ -183,7 +184,7 @@ def test_a_name_is_looked_up_once_and_its_addresses_tried_in_turn(
 
 def test_where_no_address_answers_the_first_one_says_why(nginx: Any, name: str) -> None:
     url = nginx.url(name).replace("127.0.0.1", "pinned.invalid")
-    with pytest.raises(StoreUnavailable, match=r"pinned\.invalid.*refused"):
+    with pytest.raises(Unreachable, match=r"pinned\.invalid.*refused"):
         fetcher(["127.0.0.3", "127.0.0.4"]).size(url)
 
 

@@ -26,8 +26,9 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from glancekit.plugin import ConfigError, Destination, StoreUnavailable
-from glancekit_http_store.options import Settings
+from glancekit.plugin import ConfigError, Destination
+from glancekit_web_reading.failures import Broken, Unreachable
+from glancekit_web_reading.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +40,6 @@ _KEPT_CONNECTIONS = 64
 
 _WORTH_READING = 1024
 """Bytes of a body that nobody wants, up to which it is read to keep the connection."""
-
-
-class Broken(Exception):
-    """A connection broke, or nothing came for too long. Asking again may help."""
 
 
 class Connections:
@@ -63,20 +60,20 @@ class Connections:
     def ask(self, method: str, to: Destination, headers: Mapping[str, str]) -> Response:
         """Return an answer, of which the head has come. Redirects are answers, too.
 
-        :raises StoreUnavailable: when none of the addresses takes a connection.
+        :raises Unreachable: when none of the addresses takes a connection.
         :raises Broken: when the connection breaks before there is an answer.
         """
         if self.is_proxied(to.scheme):
             proxy = self._proxy(to.scheme)
             return self._twice(to, partial(self._send, proxy, method, to.url, headers))
-        errors: list[StoreUnavailable | Broken] = []
+        errors: list[Unreachable | Broken] = []
         for address in to.addresses:
             pool = self._pool(to, address)
             try:
                 return self._twice(to, partial(self._send, pool, method, to.target, headers))
-            except (StoreUnavailable, Broken) as error:
+            except (Unreachable, Broken) as error:
                 errors.append(error)
-        raise errors[0] if errors else StoreUnavailable(f"{to.shown}: the host has no address")
+        raise errors[0] if errors else Unreachable(f"{to.shown}: the host has no address")
 
     def close(self) -> None:
         """Close what is idle; what is in use closes with its stream."""
@@ -197,9 +194,9 @@ def connecting(to: Destination) -> Iterator[None]:
         error = broken.__cause__
         if isinstance(error, NewConnectionError | ConnectTimeoutError | SSLError):
             reason = f"no connection: {_reason(error)}"
-            raise StoreUnavailable(f"{to.shown}: {reason}") from error
+            raise Unreachable(f"{to.shown}: {reason}") from error
         if isinstance(error, ProxyError):
-            raise StoreUnavailable(f"{to.shown}: the proxy did not let us through") from error
+            raise Unreachable(f"{to.shown}: the proxy did not let us through") from error
         raise
 
 

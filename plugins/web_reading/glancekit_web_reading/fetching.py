@@ -7,27 +7,22 @@ Reading the body is the business of ``reading``.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
+from types import MappingProxyType
 from urllib.parse import urljoin
 
-from glancekit.plugin import (
-    Destination,
-    StoreDenied,
-    StoreFailed,
-    StoreUnavailable,
-    Unavailable,
-    UriFilter,
-    UriRefused,
-)
-from glancekit_http_store.answers import Answer, Version, read_answer
-from glancekit_http_store.connections import Broken, Connections, Response, let_go
+from glancekit.plugin import Destination, Unavailable, UriFilter, UriRefused
+from glancekit_web_reading.answers import Answer, Version, read_answer
+from glancekit_web_reading.connections import Connections, Response, let_go
+from glancekit_web_reading.failures import Denied, Unreachable, Unusable
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _NOT_BY_HEAD = frozenset({400, 403, 405, 501})
 """Answers to HEAD of servers, or of signed URLs, that know GET alone."""
 
+NONE: Mapping[str, str] = MappingProxyType({})
 
 _AS_IT_IS = {"User-Agent": "glancekit", "Accept-Encoding": "identity"}
 
@@ -41,26 +36,33 @@ class Fetcher:
         self._redirects = redirects
 
     def get(
-        self, url: str, start: int = 0, end: int | None = None, *, of: Version | None = None
+        self,
+        url: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        of: Version | None = None,
+        headers: Mapping[str, str] = NONE,
     ) -> Answer:
         """Ask for the bytes from ``start`` up to but not including ``end``.
 
         A server without ranges answers from the first byte on, as the answer says.
 
         :param of: the content that is wanted; of another one comes the whole.
+        :param headers: for the server that the URL names, not for where it redirects to.
         :raises Broken: when the connection breaks before there is an answer.
         """
-        headers = {}
+        asked = {}
         if start or end is not None:
             last = "" if end is None else max(start, end - 1)
-            headers["Range"] = f"bytes={start}-{last}"
+            asked["Range"] = f"bytes={start}-{last}"
             if of is not None and of.condition is not None:
-                headers["If-Range"] = of.condition
-        response, destination = self._follow("GET", url, headers)
+                asked["If-Range"] = of.condition
+        response, destination = self._follow("GET", url, asked, own=headers)
         try:
             answer = read_answer(response, destination)
             if answer.start not in (0, start):
-                raise StoreFailed(f"{destination.shown}: the server sent other bytes than asked")
+                raise Unusable(f"{destination.shown}: the server sent other bytes than asked")
         except BaseException:
             let_go(response)
             raise
@@ -81,11 +83,13 @@ class Fetcher:
         return read_answer(response, destination).total
 
     def _follow(
-        self, method: str, url: str, headers: Mapping[str, str]
+        self, method: str, url: str, headers: Mapping[str, str], *, own: Mapping[str, str] = NONE
     ) -> tuple[Response, Destination]:
         first = destination = self._judge(url)
         for _ in range(self._redirects + 1):
             asked = {**headers, **_AS_IT_IS, **_who(first, destination)}
+            if _is_same_server(first, destination):
+                asked.update(own)
             asked["Host"] = destination.authority
             response = self._connections.ask(method, destination, asked)
             leads_to = _location(response, url)
@@ -93,7 +97,7 @@ class Fetcher:
                 return response, destination
             let_go(response)
             url, destination = leads_to, self._judge(leads_to, sent_by=destination)
-        raise StoreFailed(f"{first.shown}: more than {self._redirects} redirects")
+        raise Unusable(f"{first.shown}: more than {self._redirects} redirects")
 
     def _judge(self, url: str, *, sent_by: Destination | None = None) -> Destination:
         is_proxied = self._connections.is_proxied(url.partition(":")[0].lower())
@@ -101,18 +105,9 @@ class Fetcher:
         try:
             return self._allowed.judge(url, is_resolved_elsewhere=is_proxied)
         except UriRefused as error:
-            raise StoreDenied(f"{origin}{error}") from error
+            raise Denied(f"{origin}{error}") from error
         except Unavailable as error:
-            raise StoreUnavailable(f"{origin}{error}") from error
-
-
-@contextmanager
-def answering() -> Iterator[None]:
-    """Call a server that breaks off before it has answered unavailable."""
-    try:
-        yield
-    except Broken as error:
-        raise StoreUnavailable(str(error)) from error
+            raise Unreachable(f"{origin}{error}") from error
 
 
 def _location(response: Response, url: str) -> str | None:
@@ -132,9 +127,12 @@ def _who(first: Destination, now: Destination) -> Mapping[str, str]:
     """Return the credentials of a URL. They are for the server that it names and no other."""
     known = now
     if now.username is None:
-        is_same = (first.scheme, first.host, first.port) == (now.scheme, now.host, now.port)
-        known = first if is_same else now
+        known = first if _is_same_server(first, now) else now
     if known.username is None:
         return {}
     who = f"{known.username}:{known.password or ''}".encode()
     return {"Authorization": f"Basic {b64encode(who).decode()}"}
+
+
+def _is_same_server(one: Destination, other: Destination) -> bool:
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)

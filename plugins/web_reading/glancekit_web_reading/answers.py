@@ -12,28 +12,29 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Self
 
-from glancekit.plugin import (
-    BlobNotFound,
-    Destination,
-    GlancekitError,
-    StoreDenied,
-    StoreFailed,
-    StoreUnavailable,
+from glancekit.plugin import Destination
+from glancekit_web_reading.connections import Response
+from glancekit_web_reading.failures import (
+    Changed,
+    Denied,
+    NotThere,
+    Unreachable,
+    Unusable,
+    WebError,
 )
-from glancekit_http_store.connections import Response
 
 _PART = re.compile(r"bytes\s+(?:(\d+)-(\d+)|\*)/(\d+|\*)", re.IGNORECASE)
 
-_REFUSALS: Mapping[int, tuple[type[GlancekitError], str]] = {
-    401: (StoreDenied, "the server wants other credentials"),
-    403: (StoreDenied, "the server refuses"),
-    404: (BlobNotFound, ""),
-    407: (StoreDenied, "the proxy wants other credentials"),
-    408: (StoreUnavailable, "the server did not wait"),
-    410: (BlobNotFound, ""),
-    416: (StoreFailed, "it is shorter than it was when it was registered"),
-    425: (StoreUnavailable, "the server wants it later"),
-    429: (StoreUnavailable, "the server has had too many requests"),
+_REFUSALS: Mapping[int, tuple[type[WebError], str]] = {
+    401: (Denied, "the server wants other credentials"),
+    403: (Denied, "the server refuses"),
+    404: (NotThere, "nothing is there"),
+    407: (Denied, "the proxy wants other credentials"),
+    408: (Unreachable, "the server did not wait"),
+    410: (NotThere, "nothing is there"),
+    416: (Changed, "it is shorter than it was"),
+    425: (Unreachable, "the server wants it later"),
+    429: (Unreachable, "the server has had too many requests"),
 }
 
 
@@ -93,10 +94,10 @@ class Answer:
 def read_answer(response: Response, destination: Destination) -> Answer:
     """Return what an answer to GET or HEAD says.
 
-    :raises BlobNotFound: when nothing is there.
-    :raises StoreDenied: when the server refuses.
-    :raises StoreUnavailable: when it cannot now.
-    :raises StoreFailed: when this is no answer to what was asked.
+    :raises NotThere: when nothing is there.
+    :raises Denied: when the server refuses.
+    :raises Unreachable: when it cannot now.
+    :raises Unusable: when this is no answer to what was asked.
     """
     version = Version.of(response.headers)
     if response.status == 200:
@@ -111,12 +112,12 @@ def read_answer(response: Response, destination: Destination) -> Answer:
     raise refusal(response.status, destination)
 
 
-def refusal(status: int, destination: Destination) -> GlancekitError:
+def refusal(status: int, destination: Destination) -> WebError:
     """Return the error that a status means."""
     if status in _REFUSALS:
         kind, words = _REFUSALS[status]
-        return kind(f"{destination.shown}: {words} ({status})" if words else "")
-    kind = StoreUnavailable if status >= 500 else StoreFailed
+        return kind(f"{destination.shown}: {words} ({status})")
+    kind = Unreachable if status >= 500 else Unusable
     return kind(f"{destination.shown}: the server answered {status}")
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from glancekit.plugin import CHUNK_SIZE, ByteStream, StoreFailed, StoreUnavailable
-from glancekit_http_store.answers import Answer
-from glancekit_http_store.connections import Broken, receiving
-from glancekit_http_store.fetching import Fetcher
+from glancekit.plugin import CHUNK_SIZE, ByteStream
+from glancekit_web_reading.answers import Answer, Version
+from glancekit_web_reading.connections import receiving
+from glancekit_web_reading.failures import Broken, Changed, Unreachable, Unusable
+from glancekit_web_reading.fetching import NONE, Fetcher
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,10 @@ class Wanted:
     end: int | None = None
     size: int | None = None
     """How many bytes the whole was registered with."""
+    of: Version | None = None
+    """The content that they must be of, where an earlier read has begun with it."""
+    headers: Mapping[str, str] = field(default_factory=lambda: NONE, repr=False)
+    """Headers for the server of the URL alone. They may be credentials."""
 
 
 class WebStream(ByteStream):
@@ -46,13 +52,23 @@ class WebStream(ByteStream):
         self._last_failure = wanted.start
         self._is_at_end = False
         self._answer: Answer | None = None
-        self._begin(fetcher.get(wanted.url, wanted.start, self._asked_end()))
+        self._begin(self._ask(wanted.start, wanted.of))
+
+    @property
+    def total(self) -> int | None:
+        """How many bytes the whole has, as far as the server says."""
+        return self._first.total
+
+    @property
+    def version(self) -> Version:
+        """What the content is known by."""
+        return self._first.version
 
     def read(self, size: int = -1, /) -> bytes:
         """Return what has come, and wait where nothing has.
 
-        :raises StoreUnavailable: when it broke off too often, or cannot be taken up again.
-        :raises StoreFailed: when the content is another one by now.
+        :raises Unreachable: when it broke off too often, or cannot be taken up again.
+        :raises Unusable: when the content is another one by now.
         """
         if size < 0:
             return b"".join(self)
@@ -102,8 +118,8 @@ class WebStream(ByteStream):
                 return
             except Broken as again:
                 error = again
-            except StoreUnavailable as again:
-                error = Broken(again.detail)
+            except Unreachable as again:
+                error = Broken(str(again))
 
     def _count(self, error: Broken) -> None:
         """Wait a moment, unless this was once too often."""
@@ -116,7 +132,7 @@ class WebStream(ByteStream):
         can_go_on = self._next == self._wanted.start or self._first.version.condition is not None
         if self._failures >= self._retries or not can_go_on:
             why = "" if can_go_on else ", and the server does not name the version that it was of"
-            raise StoreUnavailable(f"{error}; the read broke off at byte {self._next}{why}")
+            raise Unreachable(f"{error}; the read broke off at byte {self._next}{why}")
         log.info("%s; the read is taken up again at byte %d", error, self._next)
         time.sleep(min(_LONGEST_PAUSE, _FIRST_PAUSE * 3**self._failures))
         self._failures += 1
@@ -124,14 +140,20 @@ class WebStream(ByteStream):
     def _ask_for_rest(self) -> None:
         wanted, first = self._wanted, self._first
         if self._next == wanted.start:  # nothing was given out, so any content will do
-            self._begin(self._fetcher.get(wanted.url, wanted.start, self._asked_end()))
+            self._begin(self._ask(wanted.start, wanted.of))
             return
-        answer = self._fetcher.get(wanted.url, self._next, self._asked_end(), of=first.version)
+        answer = self._ask(self._next, first.version)
         if not answer.is_of_same_content(first):
             answer.drop()
             shown = answer.destination.shown
-            raise StoreFailed(f"{shown}: its content changed while it was read")
+            raise Changed(f"{shown}: its content changed while it was read")
         self._answer, self._at = answer, answer.start
+
+    def _ask(self, start: int, of: Version | None) -> Answer:
+        wanted = self._wanted
+        return self._fetcher.get(
+            wanted.url, start, self._asked_end(), of=of, headers=wanted.headers
+        )
 
     def _begin(self, answer: Answer) -> None:
         try:
@@ -150,11 +172,14 @@ class WebStream(ByteStream):
     def _require_expected(self, answer: Answer) -> None:
         """Insist on as many bytes as there were, and on a body whose end can be seen."""
         total, size, shown = answer.total, self._wanted.size, answer.destination.shown
+        of = self._wanted.of
+        if of is not None and not answer.version.is_same(of):
+            raise Changed(f"{shown}: its content changed since the read of it began")
         if None not in (total, size) and total != size:
-            raise StoreFailed(f"{shown}: it has {total} bytes and had {size} when registered")
+            raise Unusable(f"{shown}: it has {total} bytes and had {size} when registered")
         is_bounded = self._wanted.end is not None or size is not None
         if total is None and not is_bounded and not answer.has_an_end:
-            raise StoreFailed(f"{shown}: the server does not say where its body ends")
+            raise Unusable(f"{shown}: the server does not say where its body ends")
 
 
 def _ended_early(answer: Answer) -> Broken:
