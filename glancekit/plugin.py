@@ -19,6 +19,7 @@ from oslo_config.cfg import (
     URIOpt,
 )
 
+from glancekit.core.config import Configuration
 from glancekit.core.contracts.auth import AuthDriver, Credentials
 from glancekit.core.contracts.cache import CacheEntry, CachePolicy
 from glancekit.core.contracts.importing import (
@@ -88,7 +89,7 @@ from glancekit.core.errors import (
     UriRefused,
     translating,
 )
-from glancekit.core.hookspecs import ReadSection, hookimpl
+from glancekit.core.hookspecs import ReadSection, Workbench, hookimpl
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Identity, Viewer, secret
 from glancekit.core.model.image import (
@@ -142,6 +143,7 @@ __all__ = [
     "Comparison",
     "Condition",
     "ConfigError",
+    "Configuration",
     "Conflict",
     "Copy",
     "Credentials",
@@ -237,6 +239,7 @@ __all__ = [
     "Usage",
     "Viewer",
     "Visibility",
+    "Workbench",
     "hookimpl",
     "secret",
     "translating",

@@ -72,7 +72,9 @@ class LateCommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one command, or None when there is none of that name."""
         if cmd_name not in COMMANDS:
-            return offered.load(cmd_name, _read_section_late(ctx))
+            from glancekit.cli.workbench import LateWorkbench
+
+            return offered.load(cmd_name, _read_section_late(ctx), LateWorkbench(ctx))
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command = getattr(import_module(module), name)
         assert isinstance(command, click.Command)

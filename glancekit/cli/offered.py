@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from glancekit.core.hookspecs import ReadSection
+    from glancekit.core.hookspecs import ReadSection, Workbench
 
 _GROUP = "glancekit.commands"
 """As in core/drivers, which takes longer to import than all the rest of ``glancekit --help``."""
@@ -32,7 +32,7 @@ def names(*, besides: Collection[str] = ()) -> dict[str, str]:
     }
 
 
-def load(name: str, read_section: ReadSection) -> click.Command | None:
+def load(name: str, read_section: ReadSection, workbench: Workbench) -> click.Command | None:
     """Return a command, or None when nothing offers one of that name.
 
     :raises PluginError: when the package that offers it cannot be used.
@@ -49,7 +49,7 @@ def load(name: str, read_section: ReadSection) -> click.Command | None:
         raise loaded.error
     hooks = Hooks(patience=PATIENCE)
     hooks.add(name, loaded.driver)
-    for command in hooks.register_commands(read_section):
+    for command in hooks.register_commands(read_section, workbench):
         if isinstance(command, click.Command) and command.name == name:
             return command
     raise PluginError(

@@ -32,7 +32,7 @@ from glancekit.core.periodic import PeriodicTask
 from glancekit.core.trials import attempt_all
 
 if TYPE_CHECKING:
-    from glancekit.core.hookspecs import ReadSection
+    from glancekit.core.hookspecs import ReadSection, Workbench
     from glancekit.core.model.events import Event
     from glancekit.core.periodic import PeriodicWorld
 
@@ -113,7 +113,7 @@ class Hooks:
 
     # -- on the command line
 
-    def register_commands(self, read_section: ReadSection) -> list[Any]:
+    def register_commands(self, read_section: ReadSection, workbench: Workbench) -> list[Any]:
         """Collect commands.
 
         :raises PluginError: when a plugin fails to say what it has.
@@ -121,7 +121,9 @@ class Hooks:
         commands: list[Any] = []
         for name in self._listeners("register_commands"):
             try:
-                answers = self._alone(name, "register_commands")(read_section=read_section)
+                answers = self._alone(name, "register_commands")(
+                    read_section=read_section, workbench=workbench
+                )
                 commands.extend(command for answer in answers for command in answer)
             except Exception as error:
                 reason = f"its register_commands raised {type(error).__name__}: {error}"

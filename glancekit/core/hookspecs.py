@@ -11,12 +11,16 @@ Listeners may take fewer arguments than the hook offers. A hook is never renamed
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
 if TYPE_CHECKING:
+    from glancekit.core.config import Configuration
+    from glancekit.core.contracts.metadata import MetadataDriver
     from glancekit.core.model.events import Event
     from glancekit.core.periodic import PeriodicTask, PeriodicWorld
 
@@ -28,6 +32,29 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 ReadSection = Callable[[str, Sequence[Any]], Any]
 """Takes a section's name and its options as they are declared; returns the values that the
 configuration gives them, as attributes. It raises ``ConfigError`` where these make no sense."""
+
+
+class Workbench(Protocol):
+    """What else of the program a command may use once it runs."""
+
+    @abstractmethod
+    def configuration(self, files: Sequence[str] = ()) -> Configuration:
+        """Read a configuration, of these files or of those that the command line names.
+
+        The options of all drivers that it names are known; nothing is started.
+
+        :raises ConfigError: when a file cannot be read, or a value makes no sense.
+        """
+        ...
+
+    @abstractmethod
+    def metadata(self, config: Configuration) -> AbstractContextManager[MetadataDriver]:
+        """Open the metadata backend that a configuration names, started, and close it again.
+
+        :raises PluginError: when its driver cannot be used.
+        :raises MetadataError: when the backend cannot be used.
+        """
+        ...
 
 
 # -- at start ----------------------------------------------------------------------------------
@@ -42,7 +69,9 @@ def register_periodic_tasks(world: PeriodicWorld) -> list[PeriodicTask]:  # type
 
 
 @hookspec
-def register_commands(read_section: ReadSection) -> list[Any]:  # type: ignore[empty-body]
+def register_commands(  # type: ignore[empty-body]
+    read_section: ReadSection, workbench: Workbench
+) -> list[Any]:
     """Return click commands. The configuration is there to be read once one of them runs."""
 
 

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
@@ -76,5 +77,5 @@ def test_what_the_service_itself_offers_cannot_be_taken_away(install: Install) -
 
 
 def test_what_nobody_offers_is_no_command() -> None:
-    assert offered.load("nonsense", lambda section, options: None) is None
+    assert offered.load("nonsense", lambda section, options: None, cast(Any, None)) is None
     assert run("nonsense").exit_code == 2

@@ -215,9 +215,10 @@ class Commander:
         self.commands = list(commands)
 
     @hookimpl
-    def register_commands(self, read_section: ReadSection) -> list[str]:
+    def register_commands(self, read_section: ReadSection, workbench: Any) -> list[str]:
         if not self.commands:
             raise OSError("no commands")
+        workbench.append(self.commands)
         return [f"{command} {read_section('auth', ())}" for command in self.commands]
 
 
@@ -226,9 +227,11 @@ def test_hook_register_commands_collects_them() -> None:
     hooks.add("b", Commander("three"))
     hooks.add("a", Commander("one", "two"))
     asked: list[str] = []
-    commands = hooks.register_commands(lambda section, options: asked.append(section))
+    bench: Any = []
+    commands = hooks.register_commands(lambda section, options: asked.append(section), bench)
     assert commands == ["one None", "two None", "three None"]
     assert asked == ["auth"] * 3
+    assert bench == [["one", "two"], ["three"]]
 
 
 def test_a_plugin_that_fails_to_say_its_commands_is_named() -> None:
@@ -237,4 +240,4 @@ def test_a_plugin_that_fails_to_say_its_commands_is_named() -> None:
     with pytest.raises(
         PluginError, match=r"broken.*register_commands raised OSError: no commands"
     ):
-        hooks.register_commands(lambda section, options: None)
+        hooks.register_commands(lambda section, options: None, cast(Any, None))

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What commands of installed packages use of the program. What they do is their own business."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from glancekit.core.hookspecs import Workbench
+
+if TYPE_CHECKING:
+    from glancekit.core.config import Configuration
+    from glancekit.core.contracts.metadata import MetadataDriver
+
+
+class LateWorkbench(Workbench):
+    """Reads and builds when a command asks for it: help shall do neither."""
+
+    def __init__(self, ctx: click.Context) -> None:
+        self._ctx = ctx
+
+    def configuration(self, files: Sequence[str] = ()) -> Configuration:
+        """See the hook."""
+        from glancekit.bootstrap import load_config, load_parts
+
+        config = load_config(files or self._ctx.find_root().obj.config_files)
+        load_parts(config)
+        return config
+
+    def metadata(self, config: Configuration) -> AbstractContextManager[MetadataDriver]:
+        """See the hook."""
+        return _opened(config)
+
+
+@contextmanager
+def _opened(config: Configuration) -> Iterator[MetadataDriver]:
+    from glancekit.bootstrap import load_metadata
+
+    driver = load_metadata(config)
+    try:
+        driver.start()
+        yield driver
+    finally:
+        driver.close()
