@@ -28,6 +28,10 @@ WRONG_CONFIG = 78
 
 COMMANDS = {
     "serve": ("glancekit.cli.serve:serve", "Run the image service."),
+    "image": (
+        "glancekit.cli.image.commands:image",
+        "Create, list, show, save and change images of a service.",
+    ),
     "config": ("glancekit.cli.config:config", "Show, check or write the configuration."),
     "db": ("glancekit.cli.db:db", "Look after the database schema."),
     "policy": ("glancekit.cli.policy:policy", "Show the rules, and explain what they decide."),
