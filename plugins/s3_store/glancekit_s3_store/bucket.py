@@ -16,7 +16,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from glancekit.plugin import BlobExists, BlobNotFound, StoreDenied, StoreUnavailable
+from glancekit.plugin import BlobExists, BlobNotFound, StoreDenied, StoreFailed, StoreUnavailable
 from glancekit_s3_store.failures import code_of, translated
 from glancekit_s3_store.options import Settings
 
@@ -49,11 +49,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The answer to a read: the body, its length and which object it is of."""
+    """The answer to a read: the body, its length, and which object of which size it is of."""
 
     body: Any
     length: int
     etag: str
+    total: int
 
 
 class Bucket:
@@ -112,15 +113,36 @@ class Bucket:
 
     # -- reading
 
-    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> Opened:
-        """Open an object, from ``offset`` on, to its end or for ``length`` bytes."""
+    def get(
+        self, key: str, *, offset: int = 0, length: int | None = None, etag: str | None = None
+    ) -> Opened:
+        """Open an object, from ``offset`` on, to its end or for ``length`` bytes at most.
+
+        With ``etag`` only if that is still its ETag.
+
+        :raises StoreFailed: when it is another by now, or not what was asked for.
+        """
         asked = self._object(key)
         if offset or length is not None:
             last = "" if length is None else offset + length - 1
             asked["Range"] = f"bytes={offset}-{last}"
-        with translated("opening"):
-            answer = self._client.get_object(**asked)
-        return Opened(answer["Body"], int(answer["ContentLength"]), str(answer.get("ETag", "")))
+        if etag is not None:
+            asked["IfMatch"] = etag
+        try:
+            with translated("opening"):
+                answer = self._get(asked, offset)
+        except BlobExists as error:  # what was asked of its ETag does not hold
+            raise StoreFailed("the object was replaced while it was being read") from error
+        return _opened(answer, offset)
+
+    def _get(self, asked: dict[str, Any], offset: int) -> dict[str, Any]:
+        try:
+            return dict(self._client.get_object(**asked))
+        except ClientError as error:
+            if code_of(error) != "InvalidRange" or offset:
+                raise
+        del asked["Range"]  # the object is empty, which has no first byte
+        return dict(self._client.get_object(**asked))
 
     # -- writing
 
@@ -296,6 +318,18 @@ class Bucket:
                 raise
         else:
             log.info("made the bucket %s", self._name)
+
+
+def _opened(answer: dict[str, Any], offset: int) -> Opened:
+    """Read an answer; that of a server that knows no ranges is the whole object."""
+    begin, total = 0, int(answer["ContentLength"])
+    if "ContentRange" in answer:
+        span, _, of_all = str(answer["ContentRange"]).removeprefix("bytes ").partition("/")
+        begin, total = int(span.partition("-")[0]), int(of_all)
+    if begin != offset:
+        answer["Body"].close()
+        raise StoreFailed(f"the server answered from byte {begin} on, not from {offset}")
+    return Opened(answer["Body"], int(answer["ContentLength"]), str(answer.get("ETag", "")), total)
 
 
 def _said(error: BaseException, code: str) -> bool:

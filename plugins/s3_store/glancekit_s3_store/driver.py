@@ -138,7 +138,13 @@ class S3Store(
         bucket = self._bucket()
         from glancekit_s3_store.download import Download
 
-        return Download(bucket, self._key(location), offset=offset, length=length)
+        return Download(
+            bucket,
+            self._key(location),
+            offset=offset,
+            length=length,
+            parallel=self._settings.parallel,
+        )
 
     def _key(self, location: Location) -> str:
         """Return the object's key, if the location is one in our bucket.

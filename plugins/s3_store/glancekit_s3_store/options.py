@@ -70,7 +70,8 @@ OPTIONS: Sequence[Any] = (
         default=4,
         min=1,
         help="Parts of one image that are on their way at the same time. An upload holds this "
-        "many parts, and the one that is being filled, in memory.",
+        "many parts, and the one that is being filled, in memory; a download as many ranges of "
+        "8 MiB, and the one that is being read.",
     ),
     StrOpt(
         "s3_store_cacert",

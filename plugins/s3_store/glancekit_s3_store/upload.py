@@ -40,11 +40,12 @@ class Upload:
     def run(self, source: ByteStream) -> None:
         """Send all bytes of the source."""
         limit = self._limit_of_one_request()
-        first = _fill(source, limit)
+        buffers = _Buffers()
+        first = buffers.filled(source, limit)
         if len(first) < limit:
             self._bucket.put(self._key, first, self._write)
         else:
-            self._run_in_parts(first, source)
+            self._run_in_parts(first, source, buffers)
 
     def _limit_of_one_request(self) -> int:
         """Return how many bytes are too many for one request."""
@@ -59,19 +60,27 @@ class Upload:
         needed = -(-self._size // MOST_PARTS)
         return least if needed <= least else -(-needed // _MIB) * _MIB
 
-    def _run_in_parts(self, first: bytearray, source: ByteStream) -> None:
+    def _run_in_parts(self, first: bytearray, source: ByteStream, buffers: _Buffers) -> None:
         upload = self._bucket.begin(self._key, self._write)
         try:
-            parts = self._send_all(upload, first, source)
+            parts = self._send_all(upload, first, source, buffers)
             self._bucket.complete(self._key, upload, parts, self._write)
         except BaseException:
             self._give_up(upload)
             raise
 
-    def _send_all(self, upload: str, first: bytearray, source: ByteStream) -> list[Part]:
+    def _send_all(
+        self, upload: str, first: bytearray, source: ByteStream, buffers: _Buffers
+    ) -> list[Part]:
         """Send parts while the next one is being filled; what failed is told by its turn."""
         sent: list[Part] = []
-        under_way: deque[Future[Part]] = deque()
+        under_way: deque[tuple[Future[Part], bytearray]] = deque()
+
+        def take_result() -> None:
+            future, data = under_way.popleft()
+            sent.append(future.result())
+            buffers.give_back(data)
+
         with ThreadPoolExecutor(self._settings.parallel, f"s3-{self._key}") as pool:
             try:
                 part, number = first, 1
@@ -79,12 +88,13 @@ class Upload:
                     if number > MOST_PARTS:
                         raise StoreFull
                     while len(under_way) >= self._parallel(number):
-                        sent.append(under_way.popleft().result())
+                        take_result()
                     put = self._bucket.put_part
-                    under_way.append(pool.submit(put, self._key, upload, number, part))
+                    under_way.append((pool.submit(put, self._key, upload, number, part), part))
                     number += 1
-                    part = _fill(source, self._part_size(number))
-                sent.extend(future.result() for future in under_way)
+                    part = buffers.filled(source, self._part_size(number))
+                while under_way:
+                    take_result()
             except BaseException:
                 # Those that are being sent are waited for: parts that arrive after the end of
                 # their upload would stay.
@@ -105,12 +115,38 @@ class Upload:
             log.warning("an unfinished upload of %s is left in the bucket: %s", self._key, error)
 
 
-def _fill(source: ByteStream, limit: int) -> bytearray:
-    """Read until there are as many bytes, or no more."""
-    data = bytearray()
-    while len(data) < limit:
-        chunk = source.read(min(CHUNK_SIZE, limit - len(data)))
+class _Buffers:
+    """What parts are filled into, used again and again.
+
+    Memory that is given back in pieces of this size does not leave the process at once, and what
+    grows by itself takes an eighth more than it needs.
+    """
+
+    def __init__(self) -> None:
+        self._unused: list[bytearray] = []
+
+    def filled(self, source: ByteStream, limit: int) -> bytearray:
+        """Read until there are as many bytes, or no more."""
+        chunk = source.read(min(CHUNK_SIZE, limit))
         if not chunk:
-            break
-        data += chunk
-    return data
+            return bytearray()
+        buffer = self._buffer(limit)
+        length = 0
+        while chunk:
+            buffer[length : length + len(chunk)] = chunk
+            length += len(chunk)
+            chunk = source.read(min(CHUNK_SIZE, limit - length)) if length < limit else b""
+        del buffer[length:]
+        return buffer
+
+    def give_back(self, data: bytearray) -> None:
+        """Take what was filled once it is sent."""
+        self._unused.append(data)
+
+    def _buffer(self, size: int) -> bytearray:
+        """Return one of this size; those of another are of parts that were smaller."""
+        while self._unused:
+            buffer = self._unused.pop()
+            if len(buffer) == size:
+                return buffer
+        return bytearray(size)

@@ -26,6 +26,7 @@ from glancekit.plugin import (
     IteratorStream,
     Location,
     StoreDenied,
+    StoreFailed,
     StoreUnavailable,
 )
 
@@ -256,7 +257,7 @@ def test_parts_of_a_known_number_are_large_enough_from_the_beginning(
 
 def test_an_upload_holds_its_parts_and_no_more(build: Build, bucket: str) -> None:
     driver = build(bucket)
-    limit = 10 * driver._settings.part_size  # 5 parts, and what the client keeps for a while
+    limit = 64 * MIB  # 5 parts, and what the client keeps for a while
     driver.check()  # what boto3 itself takes is not the upload's
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew from here
     before = peak()
@@ -268,6 +269,11 @@ def test_an_upload_holds_its_parts_and_no_more(build: Build, bucket: str) -> Non
     location = driver.write(str(uuid.uuid4()), IteratorStream(source()), None)
     assert peak() - before < limit
     assert driver.size(location) == 160 * MIB
+    Path("/proc/self/clear_refs").write_text("5")
+    before = peak()
+    with driver.open(location) as opened:
+        assert sum(len(chunk) for chunk in opened) == 160 * MIB
+    assert peak() - before < limit
 
 
 def peak() -> int:
@@ -341,6 +347,61 @@ def test_encryption_is_asked_for(build: Build, bucket: str, client: Any) -> None
         assert found["ServerSideEncryption"] == "aws:kms"
         assert found["SSEKMSKeyId"] == asked["s3_store_sse_kms_key_id"]
         assert read(driver, location.url) == DATA
+
+
+# -- downloads
+
+
+@pytest.fixture
+def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have ranges that small data has many of."""
+    monkeypatch.setattr("glancekit_s3_store.download.RANGE", 10_000)
+
+
+def test_ranges_come_in_order(build: Build, bucket: str, small_ranges: None) -> None:
+    driver = build(bucket)
+    location = put(driver)
+    assert read(driver, location.url) == DATA
+    with driver.open_range(location, 5_001, 60_000) as opened:
+        assert b"".join(opened) == DATA[5_001:65_001]
+
+
+def test_as_many_ranges_as_are_read_are_asked_for(
+    build: Build, bucket: str, small_ranges: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = build(bucket)
+    location = put(driver, DATA * 10)
+    asked, get = [], driver._bucket().get
+
+    def counted(key: str, *, offset: int = 0, length: int = 0, etag: str | None = None) -> object:
+        asked.append(offset)
+        return get(key, offset=offset, length=length, etag=etag)
+
+    monkeypatch.setattr(driver._bucket(), "get", counted)
+    with driver.open_range(location, 100, 9_000) as opened:
+        assert len(b"".join(opened)) == 9_000
+    assert asked == [100]
+    asked.clear()
+    with driver.open(location) as opened:
+        taken = opened.read(10_000)
+        assert asked == [0]
+        while len(taken) < 20_000:
+            taken += opened.read(20_000 - len(taken))
+    assert taken == DATA[:20_000]
+    assert len(asked) < 20  # of 76
+
+
+def test_a_range_of_what_was_replaced_meanwhile_is_an_error(
+    build: Build, bucket: str, client: Any, small_ranges: None
+) -> None:
+    driver, image_id = build(bucket), str(uuid.uuid4())
+    location = put(driver, image_id=image_id)
+    with driver.open(location) as opened:
+        assert opened.read(100) == DATA[:100]
+        client.put_object(Bucket=bucket, Key=image_id, Body=DATA[::-1])
+        for _ in range(2):  # and it is not passed over by whoever reads on
+            with pytest.raises(StoreFailed, match="replaced"):
+                b"".join(opened)
 
 
 # -- signed URLs

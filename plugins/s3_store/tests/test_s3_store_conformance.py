@@ -55,7 +55,10 @@ class TestS3Store(StoreConformance):
 
 class TestS3StoreInParts(TestS3Store):
     @pytest.fixture
-    def driver(self, build: Callable[..., S3Store], bucket: str) -> S3Store:
+    def driver(
+        self, build: Callable[..., S3Store], bucket: str, monkeypatch: pytest.MonkeyPatch
+    ) -> S3Store:
+        monkeypatch.setattr("glancekit_s3_store.download.RANGE", 300_000)
         return in_small_parts(build(bucket))
 
 

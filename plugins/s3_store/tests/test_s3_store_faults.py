@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -134,6 +135,34 @@ def test_a_broken_read_goes_on_where_it_was(driver: S3Store, way: Way) -> None:
     with driver.open_range(location, 1000, 1_500_000) as opened:
         assert b"".join(opened) == DATA[1000:1_501_000]
     assert way.happened == 2
+
+
+def test_a_range_that_breaks_ahead_of_the_reader_goes_on_where_it_was(
+    driver: S3Store, way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glancekit_s3_store.download.RANGE", 500_000)
+    location = put(driver)
+    with driver.open(location) as opened:
+        taken = b""
+        while len(taken) < 500_000:
+            taken += opened.read(500_000 - len(taken))
+        way.cut = 300_000
+        assert taken + b"".join(opened) == DATA
+    assert way.happened == 1
+
+
+def test_a_reader_that_leaves_ends_what_is_read_ahead(
+    driver: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glancekit_s3_store.download.RANGE", 100_000)
+    location = put(driver)
+    with driver.open(location) as opened:
+        for _ in range(5):
+            opened.read(100_000)
+    end = time.monotonic() + 60
+    while any(thread.name.startswith("s3-read") for thread in threading.enumerate()):
+        assert time.monotonic() < end, "threads are left behind"
+        time.sleep(0.01)
 
 
 def test_what_replaced_an_object_is_not_given_out_as_its_rest(
