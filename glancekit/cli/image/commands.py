@@ -38,7 +38,6 @@ POLL = 0.5
 """Seconds between two looks at an import."""
 
 _STANDARD = {
-    "--name": ("name", str, "Its name."),
     "--disk-format": ("disk_format", str, "raw, qcow2, vmdk, vhd, vhdx, vdi, iso, ami, ..."),
     "--container-format": ("container_format", str, "bare, ovf, ova, docker, compressed, ..."),
     "--visibility": ("visibility", click.Choice(VISIBILITIES), "Who may see it."),
@@ -151,7 +150,8 @@ def create(
         return
     with _opened(path) as source:
         described.setdefault("container_format", "bare")
-        described.setdefault("disk_format", _format_of(path))
+        if "disk_format" not in described:
+            described["disk_format"] = _format_of(path)
         made = calls.create(endpoint, described)
         try:
             _send(endpoint, made["id"], source, store, stage=False, progress=progress)
@@ -268,6 +268,7 @@ def save(target: Target, image: str, path: str | None, progress: bool | None) ->
 
 @image.command("set")
 @_image_argument
+@click.option("--name", help="Its new name.")
 @_described
 @click.option("--tag", "tags", multiple=True, help="A tag to add; may be given several times.")
 @click.option("--accept", "membership", flag_value="accepted", help="Take what was shared.")

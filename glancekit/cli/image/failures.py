@@ -45,6 +45,10 @@ class Unreachable(Failed):
     exit_code = 7
 
 
+class Broken(Unreachable):
+    """The answer began, and did not come to its end."""
+
+
 class Damaged(Failed):
     """What came is not what its digest says."""
 

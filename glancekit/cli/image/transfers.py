@@ -20,13 +20,13 @@ import requests
 
 from glancekit.cli.image.calls import Record, path_of
 from glancekit.cli.image.endpoint import Endpoint, ask
-from glancekit.cli.image.failures import Damaged, Unreachable
+from glancekit.cli.image.failures import Broken, Damaged, Unreachable
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-CHUNK = 1 << 20
-"""Bytes moved at once."""
+CHUNK = 1 << 17
+"""Bytes moved at once; when a connection breaks, so much at most of what came is lost."""
 
 TRIES = 6
 """Attempts to go on with a download during which not a byte came."""
@@ -138,9 +138,10 @@ def _fetch_all(
                 told(len(chunk))
             if size is None or done == before:
                 break
-        except Unreachable:
-            if done == 0 or size is None:
-                raise  # only what began can be gone on with, where one knows where it ends
+        except Unreachable as error:
+            has_begun = done > 0 or isinstance(error, Broken)
+            if size is None or not has_begun:
+                raise
         failures = 0 if done > before else failures + 1
         if failures == TRIES:
             break
@@ -164,7 +165,7 @@ def _chunks(endpoint: Endpoint, image_id: str, offset: int) -> Iterator[bytes]:
         try:
             yield from chunks
         except requests.RequestException as error:
-            raise Unreachable(f"The download of image {image_id} broke.") from error
+            raise Broken(f"The download of image {image_id} broke.") from error
 
 
 def _without(chunks: Iterator[bytes], count: int) -> Iterator[bytes]:
