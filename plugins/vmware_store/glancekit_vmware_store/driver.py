@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver ``vmware``: an image is the file ``<image_id>`` of a datastore, complete or not
+there.
+
+Digests and limits are the core's business. pyVmomi is imported by the first call, not with this
+module: a service whose stores are others does without it.
+"""
+
+from __future__ import annotations
+
+import threading
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from glancekit.plugin import (
+    ByteStream,
+    ConfigError,
+    Location,
+    StoreDriver,
+    StoreUnavailable,
+    SupportsDelete,
+    SupportsDetails,
+    SupportsHealth,
+    SupportsRange,
+    SupportsUsage,
+    SupportsWrite,
+    Usage,
+)
+from glancekit_vmware_store.options import OPTIONS, Settings, settings_of
+from glancekit_vmware_store.places import SCHEME, place_at, url_of
+
+if TYPE_CHECKING:
+    from glancekit_vmware_store.assembly import Parts
+
+
+class VmwareStore(
+    StoreDriver,
+    SupportsWrite,
+    SupportsDelete,
+    SupportsRange,
+    SupportsUsage,
+    SupportsHealth,
+    SupportsDetails,
+):
+    """Images as files of vSphere datastores."""
+
+    api_level: ClassVar[int] = 1
+    options = OPTIONS
+    schemes = (SCHEME,)
+
+    def __init__(self, options: Any, *, name: str) -> None:
+        self.name = name
+        self._settings: Settings = settings_of(options)
+        self._lock = threading.Lock()
+        self._made: Parts | None = None
+
+    # -- reading
+
+    def open(self, location: Location) -> ByteStream:
+        """Open the file."""
+        return self._parts().download(place_at(location, self._settings))
+
+    def open_range(self, location: Location, offset: int, length: int) -> ByteStream:
+        """Open a part of the file."""
+        place = place_at(location, self._settings)
+        return self._parts().download(place, offset=offset, length=length)
+
+    def size(self, location: Location) -> int | None:
+        """Return the file's length."""
+        return self._parts().folder.size(place_at(location, self._settings))
+
+    # -- writing
+
+    def write(self, image_id: str, source: ByteStream, size: int | None) -> Location:
+        """Write the bytes, and only when all are there give them their name."""
+        place = self._parts().writer.write(image_id, source, size)
+        return Location(url=url_of(place, self._settings))
+
+    def discard(self, image_id: str) -> None:
+        """Remove the image and what is left of attempts at it, in all datastores."""
+        self._parts().writer.discard(image_id)
+
+    def delete(self, location: Location) -> None:
+        """Remove the file."""
+        self._parts().vcenter.delete(place_at(location, self._settings))
+
+    # -- questions
+
+    def usage(self) -> Usage:
+        """Add up the room in the datastores that are there."""
+        rooms = self._parts().vcenter.rooms().values()
+        return Usage(
+            total=sum(room.total for room in rooms), free=sum(room.free for room in rooms)
+        )
+
+    def check(self) -> None:
+        """Insist on that every datastore is there and accessible."""
+        vcenter = self._parts().vcenter
+        for datastore in self._settings.datastores:
+            if not vcenter.room(datastore).accessible:
+                raise StoreUnavailable(f"the datastore {datastore.name} is not accessible")
+
+    def details(self) -> dict[str, Any]:
+        """Return where files are, under the names of the options."""
+        return {
+            "vmware_server_host": self._settings.netloc,
+            "vmware_datastores": [
+                f"{datastore.datacenter}:{datastore.name}:{weight}"
+                for datastore, weight in self._settings.datastores.items()
+            ],
+            "vmware_store_image_dir": f"/{self._settings.folder}",
+        }
+
+    def close(self) -> None:
+        """End the session."""
+        with self._lock:
+            made, self._made = self._made, None
+        if made is not None:
+            made.vcenter.close()
+
+    def _parts(self) -> Parts:
+        with self._lock:
+            if self._made is None:
+                try:
+                    module = import_module("glancekit_vmware_store.assembly")
+                except ImportError as error:
+                    raise ConfigError(
+                        f"the store '{self.name}' needs pyVmomi ({error}); install it with: "
+                        "pip install pyVmomi"
+                    ) from error
+                self._made = module.Parts(self._settings)
+            return self._made

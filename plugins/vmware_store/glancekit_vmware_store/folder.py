@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server's web interface to its datastores: files go in and come out through it, whole or
+from somewhere on. What becomes of a broken transfer is not its business."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any
+
+from pyVmomi.Security import ThumbprintMismatchException
+
+from glancekit.plugin import (
+    BlobExists,
+    BlobInUse,
+    BlobNotFound,
+    GlancekitError,
+    StoreDenied,
+    StoreFull,
+    StoreUnavailable,
+)
+from glancekit_vmware_store.failures import translated
+from glancekit_vmware_store.options import Settings
+from glancekit_vmware_store.places import Place
+from glancekit_vmware_store.vcenter import Session, VCenter
+
+log = logging.getLogger(__name__)
+
+_BLOCK = 1 << 20
+
+_BY_STATUS: Mapping[int, type[GlancekitError]] = {
+    401: StoreDenied,
+    403: StoreDenied,
+    409: BlobExists,
+    413: StoreFull,
+    423: BlobInUse,
+    507: StoreFull,
+}
+"""What is not here is StoreUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The answer to a read, and the connection that it comes by."""
+
+    connection: HTTPSConnection
+    response: HTTPResponse
+    length: int
+    total: int
+    version: str
+    """When the file was last written, as the server says it."""
+
+    def close(self) -> None:
+        """Close the connection; what was not read is not fetched."""
+        self.response.close()
+        self.connection.close()
+
+
+class Folder:
+    """Requests to the web interface, with errors of ours. Each has a connection of its own."""
+
+    def __init__(self, vcenter: VCenter, settings: Settings) -> None:
+        self._vcenter = vcenter
+        self._settings = settings
+
+    def size(self, place: Place) -> int:
+        """Return a file's length.
+
+        :raises BlobNotFound: when there is none.
+        """
+        opened = self._fetch("HEAD", place, {})
+        opened.close()
+        return opened.length
+
+    def get(self, place: Place, offset: int = 0, length: int | None = None) -> Opened:
+        """Open a file, from ``offset`` on, to its end or for ``length`` bytes.
+
+        :raises BlobNotFound: when there is none.
+        """
+        if not offset and length is None:
+            return self._fetch("GET", place, {})
+        last = "" if length is None else offset + length - 1
+        return self._fetch("GET", place, {"Range": f"bytes={offset}-{last}"})
+
+    def put(self, place: Place, chunks: Iterable[bytes], size: int | None) -> None:
+        """Make a file of chunks. What they raise is passed on.
+
+        On an error what has arrived may stay, and may still be arriving for a moment.
+        """
+        session = self._vcenter.session()
+        connection = self._connect()
+        try:
+            connection.putrequest("PUT", place.target, skip_accept_encoding=True)
+            connection.putheader("Cookie", session.cookie)
+            connection.putheader("Content-Type", "application/octet-stream")
+            if size is None:
+                connection.putheader("Transfer-Encoding", "chunked")
+            else:
+                connection.putheader("Content-Length", str(size))
+            answer = self._send(connection, chunks, is_chunked=size is None)
+            if answer.status not in (200, 201, 204):
+                raise self._refused("writing", answer, session)
+        finally:
+            connection.close()
+
+    # -- how
+
+    def _send(
+        self, connection: HTTPSConnection, chunks: Iterable[bytes], *, is_chunked: bool
+    ) -> HTTPResponse:
+        """Send a body and return the answer; one that comes early, instead of the rest."""
+        with translated("writing"):
+            connection.endheaders()
+        for chunk in chunks:
+            parts = (b"%x\r\n" % len(chunk), chunk, b"\r\n") if is_chunked else (chunk,)
+            if not self._take(connection, parts):
+                break
+        else:
+            self._take(connection, (b"0\r\n\r\n",) if is_chunked else ())
+        with translated("writing"):
+            return connection.getresponse()
+
+    def _take(self, connection: HTTPSConnection, parts: Iterable[bytes]) -> bool:
+        """Send some bytes; False where the server wants no more, and may have said why."""
+        try:
+            for part in parts:
+                connection.send(part)
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+            return False
+        except (OSError, HTTPException):
+            with translated("writing"):
+                raise
+        return True
+
+    def _fetch(self, method: str, place: Place, headers: Mapping[str, str]) -> Opened:
+        """Ask for a file; once more where the session turns out to have ended."""
+        for is_second in (False, True):
+            session = self._vcenter.session()
+            opened = self._ask(method, place, {**headers, "Cookie": session.cookie})
+            status = opened.response.status
+            if status in (200, 206):
+                return self._expected(opened, headers)
+            opened.close()
+            if status == 404:
+                raise self._missing(place)
+            error = self._refused("reading", opened.response, session)
+            if status != 401 or is_second:
+                raise error
+        raise AssertionError("the second time is the last")
+
+    def _ask(self, method: str, place: Place, headers: Mapping[str, str]) -> Opened:
+        connection = self._connect()
+        try:
+            with translated("reading"):
+                connection.request(method, place.target, headers=dict(headers))
+                response = connection.getresponse()
+                return _opened(connection, response)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _expected(self, opened: Opened, headers: Mapping[str, str]) -> Opened:
+        """Insist on a part where a part was asked for."""
+        if "Range" in headers and opened.response.status != 206:
+            opened.close()
+            raise StoreUnavailable("the server sent the whole of a file instead of a part of it")
+        return opened
+
+    def _missing(self, place: Place) -> GlancekitError:
+        """Return what it means that there is no such file: its datastore may be away."""
+        if not self._vcenter.room(place.datastore).accessible:
+            return StoreUnavailable(f"the datastore {place.datastore.name} is not accessible")
+        return BlobNotFound()
+
+    def _refused(self, deed: str, answer: HTTPResponse, session: Session) -> GlancekitError:
+        if answer.status == 401:
+            self._vcenter.forget(session)
+        kind = _BY_STATUS.get(answer.status, StoreUnavailable)
+        if kind in (StoreDenied, StoreUnavailable):
+            return kind(f"{deed}: the server answered {answer.status} {answer.reason}")
+        return kind()
+
+    def _connect(self) -> HTTPSConnection:
+        """Return a connection to the server that the operator trusts."""
+        settings = self._settings
+        connection = HTTPSConnection(
+            settings.host,
+            settings.port,
+            timeout=settings.call_timeout,
+            context=settings.trust,
+            blocksize=_BLOCK,
+        )
+        try:
+            with translated("connecting"):
+                connection.connect()
+                self._require_expected_server(connection)
+                connection.sock.settimeout(settings.idle_timeout)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _require_expected_server(self, connection: HTTPSConnection) -> None:
+        if self._settings.thumbprint:
+            shown: Any = connection.sock.getpeercert(binary_form=True)
+            found = hashlib.new(self._settings.digest, shown).hexdigest()
+            if not hmac.compare_digest(found, self._settings.thumbprint):
+                raise ThumbprintMismatchException(self._settings.thumbprint, found)
+
+
+def _opened(connection: HTTPSConnection, response: HTTPResponse) -> Opened:
+    """Return an answer with what its head says."""
+    length = int(response.getheader("Content-Length") or 0)
+    part = response.getheader("Content-Range") or ""
+    total = part.rpartition("/")[2]
+    return Opened(
+        connection,
+        response,
+        length,
+        int(total) if total.isdigit() else length,
+        response.getheader("Last-Modified") or "",
+    )

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A vCenter and the calls that are made of it: sessions that end are begun anew, tasks are waited
+for. Bytes of files are not its business."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any, TypeVar
+
+from pyVmomi import SoapStubAdapter, vim, vmodl
+
+from glancekit.plugin import BlobNotFound, GlancekitError, StoreUnavailable
+from glancekit_vmware_store.failures import translated
+from glancekit_vmware_store.options import Datastore, Settings
+from glancekit_vmware_store.places import Place
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_VERSION = "vim.version.version9"
+"""Of the protocol: that of vSphere 5.5. It has all that is asked for, newer servers know it."""
+
+_CONNECTIONS = 8
+"""Connections that are kept for the next call."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+"""Seconds before a call is repeated, three times as many each time."""
+
+_FIRST_LOOK = 0.02
+"""Seconds before a task is looked at for the first time, twice as many each time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Session:
+    """One login: what calls are made with, and the cookie that proves it."""
+
+    stub: Any
+    content: Any
+    cookie: str
+    process: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The server's own names of a datastore and what belongs to it."""
+
+    datacenter: str
+    datastore: str
+    browser: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How large a datastore is and how much is free, in bytes."""
+
+    total: int
+    free: int
+    accessible: bool
+
+
+class VCenter:
+    """Calls of a vCenter, with errors of ours."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+        self._found: dict[Datastore, Found] = {}
+
+    # -- sessions
+
+    def session(self) -> Session:
+        """Return the session there is, or begin one."""
+        with self._lock:
+            if self._session is None or self._session.process != os.getpid():
+                # What a parent process has is left to it, its connections above all.
+                with translated("logging in"):
+                    self._session = self._log_in()
+            return self._session
+
+    def forget(self, session: Session) -> None:
+        """Take note that the server does not know a session any more."""
+        with self._lock:
+            if self._session is session:
+                log.info("the session with %s has ended", self._settings.netloc)
+                self._session = None
+                self._found.clear()
+        session.stub.DropConnections()
+
+    def close(self) -> None:
+        """End the session; the server would keep it for half an hour."""
+        with self._lock:
+            session, self._session = self._session, None
+        if session is not None and session.process == os.getpid():
+            # It may be gone, or the server: there is nothing left to be done about it.
+            with suppress(GlancekitError), translated("logging out"):
+                session.content.sessionManager.Logout()
+            session.stub.DropConnections()
+
+    def call(self, deed: str, ask: Callable[[Session], T]) -> T:
+        """Make a call; anew where the session has ended, or the connection broke.
+
+        It may have been carried out when it is repeated.
+        """
+        renewed, failures = False, 0
+        while True:
+            session = self.session()
+            try:
+                with translated(deed):
+                    return self._ask(session, ask)
+            except _SessionEnded as error:
+                self.forget(session)
+                if renewed:
+                    raise StoreUnavailable(f"{deed}: a new session ended at once") from error
+                renewed = True
+            except StoreUnavailable as error:
+                failures += 1
+                if not _is_broken(error.__cause__) or failures > self._settings.retries:
+                    raise
+                log.info("%s is tried again after: %s", deed, error)
+                time.sleep(min(_LONGEST_PAUSE, _FIRST_PAUSE * 3 ** (failures - 1)))
+
+    # -- datastores
+
+    def find(self, datastore: Datastore) -> Found:
+        """Return the server's names for a datastore.
+
+        :raises StoreUnavailable: when there is none of this name.
+        """
+        with self._lock:
+            found = self._found.get(datastore)
+        if found is None:
+            found = self.call("looking for a datastore", lambda s: _find(s, datastore))
+            with self._lock:
+                self._found[datastore] = found
+        return found
+
+    def rooms(self) -> dict[Datastore, Room]:
+        """Return how much room there is in each datastore that is there."""
+        rooms = {}
+        missing: StoreUnavailable | None = None
+        for datastore in self._settings.datastores:
+            try:
+                rooms[datastore] = self.room(datastore)
+            except StoreUnavailable as error:
+                missing = error
+        if not rooms and missing is not None:
+            raise missing
+        return rooms
+
+    def room(self, datastore: Datastore) -> Room:
+        """Return how much room there is in a datastore, as of when the server last looked."""
+        try:
+            return self._room(datastore)
+        except StoreUnavailable as error:
+            if not isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound):
+                raise
+        with self._lock:  # it was taken away and put back under another name of the server's
+            self._found.pop(datastore, None)
+        return self._room(datastore)
+
+    # -- files, by tasks
+
+    def make_folder(self, datastore: Datastore) -> None:
+        """Make the images' folder; also when it is there."""
+        name = f"[{datastore.name}] {self._settings.folder}"
+        found = self.find(datastore)
+
+        def make(session: Session) -> None:
+            datacenter = vim.Datacenter(found.datacenter, session.stub)
+            with suppress(vim.fault.FileAlreadyExists):
+                session.content.fileManager.MakeDirectory(name, datacenter, True)
+
+        self.call("making the folder", make)
+
+    def delete(self, place: Place) -> None:
+        """Remove a file.
+
+        :raises BlobNotFound: when there is none.
+        """
+        found = self.find(place.datastore)
+        asked = 0
+
+        def begin(session: Session) -> Any:
+            nonlocal asked
+            asked += 1
+            datacenter = vim.Datacenter(found.datacenter, session.stub)
+            return session.content.fileManager.DeleteDatastoreFile_Task(place.name, datacenter)
+
+        try:
+            self._run("deleting", begin)
+        except BlobNotFound:
+            if asked == 1:
+                raise
+            log.info("%s was deleted by a call whose answer was lost", place.name)
+
+    def rename(self, old: Place, new: Place) -> None:
+        """Give a file another name in its datastore.
+
+        :raises BlobExists: when the name is taken; or it was done by a call whose answer was lost.
+        """
+        found = self.find(old.datastore)
+
+        def begin(session: Session) -> Any:
+            datacenter = vim.Datacenter(found.datacenter, session.stub)
+            return session.content.fileManager.MoveDatastoreFile_Task(
+                old.name, datacenter, new.name, datacenter, False
+            )
+
+        self._run("publishing", begin)
+
+    def names_like(self, datastore: Datastore, patterns: list[str]) -> list[str]:
+        """Return the names in the images' folder that match; none where there is no folder."""
+        found = self.find(datastore)
+        wanted = vim.host.DatastoreBrowser.SearchSpec(matchPattern=patterns)
+        folder = f"[{datastore.name}] {self._settings.folder}"
+
+        def begin(session: Session) -> Any:
+            browser = vim.host.DatastoreBrowser(found.browser, session.stub)
+            return browser.SearchDatastore_Task(folder, wanted)
+
+        try:
+            result = self._run("looking for files", begin)
+        except BlobNotFound:
+            return []
+        return [file.path for file in result.file]
+
+    # -- how
+
+    def _log_in(self) -> Session:
+        settings = self._settings
+        stub = SoapStubAdapter(
+            host=settings.host,
+            port=settings.port,
+            version=_VERSION,
+            poolSize=_CONNECTIONS,
+            sslContext=settings.trust,
+            thumbprint=settings.thumbprint or None,
+            httpConnectionTimeout=settings.call_timeout,
+        )
+        content: Any = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
+        content.sessionManager.Login(settings.username, settings.password, None)
+        log.info("logged in to %s", settings.netloc)
+        return Session(stub, content, str(stub.cookie).partition(";")[0], os.getpid())
+
+    def _ask(self, session: Session, ask: Callable[[Session], T]) -> T:
+        try:
+            return ask(session)
+        except vim.fault.NotAuthenticated as error:
+            raise _SessionEnded from error
+
+    def _room(self, datastore: Datastore) -> Room:
+        found = self.find(datastore)
+
+        def look(session: Session) -> dict[str, Any]:
+            seen = vim.Datastore(found.datastore, session.stub)
+            names = ["summary.capacity", "summary.freeSpace", "summary.accessible"]
+            return _properties(session, seen, names)
+
+        seen = self.call("asking for the room", look)
+        return Room(
+            total=seen["summary.capacity"],
+            free=seen["summary.freeSpace"],
+            accessible=seen["summary.accessible"],
+        )
+
+    def _run(self, deed: str, begin: Callable[[Session], Any]) -> Any:
+        """Begin a task, wait for its end and return what came of it."""
+        task = self.call(deed, lambda session: str(begin(session)._GetMoId()))
+        end = time.monotonic() + self._settings.task_timeout
+        pause = _FIRST_LOOK
+        while True:
+            seen = self.call(deed, lambda session: _look_at(session, task))
+            state = seen["info.state"]
+            if state == vim.TaskInfo.State.success:
+                return seen.get("info.result")
+            if state == vim.TaskInfo.State.error:
+                with translated(deed):
+                    raise seen["info.error"]
+            if time.monotonic() > end:
+                raise StoreUnavailable(f"{deed}: the server has not done it in time")
+            time.sleep(pause)
+            pause = min(2 * pause, self._settings.task_poll)
+
+
+class _SessionEnded(Exception):
+    """The server does not know who is asking."""
+
+
+def _is_broken(error: BaseException | None) -> bool:
+    """Tell whether a connection broke; who was waited for in vain is not asked again."""
+    return isinstance(error, OSError | HTTPException) and not isinstance(error, TimeoutError)
+
+
+def _find(session: Session, datastore: Datastore) -> Found:
+    datacenter = session.content.searchIndex.FindByInventoryPath(datastore.datacenter)
+    if not isinstance(datacenter, vim.Datacenter):
+        raise StoreUnavailable(f"there is no datacenter {datastore.datacenter}")
+    for candidate in _properties(session, datacenter, ["datastore"])["datastore"]:
+        seen = _properties(session, candidate, ["name", "browser"])
+        if seen["name"] == datastore.name:
+            return Found(datacenter._GetMoId(), candidate._GetMoId(), seen["browser"]._GetMoId())
+    raise StoreUnavailable(f"{datastore.datacenter} has no datastore {datastore.name}")
+
+
+def _look_at(session: Session, task: str) -> dict[str, Any]:
+    # Not all of 'info': in some servers' answers it names things that the SDK finds no sense in.
+    names = ["info.state", "info.error", "info.result"]
+    return _properties(session, vim.Task(task, session.stub), names)
+
+
+def _properties(session: Session, of: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Return what the server says of an object; what is not set is left out."""
+    collector = vmodl.query.PropertyCollector
+    wanted = collector.FilterSpec(
+        objectSet=[collector.ObjectSpec(obj=of)],
+        propSet=[collector.PropertySpec(type=type(of), pathSet=list(names))],
+    )
+    answers = session.content.propertyCollector.RetrieveContents([wanted])
+    for answer in answers:
+        for missing in answer.missingSet:
+            raise missing.fault
+    return {found.name: found.val for answer in answers for found in answer.propSet}

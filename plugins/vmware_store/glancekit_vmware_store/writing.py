@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An image on its way into a datastore: under a name of its own until it is complete.
+
+Which requests these are is the business of the folder and the vCenter.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from glancekit.plugin import (
+    CHUNK_SIZE,
+    BlobExists,
+    BlobInUse,
+    BlobNotFound,
+    ByteStream,
+    GlancekitError,
+    StoreFull,
+    StoreUnavailable,
+)
+from glancekit_vmware_store.folder import Folder
+from glancekit_vmware_store.options import Datastore, Settings
+from glancekit_vmware_store.places import Place, place_of
+from glancekit_vmware_store.vcenter import VCenter
+
+log = logging.getLogger(__name__)
+
+_SPARE = 16 << 20
+"""Bytes below which a datastore counts as full after a write to it failed."""
+
+_SETTLING = 2.0
+"""Seconds within which the server has noticed that the rest of an upload will not come."""
+
+_PAUSE = 0.1
+
+
+class Writer:
+    """Puts images into the datastores and takes away what is left of broken attempts."""
+
+    def __init__(self, vcenter: VCenter, folder: Folder, settings: Settings) -> None:
+        self._vcenter = vcenter
+        self._folder = folder
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._being_published: set[str] = set()
+
+    def write(self, image_id: str, source: ByteStream, size: int | None) -> Place:
+        """Write all bytes of the source, and only when all are there give them their name."""
+        self._require_unused(image_id)
+        datastore = self._choose(size or 0)
+        self._vcenter.make_folder(datastore)
+        first = source.read(CHUNK_SIZE)
+        final = place_of(datastore, image_id, self._settings)
+        partial = place_of(datastore, f"{image_id}.{uuid.uuid4().hex}.part", self._settings)
+        counted = _Counted(first, source)
+        try:
+            self._put(partial, counted, size)
+            self._publish(image_id, partial, final)
+        except BaseException:
+            self._give_up(partial)
+            raise
+        return final
+
+    def discard(self, image_id: str) -> None:
+        """Remove an image and all that was to become it, in all datastores."""
+        for datastore in self._settings.datastores:
+            for name in self._vcenter.names_like(datastore, [image_id, f"{image_id}.*.part"]):
+                self._remove(place_of(datastore, name, self._settings))
+
+    # -- how
+
+    def _require_unused(self, image_id: str) -> None:
+        for datastore in self._settings.datastores:
+            if self._is_there(place_of(datastore, image_id, self._settings)):
+                raise BlobExists
+
+    def _is_there(self, place: Place) -> bool:
+        try:
+            self._folder.size(place)
+        except BlobNotFound:
+            return False
+        return True
+
+    def _choose(self, size: int) -> Datastore:
+        """Return the datastore of the highest weight that has room; of equals the emptiest.
+
+        :raises StoreFull: when none has.
+        """
+        rooms = self._vcenter.rooms()
+        accessible = {of: room for of, room in rooms.items() if room.accessible}
+        if not accessible:
+            raise StoreUnavailable("none of the datastores is accessible")
+        fitting = [of for of, room in accessible.items() if room.free >= size]
+        if not fitting:
+            raise StoreFull
+        weights = self._settings.datastores
+        return max(fitting, key=lambda of: (weights[of], accessible[of].free))
+
+    def _put(self, partial: Place, counted: _Counted, size: int | None) -> None:
+        try:
+            self._folder.put(partial, counted, size)
+            arrived = self._folder.size(partial)
+        except StoreUnavailable:
+            self._require_room(partial.datastore, (size or 0) - counted.given)
+            raise
+        if arrived != counted.given:
+            raise StoreUnavailable(f"{counted.given} bytes were sent and {arrived} arrived")
+
+    def _require_room(self, datastore: Datastore, missing: int) -> None:
+        """Tell a full datastore from other trouble: not every server says what it was."""
+        try:
+            free = self._vcenter.room(datastore).free
+        except GlancekitError as error:
+            # What went wrong before is on its way to the caller.
+            log.info("no telling whether %s is full: %s", datastore.name, error)
+            return
+        if free < max(_SPARE, missing):
+            raise StoreFull
+
+    def _publish(self, image_id: str, partial: Place, final: Place) -> None:
+        """Give the file its name, and be sure of what came of it.
+
+        :raises BlobExists: when another write was quicker.
+        """
+        with self._claim(image_id):
+            self._require_unused(image_id)
+            try:
+                self._vcenter.rename(partial, final)
+            except (BlobExists, BlobNotFound, StoreUnavailable):
+                # The answer to the call that did it may have been lost. Nobody else has a file
+                # of the partial one's name: where it is gone, it is the one that is there now.
+                if self._is_there(partial) or not self._is_there(final):
+                    raise
+
+    @contextmanager
+    def _claim(self, image_id: str) -> Iterator[None]:
+        """Keep other threads from publishing the same image, in another datastore even.
+
+        Between processes there is one look just before the name is given, and what the server
+        itself refuses; that an image has one writer at a time is the service's own promise.
+        """
+        with self._lock:
+            if image_id in self._being_published:
+                raise BlobExists
+            self._being_published.add(image_id)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._being_published.discard(image_id)
+
+    def _give_up(self, partial: Place) -> None:
+        """Remove what has arrived; the server may be about to make the file of it only now."""
+        end = time.monotonic() + _SETTLING
+        while True:
+            try:
+                self._vcenter.delete(partial)
+                return
+            except (BlobNotFound, BlobInUse):
+                if time.monotonic() > end:
+                    return
+                time.sleep(_PAUSE)
+            except GlancekitError as error:
+                # What went wrong before is on its way to the caller; discard will find the file.
+                log.warning("%s is left in the datastore: %s", partial.name, error)
+                return
+
+    def _remove(self, place: Place) -> None:
+        try:
+            self._vcenter.delete(place)
+        except BlobNotFound:
+            log.info("%s is gone already", place.name)
+
+
+class _Counted:
+    """A source's chunks, counted."""
+
+    def __init__(self, first: bytes, source: ByteStream) -> None:
+        self._first = first
+        self._source = source
+        self.given = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        chunk, self._first = self._first, b""
+        while chunk:
+            self.given += len(chunk)
+            yield chunk
+            chunk = self._source.read(CHUNK_SIZE)
