@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An account of a Swift: logging in, and requests with a token that is renewed where it has to be.
+
+The only module that knows the HTTP client. Requests are made through keystoneauth's session, which
+knows every way to log in and is safe for threads; swiftclient's own connection is neither.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import quote, urlsplit
+
+import requests
+from keystoneauth1 import exceptions as login
+from keystoneauth1.identity import v3
+from keystoneauth1.identity.base import BaseIdentityPlugin
+from keystoneauth1.session import Session
+from requests.adapters import HTTPAdapter
+from swiftclient.authv1 import PasswordPlugin
+
+from glancekit.plugin import GlancekitError, StoreUnavailable
+from glancekit_swift_store.failures import PASSING, refusal, translated
+from glancekit_swift_store.options import Settings
+from glancekit_swift_store.references import ITSELF, Reference
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+"""How often a request is made in all; the pause before the next one doubles each time."""
+
+PAUSE = 0.2
+"""Seconds before the second attempt."""
+
+_CONNECTIONS = 64
+"""Connections that are kept for the next request; beyond these they are made and closed again."""
+
+
+class Body(Protocol):
+    """What is sent with a request, piece by piece."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the pieces."""
+        ...
+
+    def rewind(self) -> bool:
+        """Make ready to be sent once more; False when that is not possible any longer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of an account. ``path`` has no quotes; ``deed`` says what it is for."""
+
+    deed: str
+    method: str
+    path: tuple[str, ...] = ()
+    query: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = None
+    body: Body | bytes | None = None
+    stream: bool = False
+
+
+class Account:
+    """Requests to one account, with errors of ours."""
+
+    def __init__(self, reference: Reference, settings: Settings) -> None:
+        self._settings = settings
+        self._plugin = _plugin_of(reference)
+        self._http = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._http.mount(scheme, HTTPAdapter(8, _CONNECTIONS))
+        self._session = Session(
+            auth=self._plugin,
+            session=self._http,
+            verify=settings.verify,
+            timeout=settings.read_timeout,
+            user_agent="glancekit",
+        )
+        self._lock = threading.Lock()
+        self._url = settings.endpoint
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    @property
+    def url(self) -> str:
+        """The account's URL, as the catalog has it."""
+        with self._lock:
+            if self._url is None:
+                self._url = self._look_up()
+            return self._url
+
+    @property
+    def path(self) -> str:
+        """The path of that."""
+        return urlsplit(self.url).path
+
+    @property
+    def origin(self) -> str:
+        """Scheme and host of that."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def check(self) -> None:
+        """Return when the account can be used."""
+        self.ask(Request("looking for the account", "HEAD"), {200, 204})
+
+    def metadata(self) -> Mapping[str, str]:
+        """Return the account's own headers."""
+        return self.ask(Request("looking for the account", "HEAD"), {200, 204}).headers
+
+    def ask(self, request: Request, wanted: Collection[int]) -> requests.Response:
+        """Return the answer; what has failed and may be otherwise is tried again.
+
+        :param wanted: the statuses that are answers, and no errors.
+        """
+        attempt = 1
+        while True:
+            try:
+                return self._ask_once(request, wanted)
+            except StoreUnavailable as error:
+                if attempt == ATTEMPTS or _has_waited(error) or not _rewound(request.body):
+                    raise
+                log.info("%s is tried again after: %s", request.deed, error)
+            time.sleep(PAUSE * 2 ** (attempt - 1))
+            attempt += 1
+
+    def _ask_once(self, request: Request, wanted: Collection[int]) -> requests.Response:
+        answer = self._send(request)
+        if answer.status_code == 401:
+            # The token was taken back or has expired early. Only a fresh one can tell whether it
+            # is the password that is wrong.
+            answer.close()
+            self._session.invalidate()
+            if not _rewound(request.body):
+                raise StoreUnavailable(f"{request.deed}: the token expired midway")
+            answer = self._send(request)
+        if answer.status_code in wanted:
+            return answer
+        with answer:
+            error = refusal(request.deed, answer.status_code, answer.reason)
+        if answer.status_code in PASSING and not isinstance(error, StoreUnavailable):
+            error = StoreUnavailable(f"{request.deed}: {answer.status_code} {answer.reason}")
+        raise error
+
+    def _send(self, request: Request) -> requests.Response:
+        url = "/".join([self.url, *(quote(part) for part in request.path)])
+        settings = self._settings
+        # While a body is being sent, requests goes by the time-out for connections.
+        connect = settings.connect_timeout if request.body is None else settings.read_timeout
+        with translated(request.deed):
+            self._renew_what_expires_soon()
+            return self._session.request(
+                url,
+                request.method,
+                params=dict(request.query or {}),
+                headers={"Accept-Encoding": "identity", **(request.headers or {})},
+                data=request.body,
+                stream=request.stream,
+                timeout=(connect, settings.read_timeout),
+                allow_reauth=False,
+                raise_exc=False,
+                redirect=False,
+                log=False,
+            )
+
+    def _renew_what_expires_soon(self) -> None:
+        if self._plugin.get_access(self._session).will_expire_soon(self._settings.expires_soon):
+            self._session.invalidate()
+
+    def _look_up(self) -> str:
+        deed = "logging in"
+        with translated(deed):
+            try:
+                found = self._session.get_endpoint(
+                    service_type=self._settings.service_type,
+                    interface=self._settings.interface,
+                    region_name=self._settings.region,
+                )
+            except login.NotFound as error:
+                raise StoreUnavailable(f"{deed}: there is no such address") from error
+        if not found:
+            raise StoreUnavailable(
+                f"the catalog has no {self._settings.interface} endpoint of the type "
+                f"{self._settings.service_type}"
+            )
+        return str(found).rstrip("/")
+
+
+def _plugin_of(reference: Reference) -> BaseIdentityPlugin:
+    """Return how to log in."""
+    if reference.auth_version == ITSELF:
+        plugin: BaseIdentityPlugin = PasswordPlugin(
+            reference.auth_address, reference.user, reference.key
+        )
+        return plugin
+    address = reference.auth_address
+    if not address.endswith("/v3"):
+        address = f"{address}/v3"
+    if reference.credential_id:
+        return v3.ApplicationCredential(
+            address,
+            application_credential_id=reference.credential_id,
+            application_credential_secret=reference.credential_secret,
+        )
+    return v3.Password(
+        address,
+        username=reference.name,
+        password=reference.key,
+        project_name=reference.project,
+        project_domain_id=reference.domains.get("project_domain_id"),
+        project_domain_name=reference.domains.get("project_domain_name"),
+        user_domain_id=reference.domains.get("user_domain_id"),
+        user_domain_name=reference.domains.get("user_domain_name"),
+    )
+
+
+def _rewound(body: Body | bytes | None) -> bool:
+    return body is None or isinstance(body, bytes) or body.rewind()
+
+
+def _has_waited(error: GlancekitError) -> bool:
+    """Say whether an error took the time of an answer: a second one would take it again."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(
+            cause, requests.ReadTimeout | requests.ConnectTimeout | login.ConnectTimeout
+        ):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

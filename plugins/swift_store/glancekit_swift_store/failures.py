@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a Swift's answers, and the errors on the way to them, mean for a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import requests
+import urllib3
+from keystoneauth1 import exceptions as login
+
+from glancekit.plugin import (
+    BlobExists,
+    BlobNotFound,
+    GlancekitError,
+    StoreDenied,
+    StoreFailed,
+    StoreFull,
+    StoreUnavailable,
+    translating,
+)
+
+_BY_KIND: Mapping[type[BaseException], type[GlancekitError]] = {
+    login.ClientException: StoreUnavailable,
+    login.Unauthorized: StoreDenied,
+    login.Forbidden: StoreDenied,
+    login.AuthorizationFailure: StoreDenied,
+    login.MissingRequiredOptions: StoreDenied,
+    requests.RequestException: StoreUnavailable,
+    urllib3.exceptions.HTTPError: StoreUnavailable,  # time-outs and broken connections, too
+    OSError: StoreUnavailable,
+}
+
+_BY_STATUS: Mapping[int, type[GlancekitError]] = {
+    401: StoreDenied,
+    403: StoreDenied,
+    404: BlobNotFound,
+    408: StoreUnavailable,
+    412: BlobExists,
+    413: StoreFull,
+    422: StoreUnavailable,  # what came was not what was sent
+    429: StoreUnavailable,
+    498: StoreUnavailable,
+    507: StoreFull,
+}
+
+PASSING = frozenset({408, 422, 429, 498, 499, 500, 502, 503, 504})
+"""What may be otherwise when asked again."""
+
+_SELF_EXPLAINING = (BlobNotFound, BlobExists, StoreFull)
+
+
+@contextmanager
+def translated(deed: str) -> Iterator[None]:
+    """Turn an error of the way to the server into ours; ``deed`` says what was going on."""
+    try:
+        with translating(_BY_KIND):
+            yield
+    except StoreUnavailable as error:
+        raise _retold(StoreUnavailable, deed, error) from error.__cause__
+    except StoreDenied as error:
+        raise _retold(StoreDenied, deed, error) from error.__cause__
+
+
+def _retold(kind: type[GlancekitError], deed: str, error: GlancekitError) -> GlancekitError:
+    if error.__cause__ is None:
+        return error
+    return kind(f"{deed}: {error.facts['detail']}")
+
+
+def refusal(deed: str, status: int, reason: str) -> GlancekitError:
+    """Return what an answer means that is not the one that was wanted."""
+    kind = _BY_STATUS.get(status)
+    if kind is None:
+        kind = StoreUnavailable if status >= 500 else StoreFailed
+    detail = "" if kind in _SELF_EXPLAINING else f"{deed}: the server answered {status} {reason}"
+    return kind(detail)

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects of one container: what is asked of them, written, and removed with all their segments.
+
+How an image is cut into objects is the business of ``upload``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import requests
+
+from glancekit.plugin import BlobNotFound, StoreDenied, StoreFailed, StoreUnavailable
+from glancekit_swift_store.account import Account, Body, Request
+
+LISTED = 1000
+"""Names in one page of a listing."""
+
+_WRITE = "X-Object-Meta-Glancekit-Write"
+"""The header that says which write an object is from."""
+
+_KIND = {"Content-Type": "application/octet-stream"}
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of an image, as the server has acknowledged it."""
+
+    name: str
+    etag: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the server knows of an object. ``manifest`` is where a dynamic one has its segments."""
+
+    size: int
+    etag: str
+    write: str
+    is_static: bool
+    manifest: str
+
+
+class Container:
+    """A container, which need not be there."""
+
+    def __init__(self, account: Account, name: str, *, may_lack: bool) -> None:
+        self._account = account
+        self.name = name
+        self._may_lack = may_lack
+
+    # -- questions
+
+    def find(self, name: str) -> Found:
+        """Look for an object.
+
+        :raises BlobNotFound: when there is none.
+        """
+        return _found(self._ask("looking for the object", "HEAD", name))
+
+    def find_or_none(self, name: str) -> Found | None:
+        """Look for an object that need not be there."""
+        try:
+            return self.find(name)
+        except BlobNotFound:
+            return None
+
+    def is_there(self) -> bool:
+        """Say whether the container is there."""
+        deed = f"looking for the container {self.name}"
+        asked = Request(deed, "HEAD", (self.name,))
+        return self._account.ask(asked, {200, 204, 404}).status_code != 404
+
+    def require(self, *, create: bool) -> None:
+        """Insist on the container, or make it."""
+        if self.is_there():
+            return
+        if not create:
+            raise self._lacking()
+        asked = Request(f"making the container {self.name}", "PUT", (self.name,))
+        self._account.ask(asked, {201, 202})
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """List the objects whose names begin so; none when the container is not there."""
+        marker = ""
+        while True:
+            query = {"format": "json", "prefix": prefix, "limit": str(LISTED), "marker": marker}
+            deed = f"listing the container {self.name}"
+            asked = Request(deed, "GET", (self.name,), query=query)
+            answer = self._account.ask(asked, {200, 204, 404})
+            page = answer.json() if answer.status_code == 200 else []
+            yield from (str(entry["name"]) for entry in page)
+            if not page:
+                return
+            marker = page[-1]["name"]
+
+    # -- reading
+
+    def get(self, name: str, headers: Mapping[str, str]) -> requests.Response:
+        """Open an object; the caller closes the answer."""
+        return self._ask("opening", "GET", name, headers=headers, stream=True, wanted={200, 206})
+
+    # -- writing
+
+    def put(self, name: str, body: Body | bytes, write: str) -> str:
+        """Make an object and return its ETag. ``write`` says which write it is from.
+
+        :raises BlobExists: when there is one of this name.
+        """
+        headers = {**_KIND, _WRITE: write, "If-None-Match": "*"}
+        answer = self._ask("sending", "PUT", name, headers=headers, body=body, wanted={201})
+        return _etag(answer)
+
+    def put_segment(self, name: str, body: Body) -> str:
+        """Make a segment and return its ETag. What an earlier attempt has left is replaced."""
+        answer = self._ask(
+            "sending a segment", "PUT", name, headers=_KIND, body=body, wanted={201}
+        )
+        return _etag(answer)
+
+    def put_manifest(self, name: str, segments: Sequence[Segment], write: str) -> None:
+        """Make one object of segments. The server compares sizes and ETags.
+
+        :raises BlobExists: when there is one of this name.
+        """
+        listed = [
+            {"path": f"/{self.name}/{part.name}", "etag": part.etag, "size_bytes": part.size}
+            for part in segments
+        ]
+        self._ask(
+            "joining the segments",
+            "PUT",
+            name,
+            query={"multipart-manifest": "put"},
+            headers={**_KIND, _WRITE: write, "If-None-Match": "*"},
+            body=json.dumps(listed).encode(),
+            wanted={201},
+        )
+
+    # -- removing
+
+    def remove_one(self, name: str) -> bool:
+        """Remove an object, without what it may be made of; say whether there was one."""
+        asked = Request("removing", "DELETE", (self.name, name))
+        return self._account.ask(asked, {200, 204, 404}).status_code != 404
+
+    def remove(self, name: str) -> None:
+        """Remove an object with all its segments.
+
+        :raises BlobNotFound: when there is none.
+        """
+        found = self.find(name)
+        if found.is_static:
+            self._remove_static(name)
+            return
+        if found.manifest:
+            self._remove_segments(name, unquote(found.manifest))
+        # The last thing to go, so that what is interrupted can be begun again.
+        if not self.remove_one(name):
+            raise BlobNotFound
+
+    def remove_beginning_with(self, prefix: str) -> None:
+        """Remove all objects whose names begin so."""
+        for name in list(self.names(prefix)):
+            self.remove_one(name)
+
+    def _remove_static(self, name: str) -> None:
+        answer = self._ask(
+            "removing with all segments",
+            "DELETE",
+            name,
+            query={"multipart-manifest": "delete"},
+            headers={"Accept": "application/json"},
+            wanted={200},
+        )
+        # The answer has begun before anything was removed, so its status says nothing.
+        told: dict[str, Any] = answer.json()
+        status = str(told.get("Response Status", ""))
+        # A segment that is gone already is what an interrupted removal leaves.
+        if told.get("Errors") or not status.startswith(("200", "404")):
+            raise StoreUnavailable(f"removing with all segments: the server answered {status}")
+
+    def _remove_segments(self, name: str, manifest: str) -> None:
+        """Remove what a dynamic manifest stands for: every object whose name begins so."""
+        container, _, prefix = manifest.lstrip("/").partition("/")
+        if not prefix.startswith(name):
+            raise StoreDenied(
+                "the object's manifest stands for objects that do not have its name; they are "
+                "not removed"
+            )
+        where = Container(self._account, container, may_lack=True)
+        for segment in list(where.names(prefix)):
+            if (container, segment) != (self.name, name):
+                where.remove_one(segment)
+
+    # -- how
+
+    def _ask(
+        self,
+        deed: str,
+        method: str,
+        name: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Body | bytes | None = None,
+        stream: bool = False,
+        wanted: set[int] | None = None,
+    ) -> requests.Response:
+        asked = Request(
+            deed, method, (self.name, name), query=query, headers=headers, body=body, stream=stream
+        )
+        try:
+            return self._account.ask(asked, wanted or {200, 204})
+        except BlobNotFound as error:
+            # An image is not lost because the container's name is mistyped.
+            if self._may_lack or self.is_there():
+                raise
+            raise self._lacking() from error
+
+    def _lacking(self) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"there is no container {self.name}; make it, or set "
+            "swift_store_create_container_on_put"
+        )
+
+
+def _found(answer: requests.Response) -> Found:
+    headers = answer.headers
+    length = headers.get("Content-Length")
+    if length is None:
+        raise StoreFailed("the server does not say how long the object is")
+    return Found(
+        size=int(length),
+        etag=_etag(answer),
+        write=headers.get(_WRITE, ""),
+        is_static=headers.get("X-Static-Large-Object", "").lower() == "true",
+        manifest=headers.get("X-Object-Manifest", ""),
+    )
+
+
+def _etag(answer: requests.Response) -> str:
+    return answer.headers.get("Etag", "").strip('"')

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where an image is: the URLs of locations, and the names of containers. Requests are not its
+business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from glancekit.plugin import StoreDenied
+
+SCHEMES = ("swift", "swift+http", "swift+https", "swift+config")
+
+REFERENCE_SCHEME = "swift+config"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a location says. Either ``reference`` names the account, or the rest tells it."""
+
+    container: str
+    name: str
+    reference: str = ""
+    auth_address: str = ""
+    user: str = ""
+    key: str = field(default="", repr=False)
+
+
+def url_of(reference: str, container: str, name: str) -> str:
+    """Return the URL of an object in an account that the configuration names."""
+    return f"{REFERENCE_SCHEME}://{reference}/{container}/{name}"
+
+
+def place_of_url(url: str) -> Place:
+    """Read a location's URL, whichever form it has.
+
+    :raises StoreDenied: when it is none of an object in Swift. The message has nothing of the URL.
+    """
+    scheme, separator, rest = url.partition("://")
+    where, _, name = rest.rpartition("/")
+    where, _, container = where.rpartition("/")
+    whole = bool(separator and where and container and name)
+    if scheme not in SCHEMES or not whole or "://" in rest:
+        raise StoreDenied("the location's URL is not one of an object in Swift")
+    if scheme == REFERENCE_SCHEME:
+        if "/" in where:
+            raise StoreDenied("the location's URL is not one of an object in Swift")
+        return Place(container, name, reference=where)
+    credentials, _, address = where.rpartition("@")
+    user, separator, key = credentials.partition(":")
+    if not separator or not address:
+        raise StoreDenied(
+            "the location is in an account of a project; this store has accounts of its own"
+        )
+    protocol = "http" if scheme == "swift+http" else "https"
+    return Place(
+        container,
+        name,
+        auth_address=f"{protocol}://{address}",
+        user=unquote(user),
+        key=unquote(key),
+    )
+
+
+def container_of(container: str, seed: int, image_id: str) -> str:
+    """Return the container for an image: one for all, or with the beginning of its id.
+
+    Dashes within the first ``seed`` characters are not counted, as upstream does.
+    """
+    if not seed:
+        return container
+    length = seed + image_id[:seed].count("-")
+    return f"{container}_{image_id[:length]}"

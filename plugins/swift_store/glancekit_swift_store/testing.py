@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Swift for tests: proxy, account, container and object server on ports of their own.
+
+No running service imports it. Making its environment is the business of ``tools/swift.sh``. Also
+by hand: ``python -m glancekit_swift_store.testing FOLDER`` keeps one up until its standard input
+ends, and prints how it is reached, by its S3 API too, as lines for a shell.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+ENVIRONMENT = "GLANCEKIT_TEST_SWIFT"
+"""Environment variable that names the environment; default is .venv-swift here or above."""
+
+LIFETIME = 900
+"""Seconds after which it ends by itself, should nobody end it."""
+
+START_LIMIT = 60.0
+
+KINDS = ("account", "container", "object", "proxy")
+
+USER, KEY = "test:tester", "testing"
+"""Who may write, with v1 auth; the S3 API takes these, too."""
+
+READER, READER_KEY = "test:reader", "reading"
+"""Who is of the same account and may do nothing by himself."""
+
+_SWIFT = """\
+[swift-hash]
+swift_hash_path_suffix = test-only
+
+[storage-policy:0]
+name = Policy-0
+default = yes
+
+[swift-constraints]
+max_file_size = {max_file_size}
+"""
+
+_EACH = """\
+[DEFAULT]
+swift_dir = {folder}/etc
+devices = {devices}
+mount_check = false
+bind_ip = 127.0.0.1
+bind_port = {port}
+user = {user}
+workers = 0
+max_clients = 256
+fallocate_reserve = 0
+disable_fallocate = true
+recon_cache_path = {folder}/cache
+log_level = INFO
+"""
+
+_STORAGE = """
+[pipeline:main]
+pipeline = {kind}-server
+
+[app:{kind}-server]
+use = egg:swift#{kind}
+disk_chunk_size = 1048576
+network_chunk_size = 1048576
+"""
+
+# One device only, so it is not shunned for a minute after one error; tokens that are sealed with a
+# key need no memcached.
+_PROXY = """
+[pipeline:main]
+pipeline = catch_errors gatekeeper healthcheck proxy-logging listing_formats bulk tempurl {auth} \
+copy container-quotas account-quotas slo dlo versioned_writes symlink proxy-logging proxy-server
+
+[app:proxy-server]
+use = egg:swift#proxy
+account_autocreate = true
+error_suppression_interval = 0
+allow_account_management = true
+client_chunk_size = 1048576
+object_chunk_size = 1048576
+
+[filter:catch_errors]
+use = egg:swift#catch_errors
+[filter:gatekeeper]
+use = egg:swift#gatekeeper
+[filter:healthcheck]
+use = egg:swift#healthcheck
+[filter:proxy-logging]
+use = egg:swift#proxy_logging
+[filter:listing_formats]
+use = egg:swift#listing_formats
+[filter:bulk]
+use = egg:swift#bulk
+[filter:tempurl]
+use = egg:swift#tempurl
+[filter:copy]
+use = egg:swift#copy
+[filter:container-quotas]
+use = egg:swift#container_quotas
+[filter:account-quotas]
+use = egg:swift#account_quotas
+[filter:slo]
+use = egg:swift#slo
+[filter:dlo]
+use = egg:swift#dlo
+[filter:versioned_writes]
+use = egg:swift#versioned_writes
+[filter:symlink]
+use = egg:swift#symlink
+
+[filter:s3api]
+use = egg:swift#s3api
+location = us-east-1
+dns_compliant_bucket_names = true
+
+[filter:tempauth]
+use = egg:swift#tempauth
+fernet_key_test = dGVzdC1vbmx5LXRlc3Qtb25seS10ZXN0LW9ubHktMTI=
+active_fernet_key_id = test
+token_life = {token_lifetime}
+user_admin_admin = admin .admin .reseller_admin
+user_test_tester = testing .admin
+user_test_reader = reading
+
+[filter:authtoken]
+paste.filter_factory = keystonemiddleware.auth_token:filter_factory
+www_authenticate_uri = {keystone}
+auth_type = password
+auth_url = {keystone}
+username = {service_user}
+password = {service_password}
+project_name = service
+project_domain_id = default
+user_domain_id = default
+delay_auth_decision = true
+service_token_roles_required = true
+
+[filter:keystoneauth]
+use = egg:swift#keystoneauth
+operator_roles = admin, member
+reseller_admin_role = ResellerAdmin
+"""
+
+# swift.conf counts as the servers are imported, and only from this folder when it is told before.
+_SERVER = """\
+import importlib, sys
+from swift.common import utils
+
+kind, etc = sys.argv[1:3]
+utils.set_swift_dir(etc)
+from swift.common import constraints
+
+constraints.reload_constraints()
+sys.argv[1:] = [f"{etc}/{kind}-server.conf", "-v"]
+package = "swift.obj" if kind == "object" else f"swift.{kind}"
+sys.exit(importlib.import_module(f"{package}.server").main())
+"""
+
+_RINGS = """\
+import sys
+from swift.common.ring import RingBuilder
+
+etc, *ports = sys.argv[1:]
+for kind, port in zip(("account", "container", "object"), map(int, ports)):
+    builder = RingBuilder(part_power=4, replicas=1, min_part_hours=0)
+    device = dict(id=0, region=1, zone=1, weight=1.0, device="d1", meta="")
+    here = dict(ip="127.0.0.1", port=port)
+    here.update(replication_ip="127.0.0.1", replication_port=port)
+    builder.add_dev(dict(device, **here))
+    builder.rebalance()
+    builder.get_ring().save(f"{etc}/{kind}.ring.gz")
+"""
+
+
+def find_environment() -> Path | None:
+    """Return the environment that a Swift can be started from, if there is one."""
+    named = os.environ.get(ENVIRONMENT)
+    here = Path.cwd()
+    candidates = [Path(named)] if named else [p / ".venv-swift" for p in (here, *here.parents)]
+    found = (path.absolute() for path in candidates if (path / "bin/swift-ring-builder").exists())
+    return next(found, None)
+
+
+def missing() -> str | None:
+    """Say what has to be made before a Swift can be started; None when nothing."""
+    if find_environment() is None:
+        return "there is no Swift to test with: sh tools/swift.sh .venv-swift"
+    return None
+
+
+class RealSwift:
+    """One Swift with one replica, which can be stopped and started again on its data.
+
+    It knows its users itself (v1 auth), or asks the Keystone whose URL it is given. That one then
+    needs the user ``service_user`` with the role ``service`` in the project ``service``, and an
+    endpoint of the type ``object-store`` with the URL ``endpoint``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keystone: str | None = None,
+        service_user: str = "swift",
+        service_password: str = "secret",
+        token_lifetime: int = 86400,
+        max_file_size: int = 5368709122,
+        devices: Path | None = None,
+    ) -> None:
+        """Write its configuration.
+
+        :param devices: where its data is to be, below the folder by default. The file system
+            must know extended attributes.
+        """
+        environment = find_environment()
+        if environment is None:
+            raise RuntimeError(missing())
+        self._python = environment / "bin" / "python"
+        self._folder = folder
+        self._ports = dict(zip(KINDS, _free_ports(len(KINDS)), strict=True))
+        self._devices = devices or folder / "devices"
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        for name in ("etc", "cache"):
+            (folder / name).mkdir(parents=True)
+        (self._devices / "d1").mkdir(parents=True, exist_ok=True)
+        self._write_configuration(
+            auth="s3api tempauth" if keystone is None else "authtoken keystoneauth",
+            keystone=keystone or "",
+            service_user=service_user,
+            service_password=service_password,
+            token_lifetime=str(token_lifetime),
+            max_file_size=str(max_file_size),
+        )
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    # -- how it is reached
+
+    @property
+    def port(self) -> int:
+        """The proxy's."""
+        return self._ports["proxy"]
+
+    @property
+    def url(self) -> str:
+        """Its address; the S3 API's, too."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def auth_url(self) -> str:
+        """Where v1 auth gives tokens."""
+        return f"{self.url}/auth/v1.0"
+
+    @property
+    def endpoint(self) -> str:
+        """What the catalog of a Keystone must say."""
+        return f"{self.url}/v1/AUTH_%(project_id)s"
+
+    # -- its life
+
+    def start(self, *kinds: str) -> None:
+        """Start its servers, or some of them, and wait until they listen."""
+        for kind in kinds or KINDS:
+            self._launch(kind)
+        end = time.monotonic() + START_LIMIT
+        for kind in kinds or KINDS:
+            while not _listens(self._ports[kind]):
+                if self._processes[kind].poll() is not None or time.monotonic() > end:
+                    log = self._folder / f"{kind}.log"
+                    raise AssertionError(f"{kind} does not start\n{log.read_text()[-2000:]}")
+                time.sleep(0.05)
+
+    def stop(self, *kinds: str) -> None:
+        """End its servers, or some of them."""
+        self._signal(signal.SIGKILL, kinds)
+        for kind in kinds or KINDS:
+            if kind in self._processes:
+                self._processes.pop(kind).wait()
+
+    def freeze(self, *kinds: str) -> None:
+        """Let its servers hang: they take connections and never answer."""
+        self._signal(signal.SIGSTOP, kinds)
+
+    def thaw(self, *kinds: str) -> None:
+        """Let them go on."""
+        self._signal(signal.SIGCONT, kinds)
+
+    # -- how
+
+    def _launch(self, kind: str) -> None:
+        command = ["timeout", "--signal=KILL", str(LIFETIME), str(self._python), "-W", "ignore"]
+        command += ["-c", _SERVER, kind, str(self._folder / "etc")]
+        with (self._folder / f"{kind}.log").open("ab") as log:
+            self._processes[kind] = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def _signal(self, number: signal.Signals, kinds: tuple[str, ...]) -> None:
+        for kind in kinds or KINDS:
+            process = self._processes.get(kind)
+            if process is not None and process.poll() is None:
+                os.killpg(process.pid, number)
+
+    def _write_configuration(self, **facts: str) -> None:
+        etc = self._folder / "etc"
+        (etc / "swift.conf").write_text(_SWIFT.format(**facts))
+        for kind, port in self._ports.items():
+            text = _EACH + (_PROXY if kind == "proxy" else _STORAGE)
+            here = {"folder": str(self._folder), "devices": str(self._devices)}
+            settings = text.format(**here, **facts, kind=kind, port=port, user=_user())
+            (etc / f"{kind}-server.conf").write_text(settings)
+        ports = [str(self._ports[kind]) for kind in KINDS[:3]]
+        command = [str(self._python), "-W", "ignore", "-c", _RINGS, str(etc), *ports]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _user() -> str:
+    """Return whose processes they are to be: ours."""
+    import pwd
+
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def main() -> None:
+    """Keep a Swift up until the standard input ends."""
+    with RealSwift(Path(sys.argv[1]).absolute()) as swift:
+        lines = {
+            "ST_AUTH": swift.auth_url,
+            "ST_USER": USER,
+            "ST_KEY": KEY,
+            "GLANCEKIT_TEST_S3_URL": swift.url,
+            "GLANCEKIT_TEST_S3_ACCESS_KEY": USER,
+            "GLANCEKIT_TEST_S3_SECRET_KEY": KEY,
+        }
+        print("".join(f"export {name}={value}\n" for name, value in lines.items()), flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
