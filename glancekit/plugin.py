@@ -46,6 +46,7 @@ from glancekit.core.contracts.metadata import (
 from glancekit.core.contracts.metadefs import MetadefRepository
 from glancekit.core.contracts.quotas import QuotaRepository
 from glancekit.core.contracts.store import (
+    Remnant,
     StoreDriver,
     SupportsAcl,
     SupportsClone,
@@ -55,6 +56,7 @@ from glancekit.core.contracts.store import (
     SupportsHealth,
     SupportsLocalFile,
     SupportsRange,
+    SupportsSweep,
     SupportsUsage,
     SupportsWrite,
     Usage,
@@ -113,6 +115,7 @@ from glancekit.core.model.listing import (
 )
 from glancekit.core.model.metadef import (
     Association,
+    Contents,
     Definition,
     DefinitionKind,
     Namespace,
@@ -149,6 +152,7 @@ __all__ = [
     "ConfigError",
     "Configuration",
     "Conflict",
+    "Contents",
     "Copy",
     "Credentials",
     "Definition",
@@ -203,6 +207,7 @@ __all__ = [
     "QuotaRepository",
     "ReadSection",
     "Recount",
+    "Remnant",
     "ResourceType",
     "SchemaMismatch",
     "SignatureInvalid",
@@ -228,6 +233,7 @@ __all__ = [
     "SupportsLocalFile",
     "SupportsMigration",
     "SupportsRange",
+    "SupportsSweep",
     "SupportsUsage",
     "SupportsWrite",
     "Task",

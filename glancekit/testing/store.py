@@ -51,6 +51,7 @@ from glancekit.plugin import (
     SupportsHealth,
     SupportsLocalFile,
     SupportsRange,
+    SupportsSweep,
     SupportsUsage,
     SupportsWrite,
 )
@@ -180,6 +181,15 @@ class StoreConformance:
     def leftovers(self, driver: Any) -> Callable[[], Iterable[object]] | None:
         """A function that lists all that is in the place, temporary things included. Optional."""
         return None
+
+    @pytest.fixture
+    def abandon(self, driver: Any) -> Callable[[str], object]:
+        """A function that leaves what a writer of the given image id leaves that is killed.
+
+        To be given for a driver that declares SupportsSweep.
+        """
+        self.needs(SupportsSweep)
+        pytest.fail("give your test class a fixture 'abandon' that leaves half an image")
 
     # -- the kit's own
 
@@ -513,6 +523,23 @@ class StoreConformance:
             driver.grant(location, readers, public=public)
         with driver.open(replace(location, size=len(data))) as opened:
             assert_same(b"".join(opened), data)
+
+    def test_s34_what_writers_left_is_found_and_swept(
+        self, driver: Any, blobs: Blobs, abandon: Callable[[str], object]
+    ) -> None:
+        self.needs(SupportsSweep)
+        self.needs(SupportsWrite)
+        finished, data, half = new_id(), sample(1000), new_id()
+        kept = blobs.write(data, image_id=finished)
+        abandon(half)
+        assert half not in {found.image_id for found in driver.remnants(3600)}
+        found = [each for each in driver.remnants(0) if each.image_id == half]
+        assert found, "what a killed writer left was not found"
+        assert finished not in {each.image_id for each in driver.remnants(0)}
+        for remnant in found * 2:  # the second time it is gone
+            driver.sweep(remnant)
+        assert half not in {each.image_id for each in driver.remnants(0)}
+        assert_same(blobs.read(kept), data)
 
     # -- the end
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -19,22 +20,45 @@ from glancekit.plugin import (
     FileStream,
     IteratorStream,
     Location,
+    Remnant,
     StrOpt,
     SupportsAcl,
     SupportsClone,
     SupportsDirectUrl,
     SupportsLocalFile,
+    SupportsSweep,
     Usage,
 )
 from glancekit.testing.memory_store import MemoryStore
 
 
-class AbleStore(MemoryStore, SupportsLocalFile, SupportsDirectUrl, SupportsClone, SupportsAcl):
+class AbleStore(
+    MemoryStore,
+    SupportsLocalFile,
+    SupportsDirectUrl,
+    SupportsClone,
+    SupportsAcl,
+    SupportsSweep,
+):
     """A memory store that has every capability there is, and keeps its promises."""
 
     def __init__(self, options: Any = None, *, name: str = "memory") -> None:
         super().__init__(options, name=name)
         self._folder = TemporaryDirectory()
+        self._halves: dict[str, float] = {}
+
+    def abandon(self, image_id: str) -> None:
+        """Leave what a killed writer leaves."""
+        self._halves[image_id] = time.monotonic()
+
+    def remnants(self, age: float) -> list[Remnant]:
+        """Return what was left long enough ago."""
+        end = time.monotonic() - age
+        return [Remnant(each, each) for each, since in self._halves.items() if since <= end]
+
+    def sweep(self, remnant: Remnant) -> None:
+        """Forget it."""
+        self._halves.pop(remnant.name, None)
 
     def local_path(self, location: Location) -> Path | None:
         """Write the bytes to a file, and return its path."""
@@ -442,6 +466,15 @@ class GrantsOnce(_Liar):
         if self._granted:
             raise RuntimeError("granted before")
         self._granted = True
+
+
+class SweepsWhatIsBeingWritten(_Liar):
+    """Takes what somebody is writing for what was left."""
+
+    caught_by = "s34"
+
+    def remnants(self, age: float) -> list[Remnant]:
+        return super().remnants(0)
 
 
 class ClosesOnce(_Liar):

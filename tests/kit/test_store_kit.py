@@ -41,6 +41,10 @@ class OfLiar(StoreConformance):
     def leftovers(self, driver):
         return driver.leftovers
 
+    @pytest.fixture
+    def abandon(self, driver):
+        return driver.abandon
+
 for liar in LIARS:
     name = "Test" + liar.__name__
     globals()[name] = type(name, (OfLiar,), {"liar": liar, "capabilities": liar.declares})
@@ -59,6 +63,10 @@ class TestAbleStore(StoreConformance):
     @pytest.fixture
     def leftovers(self, driver: AbleStore) -> Callable[[], list[str]]:
         return lambda: list(driver.blobs)
+
+    @pytest.fixture
+    def abandon(self, driver: AbleStore) -> Callable[[str], object]:
+        return driver.abandon
 
 
 class TestMemoryStore(StoreConformance):

@@ -212,6 +212,37 @@ class SupportsDetails(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Remnant:
+    """Something in a store that is no image. ``name`` is the store's own word for it; ``image_id``
+    the image that it was to become or was, None where the store cannot tell."""
+
+    name: str
+    image_id: str | None
+
+
+@runtime_checkable
+class SupportsSweep(Protocol):
+    """It can look for what takes room in it and is no image, where no record leads to it."""
+
+    @abstractmethod
+    def remnants(self, age: float) -> Sequence[Remnant]:
+        """Return what unfinished writes left that was not touched for ``age`` seconds, and what
+        deleted images left that nothing needs any more.
+
+        What may be somebody else's is none of it: names that no write of this driver has.
+        """
+        ...
+
+    @abstractmethod
+    def sweep(self, remnant: Remnant) -> None:
+        """Remove one of them; harmless when it is gone, or needed again, by now.
+
+        The core has made sure that no writer of that image is alive.
+        """
+        ...
+
+
 CAPABILITIES: tuple[type, ...] = (
     SupportsWrite,
     SupportsDelete,
@@ -223,5 +254,6 @@ CAPABILITIES: tuple[type, ...] = (
     SupportsUsage,
     SupportsHealth,
     SupportsDetails,
+    SupportsSweep,
 )
 """All there are, in the order in which tables show them."""
