@@ -29,6 +29,10 @@ class Peer:
         cfg.CONF.set_override("enabled_backends", {BACKEND: kind})
         self._library.register_store_opts(cfg.CONF)
         self._library.create_multi_stores(cfg.CONF)
+        if kind == "vmware":
+            # The library looks for a store's kind among the schemes, where this one is not.
+            schemes = importlib.import_module("glance_store.location").SCHEME_TO_CLS_BACKEND_MAP
+            schemes["vmware"] = schemes["vsphere"]
         self._library.verify_store()
         self._conf = cfg.CONF
         self._context = SimpleNamespace(**context) if context is not None else None

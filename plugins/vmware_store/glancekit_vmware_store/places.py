@@ -38,7 +38,7 @@ def place_of(datastore: Datastore, name: str, settings: Settings) -> Place:
 
 
 def url_of(place: Place, settings: Settings) -> str:
-    """Return a location's URL, byte for byte upstream's: the path is not quoted."""
+    """Return a location's URL, byte for byte upstream's: the path as it is, the datastore first."""
     return f"{SCHEME}://{settings.netloc}{_WEB}{place.path}?{_query(place.datastore)}"
 
 
@@ -64,7 +64,7 @@ def place_at(location: Location, settings: Settings) -> Place:
 
 
 def _query(datastore: Datastore) -> str:
-    return urlencode({"dcPath": datastore.datacenter, "dsName": datastore.name})
+    return urlencode({"dsName": datastore.name, "dcPath": datastore.datacenter})
 
 
 def _datastore(query: str, settings: Settings) -> Datastore:
