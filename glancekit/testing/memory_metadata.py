@@ -146,11 +146,11 @@ class _Images(_Repository, ImageRepository):
                 del state.members[key]
         return saved
 
-    def bury(self, tombstone: Tombstone) -> None:
+    def bury(self, tombstone: Tombstone) -> bool:
         state = self._writable()
         if tombstone.id in state.images:
             raise Duplicate(kind="image", key=tombstone.id)
-        state.deleted.setdefault(tombstone.id, tombstone)
+        return state.deleted.setdefault(tombstone.id, tombstone) is tombstone
 
     def buried(self, *, limit: int, after: str | None = None) -> Sequence[Tombstone]:
         ids = sorted(found for found in self._state.deleted if after is None or found > after)

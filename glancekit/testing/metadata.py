@@ -289,8 +289,8 @@ class MetadataConformance(TaskConformance, MetadefConformance, QuotaConformance)
             for owner in (ME, OTHER, None)
         ]
         with driver.unit_of_work() as work:
-            for tombstone in (*old, replace(old[0], deleted_at=MORNING + timedelta(1))):
-                work.images.bury(tombstone)
+            assert [work.images.bury(tombstone) for tombstone in old] == [True] * 3
+            assert not work.images.bury(replace(old[0], deleted_at=MORNING + timedelta(1)))
             with pytest.raises(Duplicate):
                 work.images.bury(Tombstone(id=living.id, owner=ME))
             work.commit()

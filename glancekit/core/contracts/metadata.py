@@ -83,8 +83,8 @@ class ImageRepository(Protocol):
         ...
 
     @abstractmethod
-    def bury(self, tombstone: Tombstone) -> None:
-        """Know an id as used, of an image that was deleted elsewhere; harmless when it is.
+    def bury(self, tombstone: Tombstone) -> bool:
+        """Know an id as used, of an image that was deleted elsewhere; return whether it is news.
 
         :raises Duplicate: when an image has this id.
         """

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import BindParameter, bindparam, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from glancekit.plugin import (
     EVERYBODY,
@@ -62,7 +61,6 @@ _WAS_DELETED = select(deleted_images.c.id).where(deleted_images.c.id == _ID)
 _BURIED = select(deleted_images).order_by(deleted_images.c.id).limit(bindparam("limit"))
 _BURIED_AFTER = _BURIED.where(deleted_images.c.id > bindparam("after"))
 
-_ADD = insert(images)
 _SAVE = update(images).where(images.c.id == _ID, images.c.version == bindparam("version_"))
 _DELETE = delete(images).where(images.c.id == _ID)
 _DELETE_MEMBERS = delete(image_members).where(image_members.c.image_id == _ID)
@@ -109,6 +107,7 @@ class SqlImages(ImageRepository):
             ),
             conditions=tuple(_condition_shape(condition) for condition in plan.conditions),
             order=order,
+            compares_rows=self._session.dialect.compares_rows,
             marker=None if marker is None else tuple(value is None for value in marker),
         )
         statement = paging.page_statement(shape)
@@ -118,13 +117,13 @@ class SqlImages(ImageRepository):
 
     def add(self, image: Image) -> None:
         """See the contract."""
-        if self._session.execute(_WAS_DELETED, {"id_": image.id}).first() is not None:
-            raise Duplicate(kind="image", key=image.id)
         values = rows.image_values(image)
-        try:
-            self._session.write(_ADD, values)
-        except IntegrityError as error:
-            raise Duplicate(kind="image", key=image.id) from error
+        if self._session.insert(images, values) is None:
+            raise Duplicate(kind="image", key=image.id)
+        # Looked up behind the insert, which waits for whoever is deleting an image of this id.
+        if self._session.execute(_WAS_DELETED, {"id_": image.id}).first() is not None:
+            self._session.write(_DELETE, {"id_": image.id})
+            raise Duplicate(kind="image", key=image.id)
         self._quotas.added(image)
         self._enter(_labelled_lists(image), values["created_at"], image.id)
 
@@ -155,13 +154,15 @@ class SqlImages(ImageRepository):
             self._replace(stored, saved)
         return saved
 
-    def bury(self, tombstone: Tombstone) -> None:
+    def bury(self, tombstone: Tombstone) -> bool:
         """See the contract."""
         key = {"id_": tombstone.id}
         if self._session.execute(_LOCK, key).first() is not None:
             raise Duplicate(kind="image", key=tombstone.id)
-        if self._session.execute(_WAS_DELETED, key).first() is None:
-            self._session.write(_BURY, _tombstone_values(tombstone))
+        if self._session.execute(_WAS_DELETED, key).first() is not None:
+            return False
+        self._session.write(_BURY, _tombstone_values(tombstone))
+        return True
 
     def buried(self, *, limit: int, after: str | None = None) -> Sequence[Tombstone]:
         """See the contract."""
