@@ -11,6 +11,7 @@ import pytest
 # Before they are imported, so that a failed promise is explained like any other test's.
 pytest.register_assert_rewrite(
     "glancekit.testing.auth",
+    "glancekit.testing.importing",
     "glancekit.testing.metadata",
     "glancekit.testing.metadata_tasks",
     "glancekit.testing.metadefs",
@@ -19,6 +20,10 @@ pytest.register_assert_rewrite(
 )
 
 from glancekit.testing.auth import AuthConformance  # noqa: E402
+from glancekit.testing.importing import (  # noqa: E402
+    ImportMethodConformance,
+    ImportStepConformance,
+)
 from glancekit.testing.memory_metadata import MemoryMetadata  # noqa: E402
 from glancekit.testing.memory_store import MemoryStore  # noqa: E402
 from glancekit.testing.metadata import MetadataConformance  # noqa: E402
@@ -26,6 +31,8 @@ from glancekit.testing.store import StoreConformance  # noqa: E402
 
 __all__ = [
     "AuthConformance",
+    "ImportMethodConformance",
+    "ImportStepConformance",
     "MemoryMetadata",
     "MemoryStore",
     "MetadataConformance",

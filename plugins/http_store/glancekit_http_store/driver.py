@@ -20,6 +20,7 @@ from glancekit_web_reading.failures import (
     WebError,
 )
 from glancekit_web_reading.fetching import Fetcher
+from glancekit_web_reading.options import OPTIONS, settings_of
 from glancekit_web_reading.reading import Wanted, WebStream
 from glancekit_web_reading.settings import Settings
 
@@ -36,7 +37,6 @@ from glancekit.plugin import (
     SupportsRange,
     UriFilter,
 )
-from glancekit_http_store.options import OPTIONS, settings_of
 
 _MEANINGS: Mapping[type[WebError], type[GlancekitError]] = {
     Denied: StoreDenied,

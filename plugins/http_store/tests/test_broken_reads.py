@@ -108,9 +108,9 @@ def test_a_connection_that_is_closed_without_an_answer_is_made_anew(
         if len(asked) % 2 == 0:
             file(request, connection)
 
-    driver, server = build(), misbehave(behave)
-    assert driver.size(Location(url=server.url())) == len(DATA)
-    assert_same(read(driver, server.url()), DATA)
+    server = misbehave(behave)
+    assert build().size(Location(url=server.url())) == len(DATA)
+    assert_same(read(build(), server.url()), DATA)
 
 
 def test_a_server_that_is_restarted_meanwhile_is_waited_for(misbehave: Any, build: Build) -> None:

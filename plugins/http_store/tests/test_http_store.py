@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 from glancekit_http_store.driver import HttpStore
-from glancekit_http_store.options import settings_of
 from glancekit_web_reading.connections import Connections
 from glancekit_web_reading.failures import Unreachable
 from glancekit_web_reading.fetching import Fetcher
+from glancekit_web_reading.options import settings_of
 
 from glancekit.plugin import (
     BlobNotFound,

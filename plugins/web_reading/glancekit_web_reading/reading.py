@@ -35,6 +35,8 @@ class Wanted:
     """How many bytes the whole was registered with."""
     of: Version | None = None
     """The content that they must be of, where an earlier read has begun with it."""
+    is_fixed: bool = False
+    """The URL has one content for ever, whether the server names its version or not."""
     headers: Mapping[str, str] = field(default_factory=lambda: NONE, repr=False)
     """Headers for the server of the URL alone. They may be credentials."""
 
@@ -129,7 +131,11 @@ class WebStream(ByteStream):
         if self._next - self._last_failure >= CHUNK_SIZE:
             self._failures = 0
         self._last_failure = self._next
-        can_go_on = self._next == self._wanted.start or self._first.version.condition is not None
+        can_go_on = (
+            self._next == self._wanted.start
+            or self._wanted.is_fixed
+            or self._first.version.condition is not None
+        )
         if self._failures >= self._retries or not can_go_on:
             why = "" if can_go_on else ", and the server does not name the version that it was of"
             raise Unreachable(f"{error}; the read broke off at byte {self._next}{why}")
@@ -143,7 +149,7 @@ class WebStream(ByteStream):
             self._begin(self._ask(wanted.start, wanted.of))
             return
         answer = self._ask(self._next, first.version)
-        if not answer.is_of_same_content(first):
+        if not (wanted.is_fixed or answer.is_of_same_content(first)):
             answer.drop()
             shown = answer.destination.shown
             raise Changed(f"{shown}: its content changed while it was read")

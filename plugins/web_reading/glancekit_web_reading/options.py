@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator decides about a store of web URLs. Names are upstream's where possible."""
+"""What an operator decides about reading from web servers, by upstream's names where possible."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from glancekit_web_reading.settings import Settings
-
 from glancekit.plugin import BoolOpt, ConfigError, DictOpt, FloatOpt, IntOpt, StrOpt
+from glancekit_web_reading.settings import Settings
 
 OPTIONS: Sequence[Any] = (
     StrOpt(
