@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real Swift for the tests, and drivers that are built as bootstrap builds them."""
+"""Real Swifts for the tests, and drivers that are built as bootstrap builds them."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,22 +18,17 @@ from glancekit_swift_store.testing import KEY, USER, RealSwift, missing
 Build = Callable[..., SwiftStore]
 
 
+@dataclass
 class Outside:
     """A look at an account from outside the store, with plain requests."""
 
-    def __init__(self, swift: RealSwift, user: str = USER, key: str = KEY) -> None:
-        headers = {"X-Auth-User": user, "X-Auth-Key": key}
-        answer = requests.get(swift.auth_url, headers=headers, timeout=30)
-        answer.raise_for_status()
-        self.url = answer.headers["X-Storage-Url"]
-        self.token = answer.headers["X-Auth-Token"]
+    url: str
+    token: str
 
     def call(self, method: str, path: str = "", **more: Any) -> requests.Response:
         """Ask for something below the account."""
         headers = {"X-Auth-Token": self.token, **more.pop("headers", {})}
-        answer = requests.request(
-            method, f"{self.url}{path}", headers=headers, timeout=30, **more
-        )
+        answer = requests.request(method, f"{self.url}{path}", headers=headers, timeout=30, **more)
         answer.raise_for_status()
         return answer
 
@@ -39,21 +36,106 @@ class Outside:
         """List all objects of a container."""
         return self.call("GET", f"/{container}").text.split()
 
+    def containers(self) -> list[str]:
+        """List all containers."""
+        return self.call("GET").text.split()
 
-@pytest.fixture(scope="session")
-def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSwift]:
-    """A running Swift that knows its users itself."""
-    reason = missing()
+
+@dataclass
+class Site:
+    """A Swift, how the store logs in there, and how the tests do."""
+
+    swift: RealSwift
+    options: Mapping[str, str]
+    outside: Outside
+
+
+def require(reason: str | None) -> None:
+    """Skip when something has to be made before."""
     if reason is not None:
         pytest.skip(reason)
-    with RealSwift(tmp_path_factory.mktemp("swift")) as server:
-        yield server
+
+
+def log_in(swift: RealSwift) -> Outside:
+    """Log in as Swift's own user."""
+    headers = {"X-Auth-User": USER, "X-Auth-Key": KEY}
+    answer = requests.get(swift.auth_url, headers=headers, timeout=30)
+    answer.raise_for_status()
+    return Outside(answer.headers["X-Storage-Url"], answer.headers["X-Auth-Token"])
+
+
+def site_of(swift: RealSwift) -> Site:
+    """Return a Swift that knows its users itself."""
+    options = {
+        "swift_store_auth_address": swift.auth_url,
+        "swift_store_auth_version": "1",
+        "swift_store_user": USER,
+        "swift_store_key": KEY,
+    }
+    return Site(swift, options, log_in(swift))
 
 
 @pytest.fixture(scope="session")
-def outside(swift: RealSwift) -> Outside:
-    """The account of the tests."""
-    return Outside(swift)
+def with_own_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A running Swift that knows its users itself."""
+    require(missing())
+    with RealSwift(tmp_path_factory.mktemp("swift")) as swift:
+        yield site_of(swift)
+
+
+@pytest.fixture
+def private_site(tmp_path: Path) -> Iterator[Site]:
+    """One of the test's own, which it may stop."""
+    require(missing())
+    with RealSwift(tmp_path / "swift") as swift:
+        yield site_of(swift)
+
+
+@pytest.fixture(scope="session")
+def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A running Keystone with the service's user and Swift's."""
+    testing = pytest.importorskip(
+        "glancekit_keystone_auth.testing",
+        reason="the tests with Keystone need glancekit-keystone-auth, which starts it",
+    )
+    environment = testing.find_environment()
+    if environment is None:
+        pytest.skip("there is no Keystone to test with: sh tools/keystone.sh .venv-keystone")
+    server = testing.RealKeystone(environment, tmp_path_factory.mktemp("keystone") / "data")
+    try:
+        server.start()
+        server.fill()
+        server.make_user("swift", "service", "service", "admin")
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def with_keystone(keystone: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A running Swift whose users are in Keystone."""
+    require(missing())
+    with RealSwift(tmp_path_factory.mktemp("swift"), keystone=keystone.url) as swift:
+        keystone.make_endpoint("object-store", swift.endpoint)
+        options = {
+            "swift_store_auth_address": keystone.url,
+            "swift_store_user": "service:glance",
+            "swift_store_key": "secret",
+        }
+        url = swift.endpoint % {"project_id": keystone.make_project("service")}
+        yield Site(swift, options, Outside(url, keystone.token("glance", "service")))
+
+
+@pytest.fixture
+def site(with_own_users: Site) -> Site:
+    """The Swift that a test is about."""
+    return with_own_users
+
+
+@pytest.fixture
+def outside(site: Site) -> Outside:
+    """Its account, seen from outside the store."""
+    return site.outside
 
 
 @pytest.fixture
@@ -68,15 +150,13 @@ def container(outside: Outside) -> Iterator[str]:
 
 
 @pytest.fixture
-def build(swift: RealSwift) -> Iterator[Build]:
+def build(site: Site) -> Iterator[Build]:
     """Build drivers for the server; all are closed afterwards."""
     built: list[SwiftStore] = []
 
     def build(container: str, **chosen: Any) -> SwiftStore:
         values = {option.dest: option.default for option in SwiftStore.options}
-        values |= {"swift_store_auth_address": swift.auth_url, "swift_store_auth_version": "1"}
-        values |= {"swift_store_user": USER, "swift_store_key": KEY}
-        values |= {"swift_store_container": container, **chosen}
+        values |= {**site.options, "swift_store_container": container, **chosen}
         driver = SwiftStore(SimpleNamespace(**values), name="swift")
         built.append(driver)
         return driver

@@ -50,3 +50,9 @@ class TestSwiftStoreInSegments(TestSwiftStore):
         driver = build(container, swift_store_temp_url_key="signed")
         driver._settings = replace(driver._settings, segment_size=400_000, whole_below=0)
         return driver
+
+
+class TestSwiftStoreWithKeystone(TestSwiftStore):
+    @pytest.fixture
+    def site(self, with_keystone: Any) -> Any:
+        return with_keystone
