@@ -15,12 +15,26 @@ from glancekit.plugin import MetadataError
 class Dialect(Protocol):
     """How one kind of database does what SQL does not say."""
 
+    compares_rows: bool = True
+    """``(a, b) < (x, y)`` is a range of an index on a and b. Where not, it is spelled out."""
+
+    aborts_on_error: bool = False
+    """A statement that fails takes the transaction with it, unless there is a savepoint."""
+
     @abstractmethod
     def locking(self, statement: Select[Any]) -> Select[Any]:
         """Return the select so that what it finds is held until the end of the transaction.
 
         The statement itself where a writing transaction keeps all others out anyway. The answer
         is kept by identity, so it is the same object for the same statement.
+        """
+        ...
+
+    @abstractmethod
+    def insert_new(self, table: Table) -> Insert:
+        """Return the insert of a row whose key may be taken.
+
+        If it is, either the statement alone fails, or nothing is inserted and no row counted.
         """
         ...
 

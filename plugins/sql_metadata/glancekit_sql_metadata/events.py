@@ -1,21 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The event repository: the outbox and how far each listener has been told."""
+"""The event repository: the outbox and how far each listener has been told.
+
+Whoever reads on from the last position that it saw must miss nothing, so positions are given out
+in the order of the commits: events are kept back until the commit, and one transaction at a time
+adds its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select
 
 from glancekit.plugin import Event, EventRepository
 from glancekit_sql_metadata import rows
 from glancekit_sql_metadata.session import Session
-from glancekit_sql_metadata.tables import event_cursors, events
+from glancekit_sql_metadata.tables import event_cursors, events, locks
 
 PRUNED = ""
 """The name of the cursor that marks how far the outbox was pruned; no listener is called so."""
 
+_OUTBOX = "outbox"
+_LOCK = select(locks.c.name).where(locks.c.name == _OUTBOX)
 _APPEND = insert(events)
 _AFTER = (
     select(events)
@@ -44,9 +52,11 @@ class SqlEvents(EventRepository):
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._waiting: list[dict[str, Any]] = []
 
     def append(self, event: Event) -> None:
         """See the contract."""
+        self._session.require_writing()
         values = {
             "type": event.type,
             "subject": event.subject,
@@ -56,15 +66,32 @@ class SqlEvents(EventRepository):
             "payload": rows.to_json(event.payload),
             "at": rows.to_time(event.at),
         }
-        self._session.write(_APPEND, values)
+        self._waiting.append(values)
+
+    def settle(self) -> None:
+        """Add what was appended; from here to its end this transaction alone adds events."""
+        if self._waiting:
+            self._hold_outbox()
+            waiting, self._waiting = self._waiting, []
+            self._session.write(_APPEND, waiting)
+
+    def _hold_outbox(self) -> None:
+        lock = self._session.dialect.locking(_LOCK)
+        if lock is _LOCK:
+            return
+        while self._session.execute(lock).first() is None:
+            # Another transaction may have been quicker; its row is then not held by this one yet.
+            self._session.write(self._session.dialect.insert_missing(locks), {"name": _OUTBOX})
 
     def after(self, position: int, *, limit: int) -> Sequence[Event]:
         """See the contract."""
+        self.settle()
         found = self._session.execute(_AFTER, {"position_": position, "limit": limit})
         return [rows.event(row) for row in found]
 
     def last_position(self) -> int:
         """See the contract."""
+        self.settle()
         return int(self._session.execute(_LAST).scalar() or self.cursor(PRUNED))
 
     def cursor(self, listener: str) -> int:
@@ -83,6 +110,7 @@ class SqlEvents(EventRepository):
 
     def prune(self, before: datetime) -> int:
         """See the contract."""
+        self.settle()
         told = self._session.execute(_TOLD).scalar()
         bounds = {"before": rows.to_time(before), "told": _ALL if told is None else told}
         last = self._session.execute(_OLD, bounds).scalar()

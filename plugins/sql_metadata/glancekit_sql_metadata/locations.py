@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import bindparam, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import bindparam, delete, select, update
 
 from glancekit.plugin import Conflict, Duplicate, Location, LocationRepository, LocationStatus
 from glancekit_sql_metadata import rows
@@ -26,7 +25,6 @@ _WITH_STATUS = (
     .order_by(image_locations.c.id)
     .limit(bindparam("limit"))
 )
-_ADD = insert(image_locations)
 _SAVE = update(image_locations).where(
     image_locations.c.id == bindparam("id_"), image_locations.c.status == bindparam("expected")
 )
@@ -54,11 +52,10 @@ class SqlLocations(LocationRepository):
             "status": location.status.value,
             "holder": location.holder,
         }
-        try:
-            added = self._session.write(_ADD, values)
-        except IntegrityError as error:
+        added = self._session.insert(image_locations, values)
+        if added is None:
             key = f"{location.store}' of image '{location.image_id}"
-            raise Duplicate(kind="location", key=key) from error
+            raise Duplicate(kind="location", key=key)
         key_of_row = added.inserted_primary_key
         assert key_of_row is not None
         return replace(location, id=key_of_row[0])

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import bindparam, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from glancekit.plugin import (
     Duplicate,
@@ -37,7 +36,6 @@ _OF_IMAGE = (
 _IMAGE = select(images.c.created_at, images.c.visibility, images.c.os_hidden).where(
     images.c.id == bindparam("id_")
 )
-_ADD = insert(image_members)
 _SAVE = update(image_members).where(*_KEY)
 _REMOVE = delete(image_members).where(*_KEY)
 _ENTER = insert(image_lists)
@@ -65,11 +63,9 @@ class SqlMembers(MemberRepository):
             "created_at": rows.to_time(member.created_at),
             "updated_at": rows.to_time(member.updated_at),
         }
-        try:
-            self._session.write(_ADD, values)
-        except IntegrityError as error:
+        if self._session.insert(image_members, values) is None:
             key = f"{member.project_id}' of image '{member.image_id}"
-            raise Duplicate(kind="member", key=key) from error
+            raise Duplicate(kind="member", key=key)
         self._list(member.image_id, member.project_id, None, member.status)
 
     def get(self, image_id: str, project_id: str) -> Member:

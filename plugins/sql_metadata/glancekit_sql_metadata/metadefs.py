@@ -12,17 +12,15 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Delete,
-    Insert,
     Select,
+    Table,
     and_,
     bindparam,
     delete,
-    insert,
     or_,
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 
 from glancekit.plugin import (
     EVERYBODY,
@@ -54,7 +52,6 @@ _ENFORCED = (
     .where(metadef_namespaces.c.enforced.is_(True))
     .order_by(metadef_namespaces.c.namespace)
 )
-_ADD = insert(metadef_namespaces)
 _SAVE = update(metadef_namespaces).where(metadef_namespaces.c.id == bindparam("id_"))
 _REMOVE: tuple[Delete, ...] = (
     delete(metadef_definitions).where(metadef_definitions.c.namespace_id == bindparam("id_")),
@@ -69,7 +66,6 @@ _OF_KIND = (
 _NAMED = metadef_definitions.c.name == bindparam("name_")
 _DEFINITIONS = select(metadef_definitions).where(*_OF_KIND).order_by(metadef_definitions.c.name)
 _DEFINITION = select(metadef_definitions).where(*_OF_KIND, _NAMED)
-_DEFINE = insert(metadef_definitions)
 _REDEFINE = update(metadef_definitions).where(*_OF_KIND, _NAMED)
 _UNDEFINE = delete(metadef_definitions).where(*_OF_KIND, _NAMED)
 _UNDEFINE_ALL = delete(metadef_definitions).where(*_OF_KIND)
@@ -84,7 +80,6 @@ _ASSOCIATIONS = (
     .where(metadef_namespaces.c.namespace.in_(bindparam("names", expanding=True)))
     .order_by(metadef_associations.c.resource_type)
 )
-_ASSOCIATE = insert(metadef_associations)
 _DISSOCIATE = delete(metadef_associations).where(
     metadef_associations.c.namespace_id == bindparam("id_"),
     metadef_associations.c.resource_type == bindparam("name_"),
@@ -142,7 +137,9 @@ class SqlMetadefs(MetadefRepository):
     def add(self, namespace: Namespace) -> None:
         """See the contract."""
         values = {**_namespace_values(namespace), "created_at": rows.to_time(namespace.created_at)}
-        self._add(_ADD, values, kind="metadata definition namespace", key=namespace.name)
+        self._add(
+            metadef_namespaces, values, kind="metadata definition namespace", key=namespace.name
+        )
 
     def save(self, name: str, namespace: Namespace) -> Namespace:
         """See the contract."""
@@ -150,10 +147,9 @@ class SqlMetadefs(MetadefRepository):
         saved = replace(
             namespace, created_at=stored.namespace.created_at, updated_at=datetime.now(UTC)
         )
-        try:
-            self._session.write(_SAVE, {"id_": stored.id, **_namespace_values(saved)})
-        except IntegrityError as error:
-            raise Duplicate(kind="metadata definition namespace", key=saved.name) from error
+        values = {"id_": stored.id, **_namespace_values(saved)}
+        if not self._session.write_unless_taken(_SAVE, values):
+            raise Duplicate(kind="metadata definition namespace", key=saved.name)
         return saved
 
     def remove(self, name: str) -> None:
@@ -186,7 +182,7 @@ class SqlMetadefs(MetadefRepository):
             **_definition_values(definition),
         }
         what = f"metadata definition {definition.kind}"
-        self._add(_DEFINE, values, kind=what, key=definition.name)
+        self._add(metadef_definitions, values, kind=what, key=definition.name)
 
     def redefine(self, namespace: str, name: str, definition: Definition) -> Definition:
         """See the contract."""
@@ -197,11 +193,9 @@ class SqlMetadefs(MetadefRepository):
             "kind_": definition.kind.value,
             "name_": name,
         }
-        try:
-            self._session.write(_REDEFINE, {**key, **_definition_values(saved)})
-        except IntegrityError as error:
-            kind = f"metadata definition {definition.kind}"
-            raise Duplicate(kind=kind, key=saved.name) from error
+        values = {**key, **_definition_values(saved)}
+        if not self._session.write_unless_taken(_REDEFINE, values):
+            raise Duplicate(kind=f"metadata definition {definition.kind}", key=saved.name)
         return saved
 
     def undefine(self, namespace: str, kind: DefinitionKind, name: str | None = None) -> int:
@@ -257,7 +251,7 @@ class SqlMetadefs(MetadefRepository):
             "updated_at": rows.to_time(association.updated_at),
         }
         kind = f"association of namespace '{namespace}' with"
-        self._add(_ASSOCIATE, values, kind=kind, key=association.resource_type)
+        self._add(metadef_associations, values, kind=kind, key=association.resource_type)
 
     def dissociate(self, namespace: str, resource_type: str) -> None:
         """See the contract."""
@@ -281,11 +275,9 @@ class SqlMetadefs(MetadefRepository):
             raise MetadefNotFound(kind="namespace", name=name)
         return _Found(row.id, _namespace(row))
 
-    def _add(self, statement: Insert, values: Mapping[str, Any], *, kind: str, key: str) -> None:
-        try:
-            self._session.write(statement, values)
-        except IntegrityError as error:
-            raise Duplicate(kind=kind, key=key) from error
+    def _add(self, table: Table, values: Mapping[str, Any], *, kind: str, key: str) -> None:
+        if self._session.insert(table, values) is None:
+            raise Duplicate(kind=kind, key=key)
 
 
 # -- conditions

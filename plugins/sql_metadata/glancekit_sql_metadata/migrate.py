@@ -27,14 +27,27 @@ UNKNOWN = "none"
 """What stands for the revision of a database that has tables but was not made by glancekit."""
 
 
+_BEGUN = "0000"
+"""What stands for a revision while ``create`` is at work, where others can see that."""
+
+
 def revision(connection: Connection) -> str | None:
-    """Return a database's revision: None when it is empty, ``UNKNOWN`` when it is not ours."""
+    """Return a database's revision: None when it is empty, ``UNKNOWN`` when it is not ours.
+
+    One whose making was cut off, where that cannot be rolled back, is as good as empty.
+    """
     tables = set(inspect(connection).get_table_names())
     if _VERSION_TABLE in tables:
-        query = text(f"SELECT version_num FROM {_VERSION_TABLE}")
-        found = str(connection.execute(query).scalar() or UNKNOWN)
+        found = _stored(connection) or (UNKNOWN if len(tables) > 1 else _BEGUN)
+        if found == _BEGUN:
+            return None
         return found if _OURS.fullmatch(found) else UNKNOWN
     return UNKNOWN if tables else None
+
+
+def _stored(connection: Connection) -> str | None:
+    found = connection.execute(text(f"SELECT version_num FROM {_VERSION_TABLE}")).scalar()
+    return None if found is None else str(found)
 
 
 def require_ours(found: str | None) -> None:
@@ -63,16 +76,18 @@ def create(connection: Connection) -> None:
 
     It does at once what all migrations do one after the other; a test holds the two together.
     """
+    if _VERSION_TABLE not in inspect(connection).get_table_names():
+        connection.execute(
+            text(
+                f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
+                f"CONSTRAINT {_VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
+            )
+        )
+    if _stored(connection) is None:
+        connection.execute(text(f"INSERT INTO {_VERSION_TABLE} (version_num) VALUES ('{_BEGUN}')"))
     metadata.create_all(connection)
     connection.execute(
-        text(
-            f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
-            f"CONSTRAINT {_VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
-        )
-    )
-    connection.execute(
-        text(f"INSERT INTO {_VERSION_TABLE} (version_num) VALUES (:revision)"),
-        {"revision": REVISION},
+        text(f"UPDATE {_VERSION_TABLE} SET version_num = :revision"), {"revision": REVISION}
     )
 
 

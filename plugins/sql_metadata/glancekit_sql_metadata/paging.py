@@ -13,8 +13,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     FromClause,
+    Integer,
     Select,
     and_,
     bindparam,
@@ -61,6 +63,7 @@ class Shape:
     branches: tuple[BranchShape, ...]
     conditions: tuple[tuple[str, Comparison], ...]
     order: tuple[SortKey, ...]
+    compares_rows: bool
     marker: tuple[bool, ...] | None
 
     @property
@@ -146,14 +149,28 @@ def _walked_branch(shape: Shape, number: int) -> Select[Any]:
         _is_in_branch(shape, number, entry)
     )
     if shape.marker is not None:
-        place = tuple_(entry.c.created_at, entry.c.image_id)
-        marker = tuple_(bindparam("marker0"), bindparam("marker1"))
-        statement = statement.where(place < marker if shape.descending else place > marker)
+        keys = (entry.c.created_at, entry.c.image_id)
+        marks = [bindparam(f"marker{place}", type_=key.type) for place, key in enumerate(keys)]
+        statement = statement.where(_behind(shape, keys, marks))
     order = (entry.c.created_at, entry.c.image_id)
     statement = statement.order_by(*_all_one_way(order, shape.descending))
     # SQLite lets the parts of a UNION have their own LIMIT as subqueries only.
     part = statement.limit(bindparam("limit")).subquery(f"part{number}")
     return select(part.c.created_at, part.c.image_id)
+
+
+def _behind(
+    shape: Shape, keys: Sequence[ColumnElement[Any]], marks: Sequence[Any]
+) -> ColumnElement[bool]:
+    """Say that not null keys come after the marks, in a way that is a range of an index."""
+    if shape.compares_rows:
+        here, there = tuple_(*keys), tuple_(*marks)
+        return here < there if shape.descending else here > there
+    cases = []
+    for last, (key, mark) in enumerate(zip(keys, marks, strict=True)):
+        equal = [keys[place] == marks[place] for place in range(last)]
+        cases.append(and_(*equal, key < mark if shape.descending else key > mark))
+    return or_(*cases)
 
 
 def _is_in_branch(shape: Shape, number: int, entry: FromClause) -> ColumnElement[bool]:
@@ -182,7 +199,9 @@ def _condition(about: FromClause, shape: Shape, place: int) -> ColumnElement[boo
     column: ColumnElement[Any] = about.c[name]
     if comparison is Comparison.IN:
         return column.in_(bindparam(f"value{place}", expanding=True))
-    value = bindparam(f"value{place}", type_=column.type)
+    # A number is compared as one of 64 bits whatever its column has, as it may be beyond that.
+    kind = BigInteger() if isinstance(column.type, Integer) else column.type
+    value = bindparam(f"value{place}", type_=kind)
     match comparison:
         case Comparison.EQ:
             return column == value
@@ -255,19 +274,14 @@ def _ranges(shape: Shape) -> list[tuple[ColumnElement[bool], list[ColumnElement[
     first, others = columns[0], columns[1:]
     has_nulls = images.c[shape.columns[0]].nullable
 
-    def behind(keys: list[ColumnElement[Any]], marks: list[Any]) -> ColumnElement[bool]:
-        if shape.descending:
-            return tuple_(*keys) < tuple_(*marks)
-        return tuple_(*keys) > tuple_(*marks)
-
     of_values: ColumnElement[bool] = first.is_not(None) if has_nulls else true()
     of_nulls: ColumnElement[bool] = first.is_(None)
     wants_values = wants_nulls = True
     if shape.marker is not None and shape.marker[0]:
-        of_nulls = and_(of_nulls, behind(others, values[1:]))
+        of_nulls = and_(of_nulls, _behind(shape, others, values[1:]))
         wants_values = shape.descending
     elif shape.marker is not None:
-        of_values = behind(columns, values)
+        of_values = _behind(shape, columns, values)
         wants_nulls = not shape.descending
     ranges = []
     if wants_values:

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Executable
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, CursorResult, Executable, Table, text
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from glancekit.plugin import Invalid, MetadataError
 from glancekit_sql_metadata.dialect import Dialect
@@ -22,6 +22,7 @@ class Session:
         self.dialect = dialect
         self.read_only = read_only
         self._connection = connection
+        self._failure: MetadataError | None = None
 
     def execute(
         self, statement: Executable, parameters: Parameters | None = None
@@ -31,12 +32,16 @@ class Session:
         :raises IntegrityError: as SQLAlchemy has it; only the asker knows what it means.
         :raises Invalid: when a value is one that no database can keep.
         """
+        self.require_sound()
         try:
             return self._connection.execute(statement, parameters)
         except IntegrityError:
             raise
+        except DataError as error:
+            raise Invalid(f"The database cannot keep a value: {error.orig}") from error
         except DBAPIError as error:
-            raise self.dialect.translate(error) from error
+            self._failure = self.dialect.translate(error)
+            raise self._failure from error
         except UnicodeEncodeError as error:
             raise Invalid("A text has characters that are no Unicode (lone surrogates)") from error
         except OverflowError as error:
@@ -49,6 +54,51 @@ class Session:
 
         :raises MetadataError: in a read-only unit of work.
         """
+        self.require_writing()
+        return self.execute(statement, parameters)
+
+    def require_writing(self) -> None:
+        """Refuse to change anything in what only reads.
+
+        :raises MetadataError: in a read-only unit of work.
+        """
         if self.read_only:
             raise MetadataError("A unit of work was asked to write that is read-only or over")
-        return self.execute(statement, parameters)
+
+    def insert(self, table: Table, values: Mapping[str, Any]) -> CursorResult[Any] | None:
+        """Insert a row; None when its key is taken. The transaction goes on either way."""
+        try:
+            inserted = self.write(self.dialect.insert_new(table), values)
+        except IntegrityError:
+            return None
+        return inserted if inserted.rowcount == 1 else None
+
+    def write_unless_taken(self, statement: Executable, parameters: Parameters) -> bool:
+        """Change keys; False when one is taken. The transaction goes on either way."""
+        if self.read_only or not self.dialect.aborts_on_error:
+            try:
+                self.write(statement, parameters)
+            except IntegrityError:
+                return False
+            return True
+        self._command("SAVEPOINT keys")
+        try:
+            self.write(statement, parameters)
+        except IntegrityError:
+            self._command("ROLLBACK TO SAVEPOINT keys")
+            return False
+        self._command("RELEASE SAVEPOINT keys")
+        return True
+
+    def require_sound(self) -> None:
+        """Refuse to go on after a failure.
+
+        Some databases have rolled back by then, and would take what follows for a new transaction.
+
+        :raises MetadataError: what the failure was.
+        """
+        if self._failure is not None:
+            raise self._failure
+
+    def _command(self, command: str) -> None:
+        self.execute(text(command))

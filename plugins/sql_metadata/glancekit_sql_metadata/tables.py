@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0004"
+REVISION = "0005"
 """The migration whose result this module describes."""
 
 metadata = MetaData(
@@ -249,3 +249,16 @@ leases = Table(
     Column("holder", String(255), primary_key=True),
     Column("until", BigInteger, nullable=False),
 )
+
+locks = Table("locks", metadata, Column("name", String(30), primary_key=True))
+"""Rows that are held by whoever does what one transaction at a time may do."""
+
+commits = Table(
+    "commits",
+    metadata,
+    Column("token", String(36), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+"""What was committed lately: how to find out when the connection broke before the answer came."""
+
+Index(None, commits.c.at)

@@ -8,8 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, Select, bindparam, delete, insert, select, tuple_, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Column, Select, bindparam, delete, select, tuple_, update
 
 from glancekit.plugin import (
     UNFINISHED,
@@ -38,7 +37,6 @@ _UNFINISHED = (
     .order_by(*_BY_AGE)
     .limit(bindparam("limit"))
 )
-_ADD = insert(tasks)
 _SAVE = update(tasks).where(tasks.c.id == bindparam("id_"))
 _PRUNE = delete(tasks).where(tasks.c.expires_at < bindparam("before"))
 
@@ -53,10 +51,8 @@ class SqlTasks(TaskRepository):
 
     def add(self, task: Task) -> None:
         """See the contract."""
-        try:
-            self._session.write(_ADD, rows.task_values(task))
-        except IntegrityError as error:
-            raise Duplicate(kind="task", key=task.id) from error
+        if self._session.insert(tasks, rows.task_values(task)) is None:
+            raise Duplicate(kind="task", key=task.id)
 
     def get(self, task_id: str) -> Task:
         """See the contract."""

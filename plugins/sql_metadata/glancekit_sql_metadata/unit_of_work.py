@@ -29,7 +29,7 @@ class Transactions(Protocol):
         ...
 
     def commit(self, connection: Connection, *, read_only: bool) -> None:
-        """Make it true; what it raises means that it is not."""
+        """Make it true; what it raises means that it is not, unless it says otherwise."""
         ...
 
     def end(self, connection: Connection, *, read_only: bool, committed: bool) -> None:
@@ -79,6 +79,8 @@ class SqlUnitOfWork(UnitOfWork):
         if self._connection is None or self._committed:
             raise MetadataError("A unit of work was asked to commit when it was over already")
         self.quotas.settle()
+        self.events.settle()
+        self._session.require_sound()
         self._transactions.commit(self._connection, read_only=self._read_only)
         self._committed = True
         self._session.read_only = True

@@ -28,6 +28,10 @@ class SqliteDialect(Dialect):
         """See the contract. A transaction begun with BEGIN IMMEDIATE is the only writer."""
         return statement
 
+    def insert_new(self, table: Table) -> Insert:
+        """See the contract."""
+        return _insert(table)
+
     def upsert(self, table: Table, key: str, value: str) -> Insert:
         """See the contract."""
         return _upsert(table, key, value)
@@ -40,6 +44,11 @@ class SqliteDialect(Dialect):
         """See the contract."""
         cause = error.orig if isinstance(error, DBAPIError) else None
         return translate(self._path, cause or error)
+
+
+@lru_cache
+def _insert(table: Table) -> Insert:
+    return insert(table).execution_options(preserve_rowcount=True)
 
 
 @lru_cache

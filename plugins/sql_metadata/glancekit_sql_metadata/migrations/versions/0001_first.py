@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
+
+from glancekit_sql_metadata.migrations import steps
 
 revision = "0001"
 down_revision = None
@@ -24,7 +25,7 @@ def upgrade() -> None:
 
 
 def _images() -> None:
-    op.create_table(
+    steps.make_table(
         "images",
         sa.Column("id", sa.String(36), nullable=False),
         sa.Column("owner", sa.String(255)),
@@ -52,8 +53,8 @@ def _images() -> None:
     for column in ("name", "updated_at"):
         for whose in (["visibility"], ["owner", "visibility"]):
             columns = [*whose, "os_hidden", column, "created_at", "id"]
-            op.create_index(f"ix_images_{'_'.join(columns)}", "images", columns)
-    op.create_table(
+            steps.make_index("images", *columns)
+    steps.make_table(
         "image_lists",
         sa.Column("list", sa.LargeBinary(16), nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
@@ -61,7 +62,7 @@ def _images() -> None:
         sa.PrimaryKeyConstraint("list", "created_at", "image_id", name="pk_image_lists"),
         sqlite_with_rowid=False,
     )
-    op.create_table(
+    steps.make_table(
         "deleted_images",
         sa.Column("id", sa.String(36), nullable=False),
         sa.Column("owner", sa.String(255)),
@@ -71,7 +72,7 @@ def _images() -> None:
 
 
 def _locations() -> None:
-    op.create_table(
+    steps.make_table(
         "image_locations",
         sa.Column("id", _COUNTER, nullable=False, autoincrement=True),
         sa.Column("image_id", sa.String(36), nullable=False),
@@ -84,11 +85,11 @@ def _locations() -> None:
         sa.UniqueConstraint("image_id", "store", name="uq_image_locations_image_id_store"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_image_locations_status_id", "image_locations", ["status", "id"])
+    steps.make_index("image_locations", "status", "id")
 
 
 def _members() -> None:
-    op.create_table(
+    steps.make_table(
         "image_members",
         sa.Column("image_id", sa.String(36), nullable=False),
         sa.Column("project_id", sa.String(255), nullable=False),
@@ -101,7 +102,7 @@ def _members() -> None:
 
 
 def _events() -> None:
-    op.create_table(
+    steps.make_table(
         "events",
         sa.Column("position", _COUNTER, nullable=False, autoincrement=True),
         sa.Column("type", sa.String(255), nullable=False),
@@ -114,8 +115,8 @@ def _events() -> None:
         sa.PrimaryKeyConstraint("position", name="pk_events"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_events_at", "events", ["at"])
-    op.create_table(
+    steps.make_index("events", "at")
+    steps.make_table(
         "event_cursors",
         sa.Column("listener", sa.String(255), nullable=False),
         sa.Column("position", sa.BigInteger, nullable=False),
@@ -124,9 +125,24 @@ def _events() -> None:
 
 
 def _leases() -> None:
-    op.create_table(
+    steps.make_table(
         "leases",
         sa.Column("holder", sa.String(255), nullable=False),
         sa.Column("until", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("holder", name="pk_leases"),
     )
+
+
+def downgrade() -> None:
+    """Drop every table."""
+    for name in (
+        "leases",
+        "event_cursors",
+        "events",
+        "image_members",
+        "image_locations",
+        "deleted_images",
+        "image_lists",
+        "images",
+    ):
+        steps.drop_table(name)

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
+
+from glancekit_sql_metadata.migrations import steps
 
 revision = "0002"
 down_revision = "0001"
@@ -14,7 +15,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Make the table of tasks."""
-    op.create_table(
+    steps.make_table(
         "tasks",
         sa.Column("id", sa.String(36), nullable=False),
         sa.Column("type", sa.String(30), nullable=False),
@@ -38,4 +39,9 @@ def upgrade() -> None:
         ["image_id", "created_at", "id"],
         ["expires_at"],
     ):
-        op.create_index(f"ix_tasks_{'_'.join(columns)}", "tasks", columns)
+        steps.make_index("tasks", *columns)
+
+
+def downgrade() -> None:
+    """Drop it."""
+    steps.drop_table("tasks")

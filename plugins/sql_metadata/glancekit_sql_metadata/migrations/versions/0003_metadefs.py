@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
+
+from glancekit_sql_metadata.migrations import steps
 
 revision = "0003"
 down_revision = "0002"
@@ -16,7 +17,7 @@ _COUNTER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 def upgrade() -> None:
     """Make the tables of metadata definitions."""
-    op.create_table(
+    steps.make_table(
         "metadef_namespaces",
         sa.Column("id", _COUNTER, nullable=False, autoincrement=True),
         sa.Column("namespace", sa.String(80), nullable=False),
@@ -31,14 +32,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("namespace", name="uq_metadef_namespaces_namespace"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_metadef_namespaces_enforced", "metadef_namespaces", ["enforced"])
+    steps.make_index("metadef_namespaces", "enforced")
     for column in ("created_at", "updated_at"):
-        op.create_index(
-            f"ix_metadef_namespaces_{column}_namespace",
-            "metadef_namespaces",
-            [column, "namespace"],
-        )
-    op.create_table(
+        steps.make_index("metadef_namespaces", column, "namespace")
+    steps.make_table(
         "metadef_definitions",
         sa.Column("namespace_id", sa.BigInteger, nullable=False),
         sa.Column("kind", sa.String(10), nullable=False),
@@ -48,7 +45,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("namespace_id", "kind", "name", name="pk_metadef_definitions"),
         _in_namespace("metadef_definitions"),
     )
-    op.create_table(
+    steps.make_table(
         "metadef_associations",
         sa.Column("namespace_id", sa.BigInteger, nullable=False),
         sa.Column("resource_type", sa.String(80), nullable=False),
@@ -58,12 +55,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("namespace_id", "resource_type", name="pk_metadef_associations"),
         _in_namespace("metadef_associations"),
     )
-    op.create_table(
+    steps.make_table(
         "metadef_resource_types",
         sa.Column("name", sa.String(80), nullable=False),
         *_times(),
         sa.PrimaryKeyConstraint("name", name="pk_metadef_resource_types"),
     )
+
+
+def downgrade() -> None:
+    """Drop them."""
+    for name in (
+        "metadef_resource_types",
+        "metadef_associations",
+        "metadef_definitions",
+        "metadef_namespaces",
+    ):
+        steps.drop_table(name)
 
 
 def _times() -> tuple[sa.Column[int], ...]:

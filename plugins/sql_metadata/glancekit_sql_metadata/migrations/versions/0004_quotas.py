@@ -6,6 +6,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from glancekit_sql_metadata.migrations import steps
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -31,7 +33,7 @@ GROUP BY owner
 
 def upgrade() -> None:
     """Make the tables, and count what there is."""
-    op.create_table(
+    steps.make_table(
         "project_usage",
         sa.Column("project_id", sa.String(255), nullable=False),
         sa.Column("image_bytes", sa.BigInteger, nullable=False),
@@ -40,10 +42,17 @@ def upgrade() -> None:
         sa.Column("uploading", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("project_id", name="pk_project_usage"),
     )
-    op.create_table(
+    steps.make_table(
         "location_reservations",
         sa.Column("location_id", sa.BigInteger, autoincrement=False, nullable=False),
         sa.Column("amount", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("location_id", name="pk_location_reservations"),
     )
-    op.execute(_COUNT)
+    if not steps.table_has_rows("project_usage"):
+        op.execute(_COUNT)
+
+
+def downgrade() -> None:
+    """Drop them; what they say is counted anew on the way back."""
+    steps.drop_table("location_reservations")
+    steps.drop_table("project_usage")

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real PostgreSQL for tests: in one folder, on 127.0.0.1. No running service imports it.
+
+Also by hand: ``python -m glancekit_postgresql_metadata.testing FOLDER`` keeps one up until its
+standard input ends, and prints the URL of its database.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg
+
+PACKAGE = "postgresql"
+USER = "postgres"
+"""Whom root lets it run as: it refuses to run as root."""
+
+START_LIMIT = 60.0
+LIFETIME = 3600
+"""Seconds after which it ends by itself, should nobody end it."""
+
+
+def _programs() -> Path | None:
+    """Return the folder of the newest server's programs."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name)
+    found = shutil.which("initdb")
+    folders = [*debian, *([Path(found).resolve().parent] if found else [])]
+    return next((one for one in reversed(folders) if (one / "initdb").exists()), None)
+
+
+def missing() -> str | None:
+    """Say what has to be installed before a server can be started; None when nothing."""
+    if _programs() is None:
+        return f"needs PostgreSQL; run: apt-get install --no-install-recommends {PACKAGE}"
+    return None
+
+
+class RealPostgres:
+    """One PostgreSQL, which can be killed and started again on its data.
+
+    :param folder: does not exist yet, in one that everybody may pass through.
+    :param durable: a commit is on the disk when it is acknowledged; without, tests are quicker.
+    :param settings: lines for postgresql.conf.
+    """
+
+    def __init__(
+        self, folder: Path, *, durable: bool = False, settings: Sequence[str] = ()
+    ) -> None:
+        programs = _programs()
+        assert programs is not None, missing()
+        self._programs = programs
+        self._folder = folder
+        self._settings = [*settings]
+        if not durable:
+            self._settings += ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = int(probe.getsockname()[1])
+        self._process: subprocess.Popen[bytes] | None = None
+        self._make()
+
+    def url(self, database: str = "postgres", *, user: str = "glance") -> str:
+        """Return the URL of a database."""
+        return f"postgresql://{user}:secret@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start it, and wait for it to answer."""
+        command = ["timeout", "--signal=KILL", str(LIFETIME), str(self._programs / "postgres")]
+        command += ["-D", str(self._folder / "data"), "-p", str(self.port)]
+        command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        for setting in self._settings:
+            command += ["-c", setting]
+        with (self._folder / "server.log").open("ab") as log:
+            self._process = self._run(command, log.fileno())
+        deadline = time.monotonic() + START_LIMIT
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError((self._folder / "server.log").read_text()[-2000:])
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it at once, as a power cut does; what was committed stays."""
+        process, self._process = self._process, None
+        if process is not None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            self._await_children()
+
+    def stop(self) -> None:
+        """End it, and forget its data."""
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """Do something as the superuser; return the rows that come of it."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def make_database(self, name: str) -> str:
+        """Make an empty database and return its URL."""
+        # A language of its own: what the driver makes must not depend on it.
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE template0 ENCODING UTF8')
+        return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, whoever is connected to it."""
+        self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _make(self) -> None:
+        self._folder.mkdir(parents=True)
+        if os.getuid() == 0:
+            os.chown(self._folder, *_ids())
+        password = self._folder / "password"
+        password.write_text("secret")
+        password.chmod(0o644)
+        command = [str(self._programs / "initdb"), "-D", str(self._folder / "data")]
+        command += ["-U", "glance", "-A", "scram-sha-256", "--pwfile", str(password)]
+        command += ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        with (self._folder / "initdb.log").open("ab") as log:
+            if self._run(command, log.fileno()).wait(120) != 0:
+                raise RuntimeError((self._folder / "initdb.log").read_text())
+
+    def _run(self, command: list[str], output: int) -> subprocess.Popen[bytes]:
+        user, group = _ids() if os.getuid() == 0 else (None, None)
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=self._folder,
+            user=user,
+            group=group,
+            extra_groups=[] if user is not None else None,
+            start_new_session=True,
+        )
+
+    def _answers(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _await_children(self) -> None:
+        """Wait until the port is free: its other processes end when they notice."""
+        deadline = time.monotonic() + START_LIMIT
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", self.port))
+                except OSError:
+                    time.sleep(0.05)
+                else:
+                    return
+
+
+def _ids() -> tuple[int, int]:
+    entry = pwd.getpwnam(USER)
+    return entry.pw_uid, entry.pw_gid
+
+
+def _main() -> None:
+    with RealPostgres(Path(sys.argv[1])) as server:
+        print(server.make_database("glance"), flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    _main()
