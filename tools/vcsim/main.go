@@ -7,9 +7,13 @@
 // logged in, a new file is answered with 201, one that does not fit with 507, one in a folder that
 // is not there with 404 (unless -make-folders). DIR/ca.pem verifies its certificate, DIR/address
 // says where it listens, DIR/vimService.wsdl is served where clients that need one look for it.
+//
+// While there is a file DIR/lose with the name of a call in it, the next such call is carried out
+// and its answer gets lost.
 package main
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -24,6 +28,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/signal"
@@ -132,6 +137,10 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, filepath.Join(*dir, "vimService.wsdl"))
 	case !strings.HasPrefix(r.URL.Path, "/folder/"):
 		refresh()
+		if isToBeLost(r) {
+			f.simulator.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		}
 		f.simulator.ServeHTTP(w, r)
 	case !isLoggedIn(r):
 		http.Error(w, "not logged in", http.StatusUnauthorized)
@@ -140,6 +149,21 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		f.simulator.ServeHTTP(w, r)
 	}
+}
+
+// isToBeLost tells it once, of the call that DIR/lose names.
+func isToBeLost(r *http.Request) bool {
+	path := filepath.Join(*dir, "lose")
+	name, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	body, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if err != nil || !bytes.Contains(body, name) {
+		return false
+	}
+	return os.Remove(path) == nil
 }
 
 func isLoggedIn(r *http.Request) bool {

@@ -9,7 +9,6 @@ from http.client import HTTPException
 from xml.parsers.expat import ExpatError
 
 from pyVmomi import vim, vmodl
-from pyVmomi.Security import ThumbprintMismatchException
 
 from glancekit.plugin import (
     BlobExists,
@@ -37,7 +36,6 @@ _KINDS: Mapping[type[BaseException], type[GlancekitError]] = {
     vmodl.fault.ManagedObjectNotFound: StoreUnavailable,
     vmodl.fault.HostCommunication: StoreUnavailable,
     vmodl.fault.RequestCanceled: StoreUnavailable,
-    ThumbprintMismatchException: StoreUnavailable,
     OSError: StoreUnavailable,
     HTTPException: StoreUnavailable,
     ExpatError: StoreUnavailable,  # what answered is no vCenter

@@ -4,16 +4,11 @@ from somewhere on. What becomes of a broken transfer is not its business."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
-from typing import Any
-
-from pyVmomi.Security import ThumbprintMismatchException
 
 from glancekit.plugin import (
     BlobExists,
@@ -24,14 +19,13 @@ from glancekit.plugin import (
     StoreFull,
     StoreUnavailable,
 )
+from glancekit_vmware_store.connection import Connection
 from glancekit_vmware_store.failures import translated
 from glancekit_vmware_store.options import Settings
 from glancekit_vmware_store.places import Place
 from glancekit_vmware_store.vcenter import Session, VCenter
 
 log = logging.getLogger(__name__)
-
-_BLOCK = 1 << 20
 
 _BY_STATUS: Mapping[int, type[GlancekitError]] = {
     401: StoreDenied,
@@ -186,31 +180,11 @@ class Folder:
         return kind()
 
     def _connect(self) -> HTTPSConnection:
-        """Return a connection to the server that the operator trusts."""
-        settings = self._settings
-        connection = HTTPSConnection(
-            settings.host,
-            settings.port,
-            timeout=settings.call_timeout,
-            context=settings.trust,
-            blocksize=_BLOCK,
-        )
-        try:
-            with translated("connecting"):
-                connection.connect()
-                self._require_expected_server(connection)
-                connection.sock.settimeout(settings.idle_timeout)
-        except BaseException:
-            connection.close()
-            raise
+        connection = Connection(self._settings)
+        with translated("connecting"):
+            connection.connect()
+        connection.sock.settimeout(self._settings.idle_timeout)
         return connection
-
-    def _require_expected_server(self, connection: HTTPSConnection) -> None:
-        if self._settings.thumbprint:
-            shown: Any = connection.sock.getpeercert(binary_form=True)
-            found = hashlib.new(self._settings.digest, shown).hexdigest()
-            if not hmac.compare_digest(found, self._settings.thumbprint):
-                raise ThumbprintMismatchException(self._settings.thumbprint, found)
 
 
 def _opened(connection: HTTPSConnection, response: HTTPResponse) -> Opened:

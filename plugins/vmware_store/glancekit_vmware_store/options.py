@@ -6,7 +6,7 @@ from __future__ import annotations
 import ssl
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -125,7 +125,7 @@ class Settings:
     host: str
     port: int
     username: str
-    password: str
+    password: str = field(repr=False)
     datastores: dict[Datastore, int]
     """The weights, in the operator's order."""
     folder: str

@@ -38,7 +38,7 @@ def place_of(datastore: Datastore, name: str, settings: Settings) -> Place:
 
 
 def url_of(place: Place, settings: Settings) -> str:
-    """Return a location's URL, byte for byte upstream's: the path as it is, the datastore first."""
+    """Return a location's URL, byte for byte upstream's: its path is not quoted."""
     return f"{SCHEME}://{settings.netloc}{_WEB}{place.path}?{_query(place.datastore)}"
 
 

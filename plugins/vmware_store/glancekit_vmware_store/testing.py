@@ -122,6 +122,10 @@ class Simulator:
         """Let it go on."""
         self._signal(signal.SIGCONT)
 
+    def lose_answer(self, call: str) -> None:
+        """Have the next call of this name carried out and the connection closed instead."""
+        (self.folder / "lose").write_text(call)
+
     def _signal(self, number: signal.Signals) -> None:
         if self._process is None:
             raise RuntimeError("it does not run")

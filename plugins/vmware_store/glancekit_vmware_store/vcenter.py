@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import logging
 import os
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import Any, TypeVar
 
 from pyVmomi import SoapStubAdapter, vim, vmodl
 
 from glancekit.plugin import BlobNotFound, GlancekitError, StoreUnavailable
+from glancekit_vmware_store.connection import Connection
 from glancekit_vmware_store.failures import translated
 from glancekit_vmware_store.options import Datastore, Settings
 from glancekit_vmware_store.places import Place
@@ -44,7 +46,7 @@ class Session:
 
     stub: Any
     content: Any
-    cookie: str
+    cookie: str = field(repr=False)
     process: int
 
 
@@ -242,12 +244,14 @@ class VCenter:
             port=settings.port,
             version=_VERSION,
             poolSize=_CONNECTIONS,
-            sslContext=settings.trust,
-            thumbprint=settings.thumbprint or None,
-            httpConnectionTimeout=settings.call_timeout,
         )
-        content: Any = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
-        content.sessionManager.Login(settings.username, settings.password, None)
+        stub.scheme = lambda **_: Connection(settings)  # of which it asks no more than we do
+        try:
+            content: Any = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
+            content.sessionManager.Login(settings.username, settings.password, None)
+        except BaseException:
+            stub.DropConnections()
+            raise
         log.info("logged in to %s", settings.netloc)
         return Session(stub, content, str(stub.cookie).partition(";")[0], os.getpid())
 
@@ -296,8 +300,9 @@ class _SessionEnded(Exception):
 
 
 def _is_broken(error: BaseException | None) -> bool:
-    """Tell whether a connection broke; who was waited for in vain is not asked again."""
-    return isinstance(error, OSError | HTTPException) and not isinstance(error, TimeoutError)
+    """Tell whether a connection broke; who does not answer, or is not trusted, is left alone."""
+    is_final = isinstance(error, TimeoutError | ssl.SSLCertVerificationError)
+    return isinstance(error, OSError | HTTPException) and not is_final
 
 
 def _find(session: Session, datastore: Datastore) -> Found:

@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is the VMware store's own: locations, datastores with weights, certificates, sessions."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import ssl
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from glancekit_vmware_store.driver import VmwareStore
+from glancekit_vmware_store.testing import DATASTORES, Simulator
+from pyVmomi import SoapStubAdapter, vim
+
+from glancekit.plugin import (
+    BlobExists,
+    BlobNotFound,
+    ConfigError,
+    FileStream,
+    IteratorStream,
+    Location,
+    StoreDenied,
+    StoreUnavailable,
+)
+
+DATA = bytes(range(256)) * 8192
+"""2 MiB: two chunks."""
+
+SECRET = "very!secret$word"
+
+Build = Callable[..., VmwareStore]
+Files = Callable[[], list[Path]]
+
+
+def put(driver: VmwareStore, data: bytes = DATA, image_id: str | None = None) -> Location:
+    source = FileStream(io.BytesIO(data))
+    return driver.write(image_id or str(uuid.uuid4()), source, len(data))
+
+
+def read(driver: VmwareStore, url: str) -> bytes:
+    with driver.open(Location(url=url)) as opened:
+        return b"".join(opened)
+
+
+def end_session(vcenter: Simulator, driver: VmwareStore) -> None:
+    """End the driver's session, as an administrator can, or time."""
+    cookie = driver._parts().vcenter.session().cookie
+    host, _, port = vcenter.address.partition(":")
+    trust = ssl.create_default_context(cafile=str(vcenter.ca_file))
+    stub = SoapStubAdapter(host=host, port=int(port), sslContext=trust)
+    manager = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent().sessionManager
+    manager.Login("user", "pass", None)
+    manager.TerminateSession([cookie.partition("=")[2].strip('"')])
+    manager.Logout()
+    stub.DropConnections()
+
+
+# -- locations
+
+
+def test_a_location_is_byte_for_byte_upstream_s(build: Build, vcenter: Simulator) -> None:
+    driver, image_id = build(vmware_store_image_dir="/my images/"), str(uuid.uuid4())
+    location = put(driver, image_id=image_id)
+    assert location.url == (
+        f"vsphere://{vcenter.address}/folder/my images/{image_id}?dsName=LocalDS_0&dcPath=DC0"
+    )
+    assert read(driver, location.url) == DATA
+    driver.delete(location)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "vsphere://{host}/folder/openstack_glance/{id}?dsName=LocalDS_0&dcPath=DC0",
+        "vsphere://{host}/folder/openstack_glance/{id}?dcPath=DC0&dsName=LocalDS_0",
+        "vsphere://{host}/folder/openstack_glance/{id}?dcPath=%2FDC0&dsName=LocalDS_0",
+        "vsphere://{host}/folder/openstack_glance/{id}?dsName=LocalDS_0",
+        "vsphere://Old.example.org/folder/openstack_glance/{id}?dsName=LocalDS_0&dcPath=DC0",
+        "vsphere://u:p@{host}/folder/openstack_glance/{id}?dsName=LocalDS_0&dcPath=DC0",
+    ],
+)
+def test_old_locations_are_read(build: Build, vcenter: Simulator, url: str) -> None:
+    driver = build(vmware_former_hosts=["old.example.org"])
+    location = put(driver)
+    image_id = location.url.partition("?")[0].rpartition("/")[2]
+    assert read(driver, url.format(host=vcenter.address, id=image_id)) == DATA
+    driver.delete(location)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "vsphere://elsewhere/folder/openstack_glance/1?dcPath=DC0&dsName=LocalDS_0",
+        "vsphere://{host}/folder/machine/disk-flat.vmdk?dcPath=DC0&dsName=LocalDS_0",
+        "vsphere://{host}/folder/openstack_glance/../machine/1?dcPath=DC0&dsName=LocalDS_0",
+        "vsphere://{host}/folder/openstack_glance/?dcPath=DC0&dsName=LocalDS_0",
+        "vsphere://{host}/folder/openstack_glancex/1?dcPath=DC0&dsName=LocalDS_0",
+        "vsphere://{host}/sdk/openstack_glance/1?dcPath=DC0&dsName=LocalDS_0",
+        "vsphere://{host}/folder/openstack_glance/1?dcPath=DC1&dsName=LocalDS_0",
+        "vsphere://{host}/folder/openstack_glance/1?dcPath=DC0&dsName=LocalDS_1",
+        "vsphere://{host}/folder/openstack_glance/1?dcPath=DC0",
+        "vsphere://{host}/folder/openstack_glance/1",
+        "vsphere://https://{host}/folder/openstack_glance/1?dcPath=DC0&dsName=LocalDS_0",
+        "https://{host}/folder/openstack_glance/1?dcPath=DC0&dsName=LocalDS_0",
+        "{host}",
+    ],
+)
+def test_nothing_is_touched_but_images(build: Build, vcenter: Simulator, url: str) -> None:
+    driver = build()
+    location = Location(url=url.format(host=vcenter.address))
+    for call in (
+        lambda: driver.open(location),
+        lambda: driver.open_range(location, 0, 1),
+        lambda: driver.size(location),
+        lambda: driver.delete(location),
+    ):
+        with pytest.raises(StoreDenied):
+            call()
+
+
+# -- options
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"vmware_server_host": ""},
+        {"vmware_server_host": "https://vcenter.example.org"},
+        {"vmware_server_host": f"user:{SECRET}@vcenter.example.org"},
+        {"vmware_server_host": "vcenter.example.org:http"},
+        {"vmware_server_username": ""},
+        {"vmware_server_password": ""},
+        {"vmware_datastores": []},
+        {"vmware_datastores": ["LocalDS_0"]},
+        {"vmware_datastores": ["DC0:"]},
+        {"vmware_datastores": [":LocalDS_0"]},
+        {"vmware_datastores": ["DC0:LocalDS_0:heavy"]},
+        {"vmware_datastores": ["DC0:LocalDS_0", "/DC0:LocalDS_0:3"]},
+        {"vmware_store_image_dir": "/"},
+        {"vmware_store_image_dir": "/images/../machines"},
+        {"vmware_store_image_dir": "/images?"},
+        {"vmware_ca_file": "/not/there"},
+        {"vmware_server_thumbprint": "12:34"},
+        {"vmware_server_thumbprint": "x" * 64},
+        {"vmware_server_thumbprint": "0" * 64, "vmware_insecure": True},
+    ],
+)
+def test_options_that_make_no_sense_are_told(build: Build, options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as raised:
+        build(**options)
+    (*_, name) = [name for name in options if name in str(raised.value)]
+    assert name.startswith("vmware_")
+    assert SECRET not in str(raised.value)
+
+
+def test_a_host_may_have_a_number(build: Build) -> None:
+    for given, netloc in (
+        ("::1", "[::1]"),
+        ("[::1]:8443", "[::1]:8443"),
+        ("vc.example.org", "vc.example.org"),
+    ):
+        assert build(vmware_server_host=given).details()["vmware_server_host"] == netloc
+
+
+def test_the_driver_is_imported_without_the_sdk() -> None:
+    program = "import sys, glancekit_vmware_store.driver; print('pyVmomi' in sys.modules)"
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "False\n"
+
+
+# -- datastores
+
+
+def test_the_heaviest_datastore_is_taken(build: Build, files: Files) -> None:
+    for heavy, light in (DATASTORES, DATASTORES[::-1]):
+        driver = build(vmware_datastores=[f"DC0:{light}:-5", f"DC0:{heavy}"])
+        location = put(driver)
+        assert [path.parts[-3] for path in files()] == [heavy]
+        assert f"dsName={heavy}" in location.url
+        driver.delete(location)
+
+
+def test_an_image_is_known_in_whichever_datastore_it_is(build: Build, files: Files) -> None:
+    """The weights may be others by the time it is written or discarded again."""
+    both = [f"DC0:{name}" for name in DATASTORES]
+    image_id = str(uuid.uuid4())
+    put(build(vmware_datastores=both[:1]), image_id=image_id)
+    driver = build(vmware_datastores=[both[0], f"{both[1]}:9"])
+    with pytest.raises(BlobExists):
+        put(driver, image_id=image_id)
+    driver.discard(image_id)
+    assert files() == []
+
+
+def test_what_is_not_of_the_image_is_not_discarded(
+    build: Build, vcenter: Simulator, files: Files
+) -> None:
+    driver, image_id = build(), str(uuid.uuid4())
+    driver.discard(image_id)  # also where there is no folder yet
+    location = put(driver)
+    folder = vcenter.datastore() / "openstack_glance"
+    kept = [folder / f"{image_id}x", folder / f"{image_id}.iso", folder / f"x{image_id}.1.part"]
+    gone = [folder / image_id, folder / f"{image_id}.0123.part", folder / f"{image_id}.ab.part"]
+    for path in kept + gone:
+        path.touch()
+    driver.discard(image_id)
+    assert all(path.exists() for path in kept)
+    assert not any(path.exists() for path in gone)
+    for path in kept:
+        path.unlink()
+    driver.delete(location)
+    assert files() == []
+
+
+def test_the_folder_is_made_as_deep_as_it_is(build: Build, vcenter: Simulator) -> None:
+    driver = build(vmware_store_image_dir="/made/for/images")
+    for _ in range(2):
+        location = put(driver)
+        assert read(driver, location.url) == DATA
+        driver.delete(location)
+    assert (vcenter.datastore() / "made/for/images").is_dir()
+
+
+def test_the_room_of_all_datastores_counts(build: Build) -> None:
+    one, two = build(), build(vmware_datastores=[f"DC0:{name}" for name in DATASTORES])
+    assert one.usage().total is not None
+    assert two.usage().total == 2 * one.usage().total
+
+
+@pytest.mark.parametrize("named", ["DC0:Nowhere", "DC9:LocalDS_0", "DC0/host:LocalDS_0"])
+def test_a_datastore_that_is_away_is_not_a_lost_image(build: Build, named: str) -> None:
+    driver = build(vmware_datastores=[named])
+    datacenter, _, name = named.partition(":")
+    url = put(build()).url
+    away = Location(url=f"{url.partition('?')[0]}?dcPath={datacenter}&dsName={name}")
+    for call in (
+        driver.check,
+        driver.usage,
+        lambda: put(driver),
+        lambda: driver.open(away),
+        lambda: driver.size(away),
+        lambda: driver.delete(away),
+    ):
+        with pytest.raises(StoreUnavailable):
+            call()
+    build().delete(Location(url=url))
+
+
+def test_what_is_there_is_used_while_a_datastore_is_away(build: Build) -> None:
+    driver = build(vmware_datastores=["DC0:LocalDS_0", "DC0:Nowhere:9"])
+    with pytest.raises(StoreUnavailable, match="Nowhere"):
+        driver.check()
+    assert driver.usage().total == build().usage().total
+
+
+# -- certificates
+
+
+def test_the_certificate_is_checked(build: Build, vcenter: Simulator) -> None:
+    shown = ssl.get_server_certificate(("127.0.0.1", int(vcenter.address.rpartition(":")[2])))
+    certificate = ssl.PEM_cert_to_DER_cert(shown)
+    sha1, sha256 = hashlib.sha1(certificate).hexdigest(), hashlib.sha256(certificate).hexdigest()
+    colons = ":".join(sha256[at : at + 2] for at in range(0, 64, 2)).upper()
+    for trusted in (
+        {"vmware_server_thumbprint": sha256},
+        {"vmware_server_thumbprint": sha1},
+        {"vmware_server_thumbprint": colons},
+        {"vmware_insecure": True},
+    ):
+        driver = build(vmware_ca_file="", **trusted)
+        location = put(driver)
+        assert read(driver, location.url) == DATA
+        driver.delete(location)
+    other = sha256[:-1] + ("0" if sha256.endswith("f") else "f")
+    for doubtful in ({}, {"vmware_server_thumbprint": other}):
+        driver = build(vmware_ca_file="", **doubtful)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="certificate"):
+                driver.check()
+        with pytest.raises(StoreUnavailable, match="certificate"):
+            driver.open(location)
+
+
+# -- sessions and credentials
+
+
+def test_a_session_that_ends_in_the_middle_is_begun_anew(
+    build: Build, vcenter: Simulator, files: Files
+) -> None:
+    driver = build()
+
+    def chunks() -> Any:
+        yield DATA
+        end_session(vcenter, driver)
+        yield DATA
+
+    location = driver.write(str(uuid.uuid4()), IteratorStream(chunks()), None)
+    calls: list[Callable[[], object]] = [
+        driver.check,
+        lambda: driver.size(location),
+        lambda: driver.open_range(location, 5, 10).close(),
+        lambda: driver.delete(put(driver)),
+    ]
+    for call in calls:
+        end_session(vcenter, driver)
+        call()
+    with driver.open(location) as opened:
+        start = opened.read(1000)
+        end_session(vcenter, driver)
+        assert start + b"".join(opened) == 2 * DATA
+    driver.delete(location)
+    assert files() == []
+
+
+def test_closing_ends_the_session(build: Build) -> None:
+    driver = build()
+    driver.check()
+    session = driver._parts().vcenter.session()
+    driver.close()
+    with pytest.raises(vim.fault.NotAuthenticated):
+        session.content.searchIndex.FindByInventoryPath("DC0")
+    session.stub.DropConnections()
+
+
+def test_a_process_that_forks_has_a_session_of_its_own(build: Build) -> None:
+    driver = build()
+    location = put(driver)
+    ours = driver._parts().vcenter.session()
+    child = os.fork()
+    if child == 0:
+        try:
+            is_well = read(driver, location.url) == DATA
+            is_well &= driver._parts().vcenter.session().cookie != ours.cookie
+            driver.close()
+        except BaseException:
+            is_well = False
+        os._exit(0 if is_well else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert driver._parts().vcenter.session() is ours
+    assert read(driver, location.url) == DATA
+    driver.delete(location)
+
+
+def test_wrong_credentials_are_denied_and_not_shown(
+    build: Build, vcenter: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    location = Location(
+        url=f"vsphere://{vcenter.address}/folder/openstack_glance/1?dcPath=DC0&dsName=LocalDS_0"
+    )
+    driver = build(vmware_server_password=SECRET)
+    for call in (driver.check, lambda: put(driver), lambda: driver.open(location)):
+        with pytest.raises(StoreDenied) as raised:
+            call()
+        assert SECRET not in f"{raised.value!r}{raised.value.__cause__!r}"
+    assert SECRET not in caplog.text + str(driver.details())
+    assert SECRET not in repr(driver._settings)
+
+
+def test_cookies_are_not_logged(
+    build: Build, caplog: pytest.LogCaptureFixture, vcenter: Simulator
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    driver = build()
+    driver.delete(put(driver))
+    cookie = driver._parts().vcenter.session().cookie.partition("=")[2].strip('"')
+    assert len(cookie) > 10
+    end_session(vcenter, driver)
+    driver.check()
+    assert cookie not in caplog.text
+
+
+# -- reading
+
+
+def test_what_is_deleted_behind_our_back_is_missing(build: Build, files: Files) -> None:
+    driver = build()
+    location = put(driver)
+    for path in files():
+        path.unlink()
+    for call in (
+        lambda: driver.open(location),
+        lambda: driver.open_range(location, 1, 1),
+        lambda: driver.size(location),
+        lambda: driver.delete(location),
+    ):
+        with pytest.raises(BlobNotFound):
+            call()
