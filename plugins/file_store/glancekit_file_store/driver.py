@@ -19,6 +19,7 @@ from glancekit.plugin import (
     ByteStream,
     FileStream,
     Location,
+    Remnant,
     StoreDenied,
     StoreDriver,
     StoreFull,
@@ -27,13 +28,22 @@ from glancekit.plugin import (
     SupportsHealth,
     SupportsLocalFile,
     SupportsRange,
+    SupportsSweep,
     SupportsUsage,
     SupportsWrite,
     Usage,
 )
 from glancekit_file_store.failures import translated
 from glancekit_file_store.options import OPTIONS, DataDir, Settings, settings_of
-from glancekit_file_store.partial import WRITING, PartialFile, leftovers_of, probe, sync_directory
+from glancekit_file_store.partial import (
+    WRITING,
+    PartialFile,
+    image_of,
+    leftovers_of,
+    partial_files,
+    probe,
+    sync_directory,
+)
 
 
 class FileStore(
@@ -45,6 +55,7 @@ class FileStore(
     SupportsUsage,
     SupportsHealth,
     SupportsDetails,
+    SupportsSweep,
 ):
     """Images as plain files."""
 
@@ -108,6 +119,24 @@ class FileStore(
         path = self._path(location)
         with translated("deleting"):
             path.unlink()
+            sync_directory(path.parent)
+
+    def remnants(self, age: float) -> list[Remnant]:
+        """Return the partial files that nobody has written to for so long."""
+        with translated("looking for partial files"):
+            return [
+                Remnant(str(path), image_of(path))
+                for directory in self._directories()
+                for path in partial_files(directory, age)
+            ]
+
+    def sweep(self, remnant: Remnant) -> None:
+        """Remove a partial file."""
+        path = Path(remnant.name)
+        if path.parent.name != WRITING or path.parent.parent not in self._directories():
+            raise StoreDenied(f"{path} is no partial file of this store")
+        with translated("sweeping"):
+            path.unlink(missing_ok=True)
             sync_directory(path.parent)
 
     # -- questions

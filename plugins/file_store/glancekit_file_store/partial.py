@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +26,7 @@ _HOLE = 64 << 10
 """The smallest hole: a whole number of any file system's blocks."""
 
 _ZEROS = bytes(_HOLE)
+_PROBE = "probe"
 
 
 class PartialFile:
@@ -120,6 +123,24 @@ def leftovers_of(directory: Path, image_id: str) -> list[Path]:
     return [*partial, *([final] if os.path.lexists(final) else [])]
 
 
+def partial_files(directory: Path, age: float) -> Iterator[Path]:
+    """Yield what is being written in a directory, or was, and was not written to for so long."""
+    until = time.time() - age
+    for path in (directory / WRITING).glob("*.part*"):
+        try:
+            touched = path.lstat().st_mtime
+        except FileNotFoundError:
+            continue  # it was finished meanwhile
+        if touched <= until:
+            yield path
+
+
+def image_of(partial: Path) -> str | None:
+    """Return which image a partial file was to become, None for one of a check's."""
+    image_id = partial.name.partition(".")[0]
+    return None if image_id == _PROBE else image_id
+
+
 def sync_directory(directory: Path) -> None:
     """Make the names in a directory durable."""
     file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -131,8 +152,8 @@ def sync_directory(directory: Path) -> None:
 
 def probe(directory: Path) -> None:
     """Do with an empty file what a write does, but for its final name."""
-    path = directory / WRITING / f"probe.{uuid.uuid4().hex}.part"
-    linked = path.with_suffix(".linked")
+    path = directory / WRITING / f"{_PROBE}.{uuid.uuid4().hex}.part"
+    linked = path.with_suffix(".part-linked")
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     try:
         os.link(path, linked)

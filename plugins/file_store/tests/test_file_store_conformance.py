@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from glancekit.plugin import (
     SupportsHealth,
     SupportsLocalFile,
     SupportsRange,
+    SupportsSweep,
     SupportsUsage,
     SupportsWrite,
 )
@@ -37,6 +39,7 @@ class TestFileStore(StoreConformance):
         SupportsUsage,
         SupportsHealth,
         SupportsDetails,
+        SupportsSweep,
     }
 
     @pytest.fixture
@@ -52,6 +55,16 @@ class TestFileStore(StoreConformance):
     @pytest.fixture
     def leftovers(self, tmp_path: Path) -> Callable[[], list[Path]]:
         return lambda: [path for path in tmp_path.rglob("*") if not path.is_dir()]
+
+    @pytest.fixture
+    def abandon(self, driver: FileStore, tmp_path: Path) -> Callable[[str], object]:
+        """Leave a file that nobody goes on with, in a folder of partial files."""
+
+        def abandon(image_id: str) -> None:
+            folder = next(tmp_path.rglob(".writing"))
+            (folder / f"{image_id}.{uuid.uuid4().hex}.part").write_bytes(b"half")
+
+        return abandon
 
 
 class TestThinFileStore(TestFileStore):

@@ -14,9 +14,11 @@ from typing import Any, ClassVar
 
 from glancekit.plugin import (
     BlobExists,
+    BlobInUse,
     BlobNotFound,
     ByteStream,
     Location,
+    Remnant,
     StoreDenied,
     StoreDriver,
     SupportsClone,
@@ -25,6 +27,7 @@ from glancekit.plugin import (
     SupportsDirectUrl,
     SupportsHealth,
     SupportsRange,
+    SupportsSweep,
     SupportsUsage,
     SupportsWrite,
     Usage,
@@ -34,8 +37,18 @@ from glancekit_rbd_store.cluster import Cluster
 from glancekit_rbd_store.options import MIB, OPTIONS, Settings, settings_of
 from glancekit_rbd_store.places import SCHEME, SNAPSHOT, Place, place_of
 from glancekit_rbd_store.reading import ImageStream
-from glancekit_rbd_store.removing import exists, purge, purge_quietly, remove
-from glancekit_rbd_store.writing import Filler, NewImage, claim_of, freeze, written_names
+from glancekit_rbd_store.removing import exists, purge, remove, unneeded
+from glancekit_rbd_store.writing import (
+    Filler,
+    NewImage,
+    claim_of,
+    freeze,
+    unfinished,
+    written_names,
+)
+
+_TRASHED = "trash:"
+"""How remnants in the trash are called; an image's name in it is not what it is found by."""
 
 
 class RbdStore(
@@ -48,6 +61,7 @@ class RbdStore(
     SupportsUsage,
     SupportsHealth,
     SupportsDetails,
+    SupportsSweep,
 ):
     """Images as RBD images."""
 
@@ -126,12 +140,30 @@ class RbdStore(
                 pool.remove_object(claim_of(image_id))
 
     def delete(self, location: Location) -> None:
-        """Remove the image, and from the trash what was waiting for its last clone."""
+        """Remove the image; one that clones of the new format need goes into the trash."""
         with self._cluster.session() as stack:
             place = self._place(location)
             pool = stack.enter_context(self._cluster.pool(self._pool_of(place)))
             remove(pool, place.image)
-            purge_quietly(pool)
+
+    def remnants(self, age: float) -> list[Remnant]:
+        """Return unfinished images that are so old, and deleted ones that no clone needs now."""
+        with self._cluster.session() as stack:
+            pool = stack.enter_context(self._cluster.pool(self._settings.pool))
+            return [
+                *(Remnant(name, image_id) for name, image_id in unfinished(pool, age)),
+                *(Remnant(_TRASHED + each, image_id) for each, image_id in unneeded(pool)),
+            ]
+
+    def sweep(self, remnant: Remnant) -> None:
+        """Remove an unfinished image, or a deleted one from the trash."""
+        with self._cluster.session() as stack:
+            pool = stack.enter_context(self._cluster.pool(self._settings.pool))
+            if remnant.name.startswith(_TRASHED):
+                purge(pool, remnant.name.removeprefix(_TRASHED))
+                return
+            with suppress(BlobNotFound, BlobInUse):
+                remove(pool, remnant.name)
 
     # -- questions
 
@@ -151,14 +183,12 @@ class RbdStore(
         return Usage(total=None, free=None)  # the cluster's manager has not counted yet
 
     def check(self) -> None:
-        """Ask the pools for an answer, and remove from the trash what waits for no clone."""
+        """Ask the pools for an answer."""
         settings = self._settings
         with self._cluster.session() as stack:
             if settings.data_pool is not None:
                 _ask(stack.enter_context(self._cluster.pool(settings.data_pool)))
-            pool = stack.enter_context(self._cluster.pool(settings.pool))
-            _ask(pool)
-            purge(pool)
+            _ask(stack.enter_context(self._cluster.pool(settings.pool)))
 
     def details(self) -> dict[str, Any]:
         """Return the pool and the cluster, under upstream's names."""

@@ -4,14 +4,13 @@ the last clone of one is gone."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-from glancekit.plugin import BlobInUse, GlancekitError, StoreFull
+from glancekit.plugin import BlobInUse, StoreFull
 from glancekit_rbd_store.bindings import bindings, translated
 from glancekit_rbd_store.places import SNAPSHOT
-
-LOG = logging.getLogger(__name__)
 
 DELETED = "glancekit_deleted"
 """Metadata of images that this store put into the trash. Others' it leaves there."""
@@ -50,23 +49,47 @@ def exists(pool: Any, name: str) -> bool:
     return True
 
 
-def purge(pool: Any) -> None:
-    """Remove from the trash what this store put there and no clone needs any more."""
+def unneeded(pool: Any) -> Iterator[tuple[str, str]]:
+    """Yield id and name of the images that this store put into the trash and no clone needs."""
     rbd = bindings().rbd
-    with translated("emptying the trash"):
+    with translated("looking into the trash"):
         for entry in list(rbd.RBD().trash_list(pool)):
             try:
-                _purge_one(pool, entry["id"])
-            except (rbd.ImageBusy, rbd.ImageHasSnapshots, rbd.ImageNotFound):
-                continue  # still needed, or another process was faster
+                is_unneeded = _is_unneeded(pool, entry["id"])
+            except rbd.ImageNotFound:
+                continue  # another process was faster
+            if is_unneeded:
+                yield entry["id"], entry["name"]
 
 
-def purge_quietly(pool: Any) -> None:
-    """Purge beside something that must not fail with it."""
-    try:
-        purge(pool)
-    except GlancekitError as error:
-        LOG.warning("rbd: the trash was not emptied: %s", error)
+def purge(pool: Any, trashed_id: str) -> None:
+    """Remove an image from the trash; harmless when it is gone or a clone needs it."""
+    rbd = bindings().rbd
+    with (
+        translated("emptying the trash"),
+        suppress(rbd.ImageBusy, rbd.ImageHasSnapshots, rbd.ImageNotFound),
+    ):
+        with rbd.Image(pool, image_id=trashed_id) as image:
+            for each in list(image.list_snaps()):
+                # The clone's owner removes it with the clone, if only the owner's rights allow it.
+                image.remove_snap_by_id(each["id"])
+        rbd.RBD().trash_remove(pool, trashed_id)
+
+
+def _is_unneeded(pool: Any, trashed_id: str) -> bool:
+    rbd = bindings().rbd
+    with rbd.Image(pool, image_id=trashed_id, read_only=True) as image:
+        try:
+            image.metadata_get(DELETED)
+            for each in list(image.list_snaps()):
+                image.set_snap_by_id(each["id"])
+                if list(image.list_children2()):
+                    return False
+        except KeyError:
+            return False  # somebody else put it there
+        except rbd.PermissionError:
+            return False  # there are clones, in a pool that we may not look into
+    return True
 
 
 def _let_go(pool: Any, name: str) -> None:
@@ -97,19 +120,6 @@ def _to_trash(pool: Any, name: str) -> None:
     except rbd.ImageBusy:
         _restore(pool, name)
         raise
-
-
-def _purge_one(pool: Any, image_id: str) -> None:
-    rbd = bindings().rbd
-    with rbd.Image(pool, image_id=image_id) as image:
-        try:
-            image.metadata_get(DELETED)
-        except KeyError:
-            return
-        for each in list(image.list_snaps()):
-            # The clone's owner removes it with the clone, if only the owner's rights allow that.
-            image.remove_snap_by_id(each["id"])
-    rbd.RBD().trash_remove(pool, image_id)
 
 
 def _is_trashed(snapshot: Any) -> bool:

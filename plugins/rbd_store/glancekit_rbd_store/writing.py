@@ -9,6 +9,7 @@ import uuid
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -33,6 +34,26 @@ _MOST_GROWTH = 8 << 30
 def written_names(image_id: str) -> str:
     """Return how the names of an image's unfinished copies begin."""
     return image_id + _WRITING
+
+
+def unfinished(pool: Any, age: float) -> Iterator[tuple[str, str]]:
+    """Yield the names of unfinished images made so many seconds ago, and what they were to be."""
+    until = datetime.now(UTC) - timedelta(seconds=age)
+    rbd = bindings().rbd
+    with translated("looking for unfinished images"):
+        for name in rbd.RBD().list(pool):
+            image_id, word, _ = name.partition(_WRITING)
+            try:
+                if word and (age <= 0 or _made_at(pool, name) <= until):
+                    yield name, image_id
+            except rbd.ImageNotFound:
+                continue  # it was finished meanwhile
+
+
+def _made_at(pool: Any, name: str) -> datetime:
+    with bindings().rbd.Image(pool, name, read_only=True) as image:
+        made: datetime = image.create_timestamp()
+    return made.replace(tzinfo=UTC)
 
 
 def claim_of(image_id: str) -> str:

@@ -262,7 +262,7 @@ def test_the_last_clone_of_the_new_format_frees_the_room(
         store.open(location)
     images = ceph.client("glance").open_ioctx("images")
     volumes = ceph.client("cinder").open_ioctx("volumes")
-    store.check()
+    assert store.remnants(0) == []
     assert [each["name"] for each in rbd.RBD().trash_list(images)] == [name_of(location)]
     with rbd.Image(volumes, "volume") as volume:
         assert volume.read(0, len(DATA)) == DATA
@@ -270,7 +270,10 @@ def test_the_last_clone_of_the_new_format_frees_the_room(
             volume.flatten()
     if ending == "removed":
         rbd.RBD().remove(volumes, "volume")
-    store.check()
+    (remnant,) = store.remnants(3600)
+    assert remnant.image_id == name_of(location)
+    for _ in range(2):
+        store.sweep(remnant)
     assert list(rbd.RBD().trash_list(images)) == []
     assert not [each.key for each in images.list_objects() if "rbd_data" in each.key]
     images.close()
@@ -281,7 +284,7 @@ def test_others_trash_is_left_alone(store: RbdStore, pool: Any) -> None:
     rbd = bindings().rbd
     rbd.RBD().create(pool, "an operator's", MIB)
     rbd.RBD().trash_move(pool, "an operator's", 0)
-    store.check()
+    assert store.remnants(0) == []
     (entry,) = rbd.RBD().trash_list(pool)
     rbd.RBD().trash_remove(pool, entry["id"])
 

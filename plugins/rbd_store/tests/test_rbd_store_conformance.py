@@ -17,6 +17,7 @@ from glancekit.plugin import (
     SupportsDirectUrl,
     SupportsHealth,
     SupportsRange,
+    SupportsSweep,
     SupportsUsage,
     SupportsWrite,
 )
@@ -33,6 +34,7 @@ class TestRbdStore(StoreConformance):
         SupportsUsage,
         SupportsHealth,
         SupportsDetails,
+        SupportsSweep,
     }
 
     @pytest.fixture
@@ -43,6 +45,12 @@ class TestRbdStore(StoreConformance):
     def leftovers(self, pool: Any) -> Callable[[], list[object]]:
         rbd = bindings().rbd
         return lambda: [*rbd.RBD().list(pool), *rbd.RBD().trash_list(pool)]
+
+    @pytest.fixture
+    def abandon(self, pool: Any) -> Callable[[str], object]:
+        """Make an image that nobody goes on to fill."""
+        create = bindings().rbd.RBD().create
+        return lambda image_id: create(pool, f"{image_id}.writing.0123456789ab", 1 << 20)
 
 
 class TestThinRbdStore(TestRbdStore):

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import boto3
@@ -111,6 +112,23 @@ class Bucket:
                 )
             )
 
+    def uploads(self, prefix: str = "", *, age: float = 0) -> list[tuple[str, str]]:
+        """Return key and id of the unfinished uploads that are at least ``age`` seconds old."""
+        until = datetime.now(UTC) - timedelta(seconds=age)
+        pages = self._client.get_paginator("list_multipart_uploads")
+        try:
+            with translated("looking for unfinished uploads"):
+                return [
+                    (str(upload["Key"]), str(upload["UploadId"]))
+                    for page in pages.paginate(Bucket=self._name, Prefix=prefix)
+                    for upload in page.get("Uploads", ())
+                    if age <= 0 or upload["Initiated"] <= until
+                ]
+        except StoreUnavailable as error:
+            if self._settings.create_bucket and _said(error, "NoSuchBucket"):
+                return []  # the first upload will make it
+            raise
+
     # -- reading
 
     def get(
@@ -198,8 +216,9 @@ class Bucket:
     def discard(self, key: str) -> None:
         """Give up all unfinished uploads of an object and remove it, if there is any of it."""
         try:
-            for upload in self._uploads(key):
-                self.abort(key, upload)
+            for found, upload in self.uploads(key):
+                if found == key:
+                    self.abort(key, upload)
             self.delete(key)
         except StoreUnavailable as error:
             if not (self._settings.create_bucket and _said(error, "NoSuchBucket")):
@@ -215,16 +234,6 @@ class Bucket:
         self._client.close()
 
     # -- what requests are made of
-
-    def _uploads(self, key: str) -> list[str]:
-        pages = self._client.get_paginator("list_multipart_uploads")
-        with translated("looking for unfinished uploads"):
-            return [
-                str(upload["UploadId"])
-                for page in pages.paginate(Bucket=self._name, Prefix=key)
-                for upload in page.get("Uploads", ())
-                if upload["Key"] == key
-            ]
 
     def _object(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._name, "Key": key}

@@ -8,6 +8,7 @@ module: a service whose stores are others does without it.
 from __future__ import annotations
 
 import threading
+import uuid
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +17,7 @@ from glancekit.plugin import (
     ByteStream,
     ConfigError,
     Location,
+    Remnant,
     StoreDenied,
     StoreDriver,
     SupportsDelete,
@@ -23,6 +25,7 @@ from glancekit.plugin import (
     SupportsDirectUrl,
     SupportsHealth,
     SupportsRange,
+    SupportsSweep,
     SupportsWrite,
 )
 from glancekit_s3_store.options import OPTIONS, Settings, settings_of
@@ -41,6 +44,7 @@ class S3Store(
     SupportsDirectUrl,
     SupportsHealth,
     SupportsDetails,
+    SupportsSweep,
 ):
     """Images as objects of an S3 bucket."""
 
@@ -95,6 +99,19 @@ class S3Store(
         if bucket.writer_of(key) is None:
             raise BlobNotFound
         bucket.delete(key)
+
+    def remnants(self, age: float) -> list[Remnant]:
+        """Return the unfinished uploads that began so long ago and were to become images."""
+        return [
+            Remnant(f"{upload} {key}", key)
+            for key, upload in self._bucket().uploads(age=age)
+            if _is_image_id(key)
+        ]
+
+    def sweep(self, remnant: Remnant) -> None:
+        """Give up an unfinished upload."""
+        upload, _, key = remnant.name.rpartition(" ")
+        self._bucket().abort(key, upload)
 
     # -- questions
 
@@ -162,3 +179,11 @@ class S3Store(
         if bucket != self._settings.bucket or not key:
             raise StoreDenied(f"{bucket} is not this store's bucket")
         return key
+
+
+def _is_image_id(key: str) -> bool:
+    """Tell whether it is a name that this store gives; others may use the bucket, too."""
+    try:
+        return str(uuid.UUID(key)) == key
+    except ValueError:
+        return False

@@ -199,6 +199,7 @@ def test_the_first_upload_makes_the_bucket_when_asked_to(build: Build, client: A
         driver = make(build(name, s3_store_create_bucket_on_put=True))
         driver.check()
         driver.discard(str(uuid.uuid4()))
+        assert driver.remnants(0) == []
         location = put(driver)
         assert read(driver, location.url) == DATA
         driver.delete(location)
@@ -309,6 +310,23 @@ def test_what_killed_writers_left_can_be_discarded(build: Build, bucket: str, cl
     build(bucket).discard(image_id)
     left = client.list_multipart_uploads(Bucket=bucket)["Uploads"]
     assert {upload["Key"] for upload in left} == {f"{image_id}x", other}
+    for upload in left:
+        client.abort_multipart_upload(
+            Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+        )
+
+
+def test_uploads_of_others_are_not_swept(build: Build, bucket: str, client: Any) -> None:
+    image_id = str(uuid.uuid4())
+    for key in (image_id, image_id.upper(), f"{image_id}.iso", f"backups/{image_id}"):
+        client.create_multipart_upload(Bucket=bucket, Key=key)
+    driver = build(bucket)
+    (remnant,) = driver.remnants(3600)  # moto says that all began in 2010
+    assert remnant.image_id == image_id
+    driver.sweep(remnant)
+    left = client.list_multipart_uploads(Bucket=bucket)["Uploads"]
+    assert image_id not in {upload["Key"] for upload in left}
+    assert len(left) == 3
     for upload in left:
         client.abort_multipart_upload(
             Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pytest
@@ -16,6 +17,7 @@ from glancekit.plugin import (
     SupportsDirectUrl,
     SupportsHealth,
     SupportsRange,
+    SupportsSweep,
     SupportsWrite,
 )
 from glancekit.testing import StoreConformance
@@ -42,6 +44,7 @@ class TestS3Store(StoreConformance):
         SupportsDirectUrl,
         SupportsHealth,
         SupportsDetails,
+        SupportsSweep,
     }
 
     @pytest.fixture
@@ -51,6 +54,22 @@ class TestS3Store(StoreConformance):
     @pytest.fixture
     def leftovers(self, client: Any, bucket: str) -> Callable[[], list[str]]:
         return lambda: all_that_is_in(client, bucket)
+
+    @pytest.fixture
+    def abandon(self, client: Any, bucket: str, driver: S3Store) -> Callable[[str], object]:
+        """Begin an upload that nobody goes on with."""
+        self.correct_times(driver)
+        return lambda image_id: client.create_multipart_upload(Bucket=bucket, Key=image_id)
+
+    def correct_times(self, driver: S3Store) -> None:
+        """Have moto's answers say that uploads began now: it says 2010 of all of them."""
+
+        def correct(parsed: dict[str, Any], **more: Any) -> None:
+            for upload in parsed.get("Uploads", ()):
+                upload["Initiated"] = datetime.now(UTC)
+
+        events = driver._bucket()._client.meta.events
+        events.register("after-call.s3.ListMultipartUploads", correct)
 
 
 class TestS3StoreInParts(TestS3Store):
@@ -66,3 +85,6 @@ class TestS3StoreOfADeployedServer(TestS3Store):
     @pytest.fixture
     def server(self, deployed: Any) -> Any:
         return deployed
+
+    def correct_times(self, driver: S3Store) -> None:
+        """Nothing is to be corrected."""
