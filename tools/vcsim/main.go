@@ -51,6 +51,7 @@ var (
 	user        = flag.String("user", "user", "the one who may log in")
 	password    = flag.String("password", "pass", "the password")
 	datastores  = flag.Int("datastores", 2, "how many there are")
+	lifetime    = flag.Duration("lifetime", 30*time.Minute, "when it ends though nobody ends it")
 	makeFolders = flag.Bool("make-folders", false, "an upload makes the folders it needs")
 )
 
@@ -93,7 +94,10 @@ func serve() error {
 	}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
-	<-stop
+	select {
+	case <-stop:
+	case <-time.After(*lifetime):
+	}
 	return nil
 }
 

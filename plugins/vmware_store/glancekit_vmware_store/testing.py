@@ -26,9 +26,6 @@ DATASTORES = ("LocalDS_0", "LocalDS_1")
 START = 30.0
 """Seconds a start may take; it takes 0.1."""
 
-LIFETIME = 1800
-"""Seconds after which it ends by itself, should nobody end it."""
-
 
 def built() -> Path | None:
     """Return the folder that ``tools/vcsim.sh`` made, here or above."""
@@ -90,13 +87,12 @@ class Simulator:
 
     def start(self) -> None:
         """Start it; after ``stop`` at the same address and with the same files."""
-        command = ["timeout", "--foreground", "--signal=KILL", str(LIFETIME)]
-        command += [str(_environment() / "bin/vcsim"), "-dir", str(self.folder)]
+        command = [str(_environment() / "bin/vcsim"), "-dir", str(self.folder)]
         command += ["-listen", self._listen, *self._options]
         (self.folder / "address").unlink(missing_ok=True)
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         end = time.monotonic() + START
         while not (self.folder / "address").exists():
@@ -109,27 +105,27 @@ class Simulator:
     def stop(self) -> None:
         """End it at once; whoever talks to it notices."""
         if self._process is not None:
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
             self._process.wait()
             self._process = None
 
     def freeze(self) -> None:
         """Stop it in its tracks: it takes connections and answers nothing."""
-        self._signal(signal.SIGSTOP)
+        self._running().send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._running().pid, os.WSTOPPED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Let it go on."""
-        self._signal(signal.SIGCONT)
+        self._running().send_signal(signal.SIGCONT)
 
     def lose_answer(self, call: str) -> None:
         """Have the next call of this name carried out and the connection closed instead."""
         (self.folder / "lose").write_text(call)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise RuntimeError("it does not run")
-        os.killpg(self._process.pid, number)
+        return self._process
 
 
 def _environment() -> Path:
