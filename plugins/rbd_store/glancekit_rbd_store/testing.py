@@ -61,7 +61,7 @@ crash dir = {folder}
 log file = {folder}/$name.log
 log to stderr = false
 err to stderr = false
-osd pool default size = 1
+osd pool default size = {osds}
 osd pool default min size = 1
 osd pool default pg num = 8
 osd pool default pg autoscale mode = off
@@ -84,7 +84,7 @@ mon mgr mkfs grace = 315360000
 paxos propose interval = 0.02
 paxos min wait = 0.01
 [osd]
-osd data = {folder}/osd.0
+osd data = {folder}/osd.$id
 osd journal =
 osd objectstore = bluestore
 bluestore block size = {size}
@@ -110,13 +110,18 @@ def missing() -> str | None:
 
 
 class Cluster:
-    """A Ceph of one's own. Pools: ``images``, ``data``, ``volumes``; users as in ``_USERS``."""
+    """A Ceph of one's own. Pools: ``images``, ``data``, ``volumes``; users as in ``_USERS``.
 
-    def __init__(self, folder: Path, *, size: int = 4 << 30) -> None:
+    With ``erasure_coded`` there are three OSDs, over which ``data`` is spread so that one may go.
+    """
+
+    def __init__(self, folder: Path, *, size: int = 4 << 30, erasure_coded: bool = False) -> None:
         self.folder = folder
         self.conf = folder / "ceph.conf"
         self.fsid = str(uuid.uuid4())
         self._size = size
+        self._erasure_coded = erasure_coded
+        self._osds = tuple(range(3 if erasure_coded else 1))
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._clients: dict[str, Any] = {}
 
@@ -143,7 +148,8 @@ class Cluster:
             daemon.kill()  # told to stop, an OSD would wait for its monitor
             daemon.wait()
         self._daemons.clear()
-        shutil.rmtree(self.folder / "osd.0", ignore_errors=True)
+        for number in self._osds:
+            shutil.rmtree(self.folder / f"osd.{number}", ignore_errors=True)
 
     def disconnect(self) -> None:
         """End all connections that ``client`` made."""
@@ -166,18 +172,24 @@ class Cluster:
         return bytes(out)
 
     def freeze(self) -> None:
-        """Stop the OSD in its tracks: it takes connections and answers nothing."""
-        self._daemons["osd"].send_signal(signal.SIGSTOP)
+        """Stop the first OSD in its tracks: it takes connections and answers nothing."""
+        self._daemons["osd.0"].send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let the OSD go on."""
-        self._daemons["osd"].send_signal(signal.SIGCONT)
+        """Let that OSD go on."""
+        self._daemons["osd.0"].send_signal(signal.SIGCONT)
 
     def restart_osd(self) -> None:
-        """Kill the OSD and start it again."""
-        self._daemons["osd"].kill()
-        self._daemons["osd"].wait()
-        self._spawn("osd", "ceph-osd", "-i", "0")
+        """Kill the first OSD and start it again."""
+        self.kill_osd(0)
+        self._spawn("osd.0", "ceph-osd", "-i", "0")
+
+    def kill_osd(self, number: int) -> None:
+        """End an OSD for good, and have the monitor know."""
+        daemon = self._daemons.pop(f"osd.{number}")
+        daemon.kill()
+        daemon.wait()
+        self.command("osd down", ids=[str(number)])
 
     def set_full(self, full: bool) -> None:
         """Make the cluster think that it is full, or no longer. Needs some data in it."""
@@ -197,34 +209,64 @@ class Cluster:
     # -- starting
 
     def _start(self) -> None:
-        (self.folder / "osd.0").mkdir(parents=True)
-        (self.folder / "mon.a").mkdir()
+        (self.folder / "mon.a").mkdir(parents=True)
         port = _free_port()
         self.conf.write_text(
-            _CONF.format(folder=self.folder, fsid=self.fsid, port=port, size=self._size)
+            _CONF.format(
+                folder=self.folder,
+                fsid=self.fsid,
+                port=port,
+                size=self._size,
+                osds=len(self._osds),
+            )
         )
         seed = self._keyrings()
-        osd_id = str(uuid.uuid4())
-        self._run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd_id, "--no-mon-config")
         monmap = self.folder / "monmap"
         address = f"[v2:127.0.0.1:{port}/0]"
         _run("monmaptool", "--create", "--fsid", self.fsid, "--addv", "a", address, str(monmap))
         self._run("ceph-mon", "-i", "a", "--mkfs", "--monmap", str(monmap), "--keyring", str(seed))
         self._spawn("mon", "ceph-mon", "-i", "a")
-        self.command("osd new", uuid=osd_id, id=0)
-        self._spawn("osd", "ceph-osd", "-i", "0")
+        for number in self._osds:
+            self._start_osd(number)
         for pool in POOLS:
-            self.command("osd pool create", pool=pool)
+            self._create_pool(pool)
             self.command("osd pool application enable", pool=pool, app="rbd")
-        for pool in POOLS:  # returns when the pool really serves
+        for pool in self._replicated:  # returns when the pool really serves
             with self.client("admin").open_ioctx(pool) as ioctx:
                 bindings().rbd.RBD().pool_init(ioctx, True)
+
+    def _start_osd(self, number: int) -> None:
+        (self.folder / f"osd.{number}").mkdir()
+        osd_id, name = str(uuid.uuid4()), str(number)
+        self._run("ceph-osd", "-i", name, "--mkfs", "--osd-uuid", osd_id, "--no-mon-config")
+        self.command("osd new", uuid=osd_id, id=number)
+        self._spawn(f"osd.{number}", "ceph-osd", "-i", name)
+
+    @property
+    def _replicated(self) -> tuple[str, ...]:
+        return tuple(pool for pool in POOLS if not (self._erasure_coded and pool == "data"))
+
+    def _create_pool(self, pool: str) -> None:
+        if pool in self._replicated:
+            self.command("osd pool create", pool=pool)
+            return
+        profile = ["k=2", "m=1", "crush-failure-domain=osd"]
+        self.command("osd erasure-code-profile set", name="spread", profile=profile)
+        self.command(
+            "osd pool create", pool=pool, pool_type="erasure", erasure_code_profile="spread"
+        )
+        self.command("osd pool set", pool=pool, var="min_size", val="2")
+        # What images need that are written in place.
+        self.command("osd pool set", pool=pool, var="allow_ec_overwrites", val="true")
 
     def _keyrings(self) -> Path:
         """Write each one's key, and all with their rights for the monitor."""
         daemons: dict[str, Mapping[str, str]] = {
             "mon.": {"mon": "allow *"},
-            "osd.0": {"mon": "allow profile osd", "osd": "allow *"},
+            **{
+                f"osd.{number}": {"mon": "allow profile osd", "osd": "allow *"}
+                for number in self._osds
+            },
         }
         everything = ""
         for name, rights in {**daemons, **{f"client.{n}": r for n, r in _USERS.items()}}.items():
