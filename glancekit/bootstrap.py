@@ -16,6 +16,7 @@ from typing import Any, Never
 
 from glancekit.api.options import API_OPTIONS
 from glancekit.core import drivers
+from glancekit.core.breaker import Breaker
 from glancekit.core.config import Configuration, StoreEntry, find_files
 from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import MetadataDriver
@@ -26,7 +27,7 @@ from glancekit.core.hooks import Hooks, wanted_hooks
 from glancekit.core.lease import Lease
 from glancekit.core.options import DEFAULT, STAGING_STORE
 from glancekit.core.periodic import PeriodicRunner
-from glancekit.core.stores import Store, Stores
+from glancekit.core.stores import ChooseBy, DirectTransfer, Store, Stores
 from glancekit.services.rule_files import RuleFiles
 from glancekit.services.rule_files import read as read_rules
 from glancekit.services.world import Settings, World
@@ -279,11 +280,21 @@ def _mount(config: Configuration, parts: Parts, default: str) -> Stores:
                 description=options.store_description,
                 weight=options.weight,
                 read_only=options.read_only,
+                draining=options.drain,
                 is_default=entry.id == default,
                 deadline=options.timeout,
+                breaker=Breaker(
+                    failures=options.breaker_failures,
+                    pause=options.breaker_pause,
+                    longest_pause=options.breaker_longest_pause,
+                ),
+                direct_transfer=DirectTransfer(options.direct_transfer),
+                direct_transfer_ttl=options.direct_transfer_ttl,
+                sweep_after=options.sweep_after,
+                sweep_dry_run=options.sweep_dry_run,
             )
         )
-    return Stores(stores, default)
+    return Stores(stores, default, choose_by=ChooseBy(config.get("glance_store", "choose_by")))
 
 
 def _insist(loaded: Loaded, what: str, option: str) -> Any:

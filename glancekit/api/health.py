@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Response, request
 
 from glancekit.api.replies import json_reply
 from glancekit.services import health
+from glancekit.services.health import Part
 from glancekit.services.world import World
 
 
@@ -26,8 +29,10 @@ class HealthCheck:
             return Response(
                 "OK" if found.ok else "NOT OK", status, content_type="text/plain; charset=UTF-8"
             )
-        parts = [
-            {"name": part.name, "ok": part.ok, "detail": part.detail, "required": part.required}
-            for part in found.parts
-        ]
+        parts = [_shown(part) for part in found.parts]
         return json_reply({"ok": found.ok, "parts": parts}, status=status)
+
+
+def _shown(part: Part) -> dict[str, Any]:
+    shown = {"name": part.name, "ok": part.ok, "detail": part.detail, "required": part.required}
+    return shown if part.breaker is None else {**shown, "breaker": part.breaker}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from glancekit.core import hookspecs
+from glancekit.core.deadline import Deadline
 from glancekit.core.drivers import (
     COMMANDS,
     HOOKS,
@@ -34,7 +35,9 @@ from glancekit.core.trials import attempt_all
 if TYPE_CHECKING:
     from glancekit.core.hookspecs import ReadSection, Workbench
     from glancekit.core.model.events import Event
+    from glancekit.core.model.image import Image
     from glancekit.core.periodic import PeriodicWorld
+    from glancekit.core.stores import Stores
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +49,13 @@ class Hooks:
     """All listeners. They are added at start and asked in the order of their names."""
 
     def __init__(self, *, patience: float = 5.0) -> None:
-        """Begin with none. ``patience`` is how many seconds each has for what it does at start."""
+        """Begin with none.
+
+        ``patience`` is how many seconds each has for what it does at start, and for an answer that
+        somebody waits for.
+        """
         self._patience = patience
+        self._in_time = Deadline("hooks", patience)
         self._names: set[str] = set()
         self._plugins = pluggy.PluginManager(hookspecs.PROJECT)
         self._plugins.add_hookspecs(hookspecs)
@@ -130,6 +138,32 @@ class Hooks:
                 raise PluginError(group=COMMANDS, name=name, reason=reason) from error
         return commands
 
+    # -- stores
+
+    def choose_store(
+        self, image: Image, size: int | None, project_id: str | None, stores: Stores
+    ) -> str | None:
+        """Return the first answer that names a store which can take an image now.
+
+        A listener that fails, hangs or names another thing is logged, and the next one asked.
+        """
+        for name in self._choosers("choose_store"):
+            ask = self._alone(name, "choose_store")
+            given = {"image": image, "size": size, "project_id": project_id, "stores": stores}
+            try:
+                answer = self._in_time.call(partial(ask, **given))
+            except Exception:
+                log.exception("plugin %s failed in choose_store", name)
+                continue
+            if answer in [store.id for store in stores.takers]:
+                return str(answer)
+            if answer is not None:
+                log.error(
+                    "plugin %s chose store %.80r for image %s, which cannot take it",
+                    *(name, answer, image.id),
+                )
+        return None
+
     # -- metadata
 
     @property
@@ -158,6 +192,12 @@ class Hooks:
     def _listeners(self, hook: str) -> tuple[str, ...]:
         implementations = getattr(self._plugins.hook, hook).get_hookimpls()
         return tuple(sorted(found.plugin_name for found in implementations))
+
+    def _choosers(self, hook: str) -> tuple[str, ...]:
+        """Return who is asked, in order: by name, but for those that want to be the last."""
+        implementations = getattr(self._plugins.hook, hook).get_hookimpls()
+        ordered = sorted(implementations, key=lambda found: (found.trylast, found.plugin_name))
+        return tuple(found.plugin_name for found in ordered)
 
     def _hooks_of(self, name: str) -> tuple[str, ...]:
         callers = self._plugins.get_hookcallers(self._plugins.get_plugin(name)) or []

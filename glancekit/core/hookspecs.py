@@ -5,6 +5,7 @@ The prefix of a name tells what the return value means:
 
 * ``register_*``  things to collect, once, at start
 * ``after_*``     ignored; a listener that raises is logged, the others are still told
+* ``choose_*``    the first answer that is not None and makes sense; without one, the default
 
 Listeners may take fewer arguments than the hook offers. A hook is never renamed or removed.
 """
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from glancekit.core.config import Configuration
     from glancekit.core.contracts.metadata import MetadataDriver
     from glancekit.core.model.events import Event
+    from glancekit.core.model.image import Image
     from glancekit.core.periodic import PeriodicTask, PeriodicWorld
+    from glancekit.core.stores import Stores
 
 PROJECT = "glancekit"
 
@@ -73,6 +76,16 @@ def register_commands(  # type: ignore[empty-body]
     read_section: ReadSection, workbench: Workbench
 ) -> list[Any]:
     """Return click commands. The configuration is there to be read once one of them runs."""
+
+
+# -- stores ------------------------------------------------------------------------------------
+
+
+@hookspec(firstresult=True)
+def choose_store(
+    image: Image, size: int | None, project_id: str | None, stores: Stores
+) -> str | None:
+    """Return the id of the store that takes an image for which nobody named one, or None."""
 
 
 # -- metadata ----------------------------------------------------------------------------------

@@ -1,56 +1,82 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store: a driver under a configured name, and what is the same for all. Bytes are the driver's.
 
-Here errors get their store and operation, calls get a deadline, and what a driver cannot do is
-either done in its place (ranges) or refused before it is asked.
+What a driver cannot do is either done in its place (ranges) or refused before it is asked. How a
+call is kept from hanging or failing others is the business of guard.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
+from glancekit.core.breaker import Breaker, BreakerStatus
 from glancekit.core.contracts.store import (
     CAPABILITIES,
+    Remnant,
     StoreDriver,
     SupportsDelete,
     SupportsDetails,
+    SupportsDirectUrl,
     SupportsHealth,
     SupportsLocalFile,
     SupportsRange,
+    SupportsSweep,
     SupportsUsage,
     SupportsWrite,
     Usage,
 )
-from glancekit.core.deadline import Deadline, DeadlineMissed
 from glancekit.core.errors import (
     CapabilityMissing,
-    GlancekitError,
     StoreError,
     StoreFailed,
     StoreNotFound,
     StoreReadOnly,
-    StoreUnavailable,
 )
+from glancekit.core.guard import Guard, Tells
 from glancekit.core.model.image import Location
 from glancekit.core.stream import CHUNK_SIZE, ByteStream
 
-T = TypeVar("T")
-
 DEADLINE = 30.0
 """Seconds for one answer: a disk that was spun down wakes up in less, a dead mount never does."""
+
+SWEEP_AFTER = 24.0
+"""Hours after which what a writer left counts as forgotten: no upload takes that long."""
+
+DIRECT_TRANSFER_TTL = 300
+"""Seconds to begin a download in: a client that was just told where to goes there at once."""
+
+
+class DirectTransfer(StrEnum):
+    """Whether clients are sent to the bytes themselves, where a store can do that."""
+
+    NEVER = "never"
+    """All bytes go through the service."""
+
+    ASKED = "asked"
+    """Who asks for it is; that client knows what not to show the store."""
+
+    ALWAYS = "always"
+    """Everybody is, and may show the store what it shows us."""
 
 
 class Store:
     """A configured place for bytes; ``kind`` is its driver's name.
 
+    ``draining``: nothing new is written to it, and other copies are read first. Signed URLs that
+    clients are sent to (``direct_transfer``) work for ``direct_transfer_ttl`` seconds. What dead
+    writers left is swept after ``sweep_after`` hours (0: never; ``sweep_dry_run``: only told).
+
     Calls that wait for one answer have a ``deadline`` in seconds (0: none), so that a hung mount
     costs its own requests and no others. The reads and writes of a byte loop have none: a slow
     medium is no dead one, and what hangs there hangs its own request only.
+
+    A store that can be asked how it is (``SupportsHealth``) has a breaker. Others have none: each
+    of their locations may be another server, whose silence says nothing of the rest.
     """
 
     def __init__(
@@ -62,8 +88,14 @@ class Store:
         description: str = "",
         weight: int = 0,
         read_only: bool = False,
+        draining: bool = False,
         is_default: bool = False,
         deadline: float = DEADLINE,
+        breaker: Breaker | None = None,
+        direct_transfer: DirectTransfer = DirectTransfer.NEVER,
+        direct_transfer_ttl: int = DIRECT_TRANSFER_TTL,
+        sweep_after: float = SWEEP_AFTER,
+        sweep_dry_run: bool = False,
     ) -> None:
         self.id = id
         self.driver = driver
@@ -71,9 +103,19 @@ class Store:
         self.description = description
         self.weight = weight
         self.read_only = read_only
+        self.draining = draining
         self.is_default = is_default
+        self.direct_transfer = direct_transfer
+        self.direct_transfer_ttl = direct_transfer_ttl
+        self.sweep_after = sweep_after
+        self.sweep_dry_run = sweep_dry_run
         self.capabilities = frozenset(kind for kind in CAPABILITIES if isinstance(driver, kind))
-        self._deadline = Deadline(f"store {id}", deadline) if deadline > 0 else None
+        self._guard = Guard(
+            id,
+            deadline=deadline,
+            breaker=Breaker() if breaker is None else breaker,
+            probe=driver.check if isinstance(driver, SupportsHealth) else None,
+        )
 
     # -- what it can do
 
@@ -91,8 +133,34 @@ class Store:
 
     @property
     def is_writable(self) -> bool:
-        """Images can be added to it."""
-        return not self.read_only and self.supports(SupportsWrite)
+        """Images may be added to it."""
+        return not self.read_only and not self.draining and self.supports(SupportsWrite)
+
+    @property
+    def is_available(self) -> bool:
+        """It answered when it was last asked; calls go through."""
+        return not self._guard.is_open
+
+    @property
+    def status(self) -> BreakerStatus:
+        """Whether calls go through, and if not why."""
+        return self._guard.status
+
+    def require_writable(self) -> None:
+        """Insist that an image can be added now.
+
+        :raises StoreReadOnly: when nothing may be added.
+        :raises StoreUnavailable: when it does not answer, as is known.
+        """
+        if self.draining:
+            raise StoreReadOnly(
+                f"Nothing can be added to store '{self.id}': it is being drained",
+                store=self.id,
+                operation="write",
+            )
+        if not self.is_writable:
+            raise StoreReadOnly(store=self.id, operation="write")
+        self._guard.require_closed("write")
 
     # -- bytes in and out
 
@@ -101,17 +169,15 @@ class Store:
 
         :raises StoreReadOnly: when nothing may be added, before the source is touched.
         """
-        if not self.is_writable:
-            raise StoreReadOnly(store=self.id, operation="write")
+        self.require_writable()
         driver = cast(SupportsWrite, self.driver)
-        with self._stamped("write"):
+        with self._guard.told("write"):
             location = driver.write(image_id, source, size)
         return replace(location, store=self.id, image_id=image_id, size=size)
 
     def open(self, location: Location) -> ByteStream:
         """Open an image's bytes. A stream that ends before ``location.size`` raises instead."""
-        stream = self._answer("open", lambda: self.driver.open(location), too_late=_close)
-        return _Opened(self, stream, location.size)
+        return _Opened(self._guard, self._open(location), location.size)
 
     def open_range(self, location: Location, offset: int, length: int) -> ByteStream:
         """Open ``length`` bytes from ``offset`` on, which must be there.
@@ -120,25 +186,32 @@ class Store:
         """
         if self.supports(SupportsRange):
             driver = cast(SupportsRange, self.driver)
-            stream = self._answer(
+            stream = self._guard.answer(
                 "open_range",
                 lambda: driver.open_range(location, offset, length),
+                tells=Tells.NOTHING,
                 too_late=_close,
             )
-            return _Opened(self, stream, length)
-        stream = self._answer("open", lambda: self.driver.open(location), too_late=_close)
+            return _Opened(self._guard, stream, length)
+        stream = self._open(location)
         try:
-            _skip(_Opened(self, stream, offset))
+            _skip(_Opened(self._guard, stream, offset))
         except BaseException:
             stream.close()
             raise
-        return _Opened(self, stream, length)
+        return _Opened(self._guard, stream, length)
+
+    def _open(self, location: Location) -> ByteStream:
+        """Open it; that it works is known when the first byte has come."""
+        return self._guard.answer(
+            "open", lambda: self.driver.open(location), tells=Tells.NOTHING, too_late=_close
+        )
 
     def discard(self, image_id: str) -> None:
         """Remove all that an interrupted write of this image left. Also in a read-only store."""
         self.require(SupportsWrite)
         driver = cast(SupportsWrite, self.driver)
-        self._answer("discard", lambda: driver.discard(image_id))
+        self._guard.answer("discard", lambda: driver.discard(image_id))
 
     def delete(self, location: Location) -> None:
         """Remove an image's bytes for good.
@@ -147,101 +220,100 @@ class Store:
         """
         self.require(SupportsDelete)
         driver = cast(SupportsDelete, self.driver)
-        self._answer("delete", lambda: driver.delete(location))
+        self._guard.answer("delete", lambda: driver.delete(location))
+
+    def remnants(self, age: float) -> Sequence[Remnant]:
+        """Return what takes room and is no image, and was not touched for ``age`` seconds."""
+        self.require(SupportsSweep)
+        driver = cast(SupportsSweep, self.driver)
+        return self._guard.answer("remnants", lambda: driver.remnants(age))
+
+    def sweep(self, remnant: Remnant) -> None:
+        """Remove one such thing, of which the caller knows that nobody is writing it."""
+        self.require(SupportsSweep)
+        driver = cast(SupportsSweep, self.driver)
+        self._guard.answer("sweep", lambda: driver.sweep(remnant))
 
     # -- questions
 
     def size(self, location: Location) -> int | None:
         """Return how many bytes are at a location, None when the store cannot tell."""
-        return self._answer("size", lambda: self.driver.size(location))
+        return self._guard.answer("size", lambda: self.driver.size(location))
 
     def local_path(self, location: Location) -> Path | None:
         """Return the plain file that holds an image's bytes, None when there is no such file."""
         if not self.supports(SupportsLocalFile):
             return None
         driver = cast(SupportsLocalFile, self.driver)
-        return self._answer("local_path", lambda: driver.local_path(location))
+        return self._guard.answer("local_path", lambda: driver.local_path(location))
+
+    def direct_url(self, location: Location) -> str:
+        """Return a URL that gives an image's bytes to whoever has it, for a while.
+
+        :raises CapabilityMissing: when the driver cannot.
+        """
+        self.require(SupportsDirectUrl)
+        driver = cast(SupportsDirectUrl, self.driver)
+        return self._guard.answer(
+            "direct_url",
+            lambda: driver.direct_url(location, self.direct_transfer_ttl),
+            tells=Tells.NOTHING,
+        )
 
     def usage(self) -> Usage:
         """Return the room there is, as far as the driver can tell."""
         if not self.supports(SupportsUsage):
             return Usage(total=None, free=None)
-        return self._answer("usage", cast(SupportsUsage, self.driver).usage)
+        driver = cast(SupportsUsage, self.driver)
+        return self._guard.answer("usage", driver.usage, tells=Tells.NOTHING)
 
     def details(self) -> Mapping[str, Any]:
         """Return how the driver is set up, as far as it tells."""
         if not self.supports(SupportsDetails):
             return MappingProxyType({})
-        return self._answer("details", cast(SupportsDetails, self.driver).details)
+        driver = cast(SupportsDetails, self.driver)
+        return self._guard.answer("details", driver.details, tells=Tells.NOTHING)
 
     def check(self) -> None:
         """Return when the store works, as far as the driver can tell; raise why it does not."""
         if self.supports(SupportsHealth):
-            self._answer("check", cast(SupportsHealth, self.driver).check)
+            driver = cast(SupportsHealth, self.driver)
+            self._guard.answer("check", driver.check, tells=Tells.NOTHING)
 
     def close(self) -> None:
         """Let go of what the driver holds; a driver that hangs in this is left behind."""
         try:
-            self._answer("close", self.driver.close)
+            self._guard.answer_anyway("close", self.driver.close)
         finally:
-            if self._deadline is not None:
-                self._deadline.close()
-
-    # -- the same for all
-
-    def _answer(
-        self,
-        operation: str,
-        ask: Callable[[], T],
-        *,
-        too_late: Callable[[T], object] | None = None,
-    ) -> T:
-        with self._stamped(operation):
-            if self._deadline is None:
-                return ask()
-            return self._deadline.call(ask, too_late=too_late)
-
-    @contextmanager
-    def _stamped(self, operation: str) -> Iterator[None]:
-        """Say in every error where it came from; make ours what a driver did not translate."""
-        try:
-            yield
-        except StoreError as error:
-            error.stamp(store=self.id, operation=operation)
-            raise
-        except GlancekitError:
-            raise
-        except DeadlineMissed as error:
-            raise StoreUnavailable(str(error), store=self.id, operation=operation) from error
-        except Exception as error:
-            detail = f"{type(error).__name__}: {error}"
-            raise StoreFailed(detail, store=self.id, operation=operation) from error
+            self._guard.close()
 
 
 class _Opened(ByteStream):
     """A driver's stream, its errors stamped, cut at ``length`` and never silently shorter."""
 
-    def __init__(self, store: Store, stream: ByteStream, length: int | None) -> None:
-        self._store = store
+    def __init__(self, guard: Guard, stream: ByteStream, length: int | None) -> None:
+        self._guard = guard
         self._stream = stream
         self._length = length
         self._left = length
+        self._tells = Tells.IT_WORKS
 
     def read(self, size: int = -1, /) -> bytes:
         if self._left is not None:
             size = self._left if size < 0 else min(size, self._left)
             if size == 0:
                 return b""
-        with self._store._stamped("read"):
+        with self._guard.told("read", tells=self._tells):
             chunk = self._stream.read(size)
             if self._left is not None:
                 self._left -= len(chunk)
                 if not chunk:
                     raise StoreFailed(f"{self._left} of {self._length} bytes are missing")
+        self._tells = Tells.NOTHING  # once is enough
         return chunk
 
     def close(self) -> None:
-        with self._store._stamped("close"):
+        with self._guard.stamped("close"):
             self._stream.close()
 
 
@@ -254,17 +326,42 @@ def _close(stream: ByteStream) -> None:
     stream.close()
 
 
+class ChooseBy(StrEnum):
+    """Where an image goes that nobody chose a store for, unless a plugin says otherwise."""
+
+    DEFAULT = "default"
+    """To the default store."""
+
+    WEIGHT = "weight"
+    """To the heaviest store that can take it now."""
+
+    FREE_SPACE = "free_space"
+    """To the store with the most room now."""
+
+
 class Stores:
     """All stores of the service. One of them is the default."""
 
-    def __init__(self, stores: Iterable[Store], default_id: str) -> None:
+    def __init__(
+        self,
+        stores: Iterable[Store],
+        default_id: str,
+        *,
+        choose_by: ChooseBy = ChooseBy.DEFAULT,
+    ) -> None:
         self.by_id: Mapping[str, Store] = MappingProxyType({store.id: store for store in stores})
         self.default = self.get(default_id)
+        self.choose_by = choose_by
 
     @property
     def all(self) -> tuple[Store, ...]:
         """All of them, in the order of the configuration."""
         return tuple(self.by_id.values())
+
+    @property
+    def takers(self) -> tuple[Store, ...]:
+        """Those to which an image can be added now."""
+        return tuple(store for store in self if store.is_writable and store.is_available)
 
     def __iter__(self) -> Iterator[Store]:
         return iter(self.by_id.values())

@@ -8,19 +8,14 @@ and whatever fails is undone here or, if this process dies, by the reaper.
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import BinaryIO
 
-from glancekit.core.contracts.store import SupportsLocalFile, SupportsWrite
+from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import (
-    BlobNotFound,
     Conflict,
     Forbidden,
-    GlancekitError,
     ImageGone,
     ImageNotFound,
     Invalid,
@@ -28,9 +23,7 @@ from glancekit.core.errors import (
     MetadataError,
     StatusConflict,
     StoreError,
-    StoreFailed,
     StoreNotFound,
-    StoreReadOnly,
 )
 from glancekit.core.formats import FormatInspection
 from glancekit.core.model.changes import ByteRange
@@ -41,7 +34,8 @@ from glancekit.core.stores import Store
 from glancekit.core.stream import ByteStream
 from glancekit.core.transfer import Receipt, TransferPlan
 from glancekit.core.transfer import run as transfer
-from glancekit.services import quotas
+from glancekit.services import copies, quotas, stores
+from glancekit.services.copies import Download, Redirect
 from glancekit.services.images import find_visible
 from glancekit.services.notices import about
 from glancekit.services.quotas import Allowance
@@ -62,8 +56,9 @@ def upload(
 ) -> Image:
     """Give a queued image its bytes, and return it as it then is: ``active``.
 
-    ``size`` is what the caller declared, in bytes; ``store`` the id of a store, None for the
-    default one. On any error the image is ``queued`` again and no byte is kept.
+    ``size`` is what the caller declared, in bytes; ``store`` the id of a store, None for that
+    which plugins or the configuration choose. On any error the image is ``queued`` again and no
+    byte is kept.
 
     :raises ImageNotFound: when there is none that the caller may see.
     :raises ImageGone: when it was deleted meanwhile.
@@ -73,7 +68,7 @@ def upload(
     :raises LimitExceeded: when it is too large, for itself or for its project.
     :raises StoreError: when the store cannot take it.
     """
-    target = _target(world, store)
+    target = _target(world, caller, image_id, store, size)
     allowed = quotas.allowance_for(world, image_id)
     with ExitStack() as undo:
         image, writing = _begin(world, caller, image_id, target, size=size, allowed=allowed)
@@ -94,17 +89,26 @@ def upload(
     return active
 
 
-def _target(world: World, store_id: str | None) -> Store:
+def _target(
+    world: World, caller: Identity, image_id: str, store_id: str | None, size: int | None
+) -> Store:
     if store_id is None:
-        target = world.stores.default
+        with world.metadata.unit_of_work(read_only=True) as work:
+            image = _authorised(world, work, caller, image_id)
+        target = stores.choose(world, caller, image, size)
     else:
         try:
             target = world.stores.get(store_id)
         except StoreNotFound as error:
             raise Invalid(str(error)) from error
-    if target.read_only or not target.supports(SupportsWrite):
-        raise StoreReadOnly(store=target.id)
+    target.require_writable()
     return target
+
+
+def _authorised(world: World, work: UnitOfWork, caller: Identity, image_id: str) -> Image:
+    image = find_visible(world, work, caller, image_id)
+    world.access.require(caller, "upload_image", owner=image.owner, image=image)
+    return image
 
 
 def _begin(
@@ -118,8 +122,7 @@ def _begin(
 ) -> tuple[Image, Location]:
     """Take the image for this upload and write down that bytes are about to be written."""
     with world.metadata.unit_of_work() as work:
-        image = find_visible(world, work, caller, image_id)
-        world.access.require(caller, "upload_image", owner=image.owner, image=image)
+        image = _authorised(world, work, caller, image_id)
         _require_ready(image, world.settings.image_size_cap, size)
         saved = work.images.save(
             replace(image, status=ImageStatus.SAVING), expect_status={ImageStatus.QUEUED}
@@ -235,33 +238,17 @@ def _undo(world: World, writing: Location) -> None:
         world.lease.later(partial(_undo, world, writing))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Download:
-    """Bytes on their way out: ``length`` of them, from ``offset`` in an image of ``total``.
+def download(
+    world: World,
+    caller: Identity,
+    image_id: str,
+    wanted: ByteRange | None,
+    *,
+    redirect: Redirect = Redirect.NEVER,
+) -> Download:
+    """Open an image's bytes, or the wanted range of them, or say where else they can be had.
 
-    Either ``file`` (a local file, to be sent from ``offset`` on, by sendfile where the server can)
-    or ``stream`` (which begins at ``offset``), or neither when the image has no data. ``length``
-    and ``total`` are None when the size is unknown. Whoever gets it closes what is in it.
-    """
-
-    image: Image
-    offset: int = 0
-    length: int | None = None
-    total: int | None = None
-    file: BinaryIO | None = None
-    stream: ByteStream | None = None
-
-    @property
-    def has_data(self) -> bool:
-        """There is something to send, be it nought bytes of it."""
-        return self.file is not None or self.stream is not None
-
-
-def download(world: World, caller: Identity, image_id: str, wanted: ByteRange | None) -> Download:
-    """Open an image's bytes, or the wanted range of them.
-
-    Copies are tried in the order of their stores' weight; one that fails before its first byte is
-    passed over for the next.
+    A copy that cannot be read is passed over for the next, also when it fails midway.
 
     :raises ImageNotFound: when there is none that the caller may see.
     :raises Forbidden: when the caller may not, or the image is deactivated.
@@ -276,7 +263,7 @@ def download(world: World, caller: Identity, image_id: str, wanted: ByteRange | 
     if not image.locations:
         return Download(image=image)
     offset, length = _resolve(image, wanted)
-    return _open_best(world, image, offset, length)
+    return copies.open_best(world, image, offset, length, redirect=redirect)
 
 
 def _resolve(image: Image, wanted: ByteRange | None) -> tuple[int, int | None]:
@@ -285,55 +272,3 @@ def _resolve(image: Image, wanted: ByteRange | None) -> tuple[int, int | None]:
     if image.size is None:
         raise Invalid(f"Image {image.id} has no known size, so no range of it can be asked for")
     return wanted.within(image.size)
-
-
-def _open_best(world: World, image: Image, offset: int, length: int | None) -> Download:
-    failure: GlancekitError = BlobNotFound(store="-", image_id=image.id)
-    for location in _by_weight(world, image.locations):
-        try:
-            return _open(world, image, location, offset, length)
-        except (StoreError, StoreNotFound) as error:
-            log.warning("a copy of image %s cannot be read: %s", image.id, error)
-            failure = error
-    raise failure
-
-
-def _by_weight(world: World, locations: Sequence[Location]) -> list[Location]:
-    weights = {store.id: store.weight for store in world.stores.all}
-    return sorted(locations, key=lambda location: -weights.get(location.store, 0))
-
-
-def _open(
-    world: World, image: Image, location: Location, offset: int, length: int | None
-) -> Download:
-    store = world.stores.get(location.store)
-    located = replace(location, size=image.size)
-    file = _open_file(store, located, image) if store.supports(SupportsLocalFile) else None
-    stream = None if file else _open_stream(store, located, offset, length)
-    return Download(
-        image=image, offset=offset, length=length, total=image.size, file=file, stream=stream
-    )
-
-
-def _open_stream(store: Store, location: Location, offset: int, length: int | None) -> ByteStream:
-    if length is None or (offset, length) == (0, location.size):
-        return store.open(location)
-    return store.open_range(location, offset, length)
-
-
-def _open_file(store: Store, location: Location, image: Image) -> BinaryIO | None:
-    """Open a copy that is a plain file here, if it is whole."""
-    path = store.local_path(location)
-    if path is None:
-        return None
-    try:
-        file = path.open("rb", buffering=0)
-    except OSError as error:
-        raise StoreFailed(str(error), store=store.id, operation="open") from error
-    found = os.fstat(file.fileno()).st_size
-    if image.size is not None and found != image.size:
-        file.close()
-        raise StoreFailed(
-            f"the file has {found} bytes, the image {image.size}", store=store.id, operation="open"
-        )
-    return file

@@ -5,23 +5,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from glancekit.core.breaker import BreakerState
 from glancekit.core.contracts.store import SupportsHealth
 from glancekit.core.errors import GlancekitError
+from glancekit.core.stores import Store
+from glancekit.core.trials import Overdue, attempt_all
 from glancekit.services.world import World
 
+PATIENCE = 60.0
+"""Seconds for the answers of all stores. Each has a time-out of its own, as a rule a shorter one;
+whoever asks how the service is gives up earlier than this."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One part of the service; ``detail`` says what is wrong with it.
+    """One part of the service; ``detail`` says what is wrong with it, or worth to know.
 
-    The service as a whole is not well when a ``required`` part is not.
+    The service as a whole is not well when a ``required`` part is not. ``breaker`` is of stores
+    alone: whether this process passes it over.
     """
 
     name: str
     ok: bool
     detail: str
     required: bool
+    breaker: BreakerState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +43,18 @@ class Health:
 
 
 def check(world: World) -> Health:
-    """Ask the metadata backend, every store, and what became of the plugins at the start."""
-    parts = [_ask("metadata", world.metadata.check, required=True)]
-    for store in world.stores.all:
-        if store.supports(SupportsHealth):
-            required = store.id == world.stores.default.id
-            parts.append(_ask(f"store:{store.id}", store.check, required=required))
+    """Ask the metadata backend, every store, and what became of the plugins at the start.
+
+    The stores are asked at once, so that several that hang cost the time of one.
+    """
+    parts = [_ask("metadata", world.metadata.check, required=True), *_ask_stores(world)]
     parts.extend(
-        Part(f"plugin:{report.group}:{report.name}", False, report.reason, False)
+        Part(
+            name=f"plugin:{report.group}:{report.name}",
+            ok=False,
+            detail=report.reason,
+            required=False,
+        )
         for report in world.plugins
         if report.state != "ok"
     )
@@ -51,5 +65,39 @@ def _ask(name: str, question: Callable[[], None], *, required: bool) -> Part:
     try:
         question()
     except GlancekitError as error:
-        return Part(name, False, str(error), required)
-    return Part(name, True, "", required)
+        return Part(name=name, ok=False, detail=str(error), required=required)
+    return Part(name=name, ok=True, detail="", required=required)
+
+
+def _ask_stores(world: World) -> list[Part]:
+    stores = world.stores.all
+    outcomes = attempt_all([partial(_ask_store, store) for store in stores], deadline=PATIENCE)
+    return [_outcome(*pair) for pair in zip(stores, outcomes, strict=True)]
+
+
+def _outcome(store: Store, outcome: Part | BaseException) -> Part:
+    if isinstance(outcome, Overdue):
+        return _part_of(store, f"it did not say within {PATIENCE:g} s how it is")
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def _ask_store(store: Store) -> Part:
+    try:
+        store.check()
+    except GlancekitError as error:
+        return _part_of(store, str(error))
+    return _part_of(store, None)
+
+
+def _part_of(store: Store, problem: str | None) -> Part:
+    detail = [problem] if problem else []
+    detail += ["It is being drained: nothing is added."] if store.draining else []
+    return Part(
+        name=f"store:{store.id}",
+        ok=problem is None,
+        detail=" ".join(detail),
+        required=store.is_default,
+        breaker=store.status.state if store.supports(SupportsHealth) else None,
+    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stores as callers may know them, and taking copies of data out of them.
+"""The stores as callers may know them, choosing one, and taking copies of data out of them.
 
 Deleting the image itself is the business of ``images``.
 """
@@ -36,6 +36,15 @@ class StoreDetail:
 
     store: Store
     properties: Mapping[str, Any]
+
+
+def choose(world: World, caller: Identity, image: Image, size: int | None) -> Store:
+    """Return the store that takes an image for which the caller named none.
+
+    Ask before anything is written, and outside of a transaction: a plugin may take its time.
+    """
+    chosen = world.hooks.choose_store(image, size, caller.project_id, world.stores)
+    return world.stores.default if chosen is None else world.stores.get(chosen)
 
 
 def details(world: World, caller: Identity) -> list[StoreDetail]:

@@ -15,8 +15,13 @@ from glancekit.api.ranges import content_range, wanted_range
 from glancekit.api.replies import empty_reply
 from glancekit.core.stream import CHUNK_SIZE, ByteStream, FileStream
 from glancekit.services import data
-from glancekit.services.data import Download
+from glancekit.services.copies import Download, Redirect
 from glancekit.services.world import World
+
+DIRECT = "direct-transfer"
+"""What a client writes after ``Prefer:`` (RFC 7240) to be sent to the store itself.
+
+It says with it that it will not show the store the headers that are for us alone, its token."""
 
 _OCTETS = "application/octet-stream"
 _MAX_DIGITS = 19
@@ -46,7 +51,9 @@ class ImageData:
     def download(self, image_id: str) -> Response:
         """Answer ``GET``."""
         wanted = wanted_range(request.environ)
-        found = data.download(self._world, caller(), image_id, wanted)
+        found = data.download(self._world, caller(), image_id, wanted, redirect=_redirect())
+        if found.elsewhere is not None:
+            return _sent_to(found.elsewhere)
         if not found.has_data:
             return empty_reply()
         response = Response(
@@ -66,6 +73,28 @@ def _declared_size(body: RequestBody) -> int | None:
     if not (text.isascii() and text.isdecimal()) or len(text) > _MAX_DIGITS:
         raise BadRequest(f"x-openstack-image-size is not a number of bytes: '{text[:40]}'.")
     return int(text)
+
+
+def _redirect() -> Redirect:
+    """Return what the client says of being sent to the store itself.
+
+    One that asks for a part in the old clients' way would get all of it there.
+    """
+    headers = request.headers
+    if "Content-Range" in headers and "Range" not in headers:
+        return Redirect.NEVER
+    preferences = (word.strip().lower() for word in headers.get("Prefer", "").split(","))
+    return Redirect.ASKED if DIRECT in preferences else Redirect.ACCEPTED
+
+
+def _sent_to(url: str) -> Response:
+    """Send the client to the store. Who has the URL has the bytes, so nobody is to keep it."""
+    response = empty_reply(status=307)
+    response.headers["Location"] = url
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Vary"] = "Prefer"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
 
 
 def _describe(response: Response, found: Download, *, is_part: bool) -> None:

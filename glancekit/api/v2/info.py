@@ -44,18 +44,20 @@ class Info:
         )
 
     def import_methods(self) -> Response:
-        """Answer with the import methods that a client may name: none yet."""
-        methods = {"description": "Import methods available.", "type": "array", "value": []}
+        """Answer with the import methods that a client may name."""
+        offered = [*self._world.importing.methods]
+        methods = {"description": "Import methods available.", "type": "array", "value": offered}
         return json_reply({"import-methods": methods})
 
 
 def _detailed(detail: StoreDetail) -> dict[str, Any]:
-    return {
-        **_shown(detail.store),
-        "type": detail.store.kind,
-        "weight": detail.store.weight,
-        "properties": detail.properties,
-    }
+    store = detail.store
+    shown = {**_shown(store), "type": store.kind, "weight": store.weight}
+    if store.draining:
+        shown["draining"] = "true"
+    if not store.is_available:
+        shown["unavailable"] = "true"
+    return {**shown, "properties": detail.properties}
 
 
 def _shown(store: Store) -> dict[str, Any]:

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which copy of an image is read, and from where it goes on when that one fails.
+
+Who may read, and which part, is the business of ``data``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from glancekit.core.contracts.store import SupportsDirectUrl, SupportsLocalFile
+from glancekit.core.errors import (
+    BlobNotFound,
+    GlancekitError,
+    StoreError,
+    StoreFailed,
+    StoreNotFound,
+    StoreUnavailable,
+)
+from glancekit.core.model.image import Image, Location
+from glancekit.core.model.status import ImageStatus
+from glancekit.core.stores import DirectTransfer, Store
+from glancekit.core.stream import ByteStream
+from glancekit.services.world import World
+
+log = logging.getLogger(__name__)
+
+
+class Redirect(Enum):
+    """What a client says of being sent to the store itself."""
+
+    NEVER = "never"
+    ACCEPTED = "accepted"
+    ASKED = "asked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """Bytes on their way out: ``length`` of them, from ``offset`` in an image of ``total``.
+
+    One of ``file`` (a local file, to be sent from ``offset`` on, by sendfile where the server
+    can), ``stream`` (which begins at ``offset``), and ``elsewhere`` (a URL that gives the whole
+    image to whoever has it), or none of them when the image has no data. ``length`` and ``total``
+    are None when the size is unknown. Whoever gets it closes what is in it.
+    """
+
+    image: Image
+    offset: int = 0
+    length: int | None = None
+    total: int | None = None
+    file: BinaryIO | None = None
+    stream: ByteStream | None = None
+    elsewhere: str | None = None
+
+    @property
+    def has_data(self) -> bool:
+        """There is something to send, be it nought bytes of it."""
+        return any(way is not None for way in (self.file, self.stream, self.elsewhere))
+
+
+def open_best(
+    world: World, image: Image, offset: int, length: int | None, *, redirect: Redirect
+) -> Download:
+    """Open the first copy that can be read, in the order in which copies are worth reading.
+
+    :raises StoreError: when none can be: unavailability, if a copy may be read again soon.
+    """
+    failures: list[GlancekitError] = []
+    for location in _in_order(world, image.locations):
+        try:
+            return _open(world, image, location, offset, length, redirect=redirect)
+        except (StoreError, StoreNotFound) as error:
+            log.warning("a copy of image %s cannot be read: %s", image.id, error)
+            failures.append(error)
+    raise _most_hopeful(failures) or BlobNotFound(store="-", image_id=image.id)
+
+
+def _in_order(world: World, locations: Iterable[Location]) -> list[Location]:
+    """Put first what answers, then what is not being drained, then what is heaviest."""
+
+    def rank(location: Location) -> tuple[bool, bool, int]:
+        store = world.stores.by_id.get(location.store)
+        if store is None:
+            return True, False, 0
+        return not store.is_available, store.draining, -store.weight
+
+    return sorted(locations, key=rank)
+
+
+def _most_hopeful(failures: Sequence[GlancekitError]) -> GlancekitError | None:
+    """Return the failure that says most about what to do: ask again soon, if that may help."""
+    away = [error for error in failures if isinstance(error, StoreUnavailable)]
+    if away:
+        return min(away, key=lambda error: error.facts.get("retry_after", 0))
+    return failures[-1] if failures else None
+
+
+def _open(
+    world: World,
+    image: Image,
+    location: Location,
+    offset: int,
+    length: int | None,
+    *,
+    redirect: Redirect,
+) -> Download:
+    store = world.stores.get(location.store)
+    located = replace(location, size=image.size)
+    found = Download(image=image, offset=offset, length=length, total=image.size)
+    if url := _elsewhere(store, located, image, redirect):
+        return replace(found, elsewhere=url)
+    if file := _open_file(store, located, image):
+        return replace(found, file=file)
+    stream = _open_stream(store, located, offset, length)
+    if length is not None and len(image.locations) > 1:
+        stream = _Continued(world, image, location, stream, offset=offset, length=length)
+    return replace(found, stream=stream)
+
+
+def _open_stream(store: Store, location: Location, offset: int, length: int | None) -> ByteStream:
+    if length is None or (offset, length) == (0, location.size):
+        return store.open(location)
+    return store.open_range(location, offset, length)
+
+
+def _open_file(store: Store, location: Location, image: Image) -> BinaryIO | None:
+    """Open a copy that is a plain file here, if it is whole."""
+    path = store.local_path(location) if store.supports(SupportsLocalFile) else None
+    if path is None:
+        return None
+    try:
+        file = path.open("rb", buffering=0)
+    except OSError as error:
+        raise StoreFailed(str(error), store=store.id, operation="open") from error
+    found = os.fstat(file.fileno()).st_size
+    if image.size is not None and found != image.size:
+        file.close()
+        raise StoreFailed(
+            f"the file has {found} bytes, the image {image.size}", store=store.id, operation="open"
+        )
+    return file
+
+
+# -- sent to the store itself
+
+
+def _elsewhere(store: Store, location: Location, image: Image, redirect: Redirect) -> str | None:
+    """Return where a client gets the bytes from the store, if it is to go there.
+
+    Not for an image that is deactivated: a URL cannot be taken back.
+
+    :raises StoreError: when the copy is not there, or not whole: another may be.
+    """
+    if image.status is not ImageStatus.ACTIVE or image.size is None:
+        return None
+    if not _is_sent_there(store, redirect) or not store.supports(SupportsDirectUrl):
+        return None
+    try:
+        url = store.direct_url(location)
+    except StoreError as error:
+        log.warning("no client can be sent to store %s: %s", store.id, error)
+        return None
+    if urlsplit(url).scheme not in ("http", "https"):
+        return None
+    _require_whole(store, location, image)
+    return url
+
+
+def _is_sent_there(store: Store, redirect: Redirect) -> bool:
+    if redirect is Redirect.ASKED:
+        return store.direct_transfer is not DirectTransfer.NEVER
+    return redirect is Redirect.ACCEPTED and store.direct_transfer is DirectTransfer.ALWAYS
+
+
+def _require_whole(store: Store, location: Location, image: Image) -> None:
+    """See that a copy has as many bytes as the image, before it is taken for one.
+
+    :raises StoreFailed: when it has not, or its store cannot tell.
+    """
+    found = store.size(location)
+    if found != image.size:
+        raise StoreFailed(
+            f"the copy has {'an unknown number of' if found is None else found} bytes, "
+            f"the image {image.size}",
+            store=store.id,
+            operation="size",
+        )
+
+
+# -- going on from another copy
+
+
+class _Continued(ByteStream):
+    """An image's bytes from one copy, and from the next one where that fails midway."""
+
+    def __init__(
+        self,
+        world: World,
+        image: Image,
+        location: Location,
+        stream: ByteStream,
+        *,
+        offset: int,
+        length: int,
+    ) -> None:
+        self._world = world
+        self._image = image
+        self._stream = stream
+        self._offset = offset
+        self._left = length
+        self._tried = [location]
+
+    def read(self, size: int = -1, /) -> bytes:
+        while True:
+            try:
+                chunk = self._stream.read(size)
+            except StoreError as error:
+                self._go_on(error)
+                continue
+            self._offset += len(chunk)
+            self._left -= len(chunk)
+            return chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _go_on(self, failure: StoreError) -> None:
+        """Have the rest come from another copy; each is tried once.
+
+        :raises StoreError: the failure, when there is none.
+        """
+        self._let_go()
+        others = [copy for copy in self._image.locations if copy not in self._tried]
+        for location in _in_order(self._world, others):
+            self._tried.append(location)
+            try:
+                self._stream = self._open_rest(location)
+            except (StoreError, StoreNotFound) as error:
+                log.warning("a copy of image %s cannot be read: %s", self._image.id, error)
+                continue
+            log.warning(
+                "image %s is read on from byte %d in store %s: %s",
+                *(self._image.id, self._offset, location.store, failure),
+            )
+            return
+        raise failure
+
+    def _open_rest(self, location: Location) -> ByteStream:
+        store = self._world.stores.get(location.store)
+        located = replace(location, size=self._image.size)
+        _require_whole(store, located, self._image)
+        return store.open_range(located, self._offset, self._left)
+
+    def _let_go(self) -> None:
+        try:
+            self._stream.close()
+        except StoreError as error:
+            log.info("a stream that failed could not be closed: %s", error)
