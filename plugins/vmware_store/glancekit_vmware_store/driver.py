@@ -16,12 +16,14 @@ from glancekit.plugin import (
     ByteStream,
     ConfigError,
     Location,
+    Remnant,
     StoreDriver,
     StoreUnavailable,
     SupportsDelete,
     SupportsDetails,
     SupportsHealth,
     SupportsRange,
+    SupportsSweep,
     SupportsUsage,
     SupportsWrite,
     Usage,
@@ -41,6 +43,7 @@ class VmwareStore(
     SupportsUsage,
     SupportsHealth,
     SupportsDetails,
+    SupportsSweep,
 ):
     """Images as files of vSphere datastores."""
 
@@ -83,6 +86,18 @@ class VmwareStore(
     def delete(self, location: Location) -> None:
         """Remove the file."""
         self._parts().vcenter.delete(place_at(location, self._settings))
+
+    def remnants(self, age: float) -> list[Remnant]:
+        """Return the partial files that nobody has written to for so long."""
+        return [
+            Remnant(url_of(place, self._settings), image_id)
+            for place, image_id in self._parts().writer.partial_files(age)
+        ]
+
+    def sweep(self, remnant: Remnant) -> None:
+        """Remove a partial file."""
+        place = place_at(Location(url=remnant.name), self._settings)
+        self._parts().writer.remove_partial(place)
 
     # -- questions
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.client import HTTPException
 from typing import Any, TypeVar
 
@@ -219,21 +220,27 @@ class VCenter:
 
         self._run("publishing", begin)
 
-    def names_like(self, datastore: Datastore, patterns: list[str]) -> list[str]:
-        """Return the names in the images' folder that match; none where there is no folder."""
+    def files_like(self, datastore: Datastore, patterns: list[str]) -> dict[str, float]:
+        """Return which files of the images' folder match, and for how many seconds each was left
+        alone; none where there is no folder."""
         found = self.find(datastore)
-        wanted = vim.host.DatastoreBrowser.SearchSpec(matchPattern=patterns)
+        browsing = vim.host.DatastoreBrowser
+        details = browsing.FileInfo.Details(
+            fileType=False, fileSize=False, modification=True, fileOwner=False
+        )
+        wanted = browsing.SearchSpec(matchPattern=patterns, details=details)
         folder = f"[{datastore.name}] {self._settings.folder}"
 
         def begin(session: Session) -> Any:
-            browser = vim.host.DatastoreBrowser(found.browser, session.stub)
+            browser = browsing(found.browser, session.stub)
             return browser.SearchDatastore_Task(folder, wanted)
 
         try:
             result = self._run("looking for files", begin)
         except BlobNotFound:
-            return []
-        return [file.path for file in result.file]
+            return {}
+        now = self.call("asking for the time", _time)
+        return {file.path: (now - file.modification).total_seconds() for file in result.file}
 
     # -- how
 
@@ -303,6 +310,12 @@ def _is_broken(error: BaseException | None) -> bool:
     """Tell whether a connection broke; who does not answer, or is not trusted, is left alone."""
     is_final = isinstance(error, TimeoutError | ssl.SSLCertVerificationError)
     return isinstance(error, OSError | HTTPException) and not is_final
+
+
+def _time(session: Session) -> datetime:
+    """Return the server's own time: files are as old as it says."""
+    now: datetime = vim.ServiceInstance("ServiceInstance", session.stub).CurrentTime()
+    return now
 
 
 def _find(session: Session, datastore: Datastore) -> Found:

@@ -7,6 +7,7 @@ Which requests these are is the business of the folder and the vCenter.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 import uuid
@@ -20,6 +21,7 @@ from glancekit.plugin import (
     BlobNotFound,
     ByteStream,
     GlancekitError,
+    StoreDenied,
     StoreFull,
     StoreUnavailable,
 )
@@ -29,6 +31,9 @@ from glancekit_vmware_store.places import Place, place_of
 from glancekit_vmware_store.vcenter import VCenter
 
 log = logging.getLogger(__name__)
+
+_PARTIAL = re.compile(r"(?P<image_id>[0-9a-f-]{36})\.[0-9a-f]{32}\.part")
+"""What a file is called before it has its name."""
 
 _SPARE = 16 << 20
 """Bytes below which a datastore counts as full after a write to it failed."""
@@ -69,8 +74,27 @@ class Writer:
     def discard(self, image_id: str) -> None:
         """Remove an image and all that was to become it, in all datastores."""
         for datastore in self._settings.datastores:
-            for name in self._vcenter.names_like(datastore, [image_id, f"{image_id}.*.part"]):
+            for name in self._vcenter.files_like(datastore, [image_id, f"{image_id}.*.part"]):
                 self._remove(place_of(datastore, name, self._settings))
+
+    def partial_files(self, age: float) -> list[tuple[Place, str]]:
+        """Return the files that were to become images and that nobody has written to for so many
+        seconds, each with the image's id."""
+        return [
+            (place_of(datastore, name, self._settings), partial["image_id"])
+            for datastore in self._vcenter.rooms()
+            for name, left_alone in self._vcenter.files_like(datastore, ["*.part"]).items()
+            if (partial := _PARTIAL.fullmatch(name)) and left_alone >= age
+        ]
+
+    def remove_partial(self, place: Place) -> None:
+        """Remove such a file, also when it is gone.
+
+        :raises StoreDenied: when it is something else.
+        """
+        if not _PARTIAL.fullmatch(place.path.rpartition("/")[2]):
+            raise StoreDenied(f"{place.name} is no unfinished image")
+        self._remove(place)
 
     # -- how
 

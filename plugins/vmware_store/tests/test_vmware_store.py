@@ -27,6 +27,7 @@ from glancekit.plugin import (
     FileStream,
     IteratorStream,
     Location,
+    Remnant,
     StoreDenied,
     StoreUnavailable,
 )
@@ -215,6 +216,26 @@ def test_what_is_not_of_the_image_is_not_discarded(
     assert all(path.exists() for path in kept)
     assert not any(path.exists() for path in gone)
     for path in kept:
+        path.unlink()
+    driver.delete(location)
+    assert files() == []
+
+
+def test_only_what_no_write_finished_is_swept(
+    build: Build, vcenter: Simulator, files: Files
+) -> None:
+    driver, image_id = build(), str(uuid.uuid4())
+    location = put(driver, image_id=image_id)
+    folder = vcenter.datastore() / "openstack_glance"
+    others = [folder / name for name in ("a.part", f"{image_id}.part", f"{image_id}.1.part")]
+    for path in others:
+        path.touch()
+    assert driver.remnants(0) == []
+    for name in (location.url, location.url.replace(image_id, "a.part"), "a.part"):
+        with pytest.raises(StoreDenied):
+            driver.sweep(Remnant(name, image_id))
+    assert read(driver, location.url) == DATA
+    for path in others:
         path.unlink()
     driver.delete(location)
     assert files() == []

@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from glancekit_vmware_store.driver import VmwareStore
+from glancekit_vmware_store.testing import Simulator
 
 from glancekit.plugin import (
     SupportsDelete,
     SupportsDetails,
     SupportsHealth,
     SupportsRange,
+    SupportsSweep,
     SupportsUsage,
     SupportsWrite,
 )
@@ -29,6 +32,7 @@ class TestVmwareStore(StoreConformance):
         SupportsUsage,
         SupportsHealth,
         SupportsDetails,
+        SupportsSweep,
     }
 
     @pytest.fixture
@@ -38,6 +42,12 @@ class TestVmwareStore(StoreConformance):
     @pytest.fixture
     def leftovers(self, files: Callable[[], list[Path]]) -> Callable[[], list[Path]]:
         return files
+
+    @pytest.fixture
+    def abandon(self, vcenter: Simulator) -> Callable[[str], object]:
+        """Leave a file that nobody goes on with."""
+        folder = vcenter.datastore() / "openstack_glance"
+        return lambda image_id: (folder / f"{image_id}.{uuid.uuid4().hex}.part").touch()
 
 
 class TestVmwareStoreOfTwoDatastores(TestVmwareStore):
