@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reaper: looks every few seconds for what dead processes left.
+"""The reaper: looks every few seconds for what dead processes left, and now and then for what is
+left in the stores without a record.
 
-How that is settled is the business of ``services/recovery``.
+How that is settled is the business of ``services/recovery`` and ``services/sweeping``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import partial
 from glancekit.core.hookspecs import hookimpl
 from glancekit.core.periodic import PeriodicTask
 from glancekit.services.recovery import Recoverable, recover
+from glancekit.services.sweeping import sweep
 
 api_level = 1
 
@@ -18,7 +20,14 @@ INTERVAL = 5.0
 """Seconds; two indexed look-ups that find nothing are all it costs."""
 
 
+SWEEPING = 600.0
+"""Seconds; it costs each store a listing."""
+
+
 @hookimpl
 def register_periodic_tasks(world: Recoverable) -> list[PeriodicTask]:
     """Offer the reaper."""
-    return [PeriodicTask(name="reaper", interval=INTERVAL, run=partial(recover, world))]
+    return [
+        PeriodicTask(name="reaper", interval=INTERVAL, run=partial(recover, world)),
+        PeriodicTask(name="sweeping", interval=SWEEPING, run=partial(sweep, world)),
+    ]
