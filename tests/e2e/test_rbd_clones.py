@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How nova and cinder clone images in Ceph: by ``direct_url``, with keys of their own; what a delete
+"""How nova and cinder clone images in Ceph: by ``direct_url``, with keys of their own; what delete
 answers meanwhile, and that all space comes back. A real Ceph.
 """
 
