@@ -15,7 +15,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPResponse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -267,3 +270,126 @@ def programs(clients: Path) -> Iterator[Programs]:
     programs = Programs(clients)
     yield programs
     programs.stop()
+
+
+class S3:
+    """An S3 server, behind a proxy that remembers each request's method and headers.
+
+    ``cut_after``: the next answer is cut off after so many bytes, and so is every request from
+    then on, as when the server is gone.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process = process
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.cut_after: int | None = None
+        self.is_gone = False
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(port))
+        self._server.daemon_threads = True
+        self.host = f"127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"http://{self.host}"
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def client(self) -> Any:
+        """Return what changes the store behind the service's back."""
+        boto3 = pytest.importorskip("boto3")
+        return boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            aws_access_key_id="key",
+            aws_secret_access_key="secret",
+            region_name="us-east-1",
+        )
+
+    def reads(self) -> list[dict[str, str]]:
+        """Return the headers of each GET, and forget all."""
+        found = [headers for method, headers in self.asked if method == "GET"]
+        self.asked.clear()
+        return found
+
+    def stop(self) -> None:
+        """Stop the proxy."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _handler(self, port: int) -> type[BaseHTTPRequestHandler]:
+        s3 = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def forward(self) -> None:
+                headers = dict(self.headers)
+                s3.asked.append((self.command, {name.lower(): v for name, v in headers.items()}))
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if s3.is_gone:
+                    self.close_connection = True
+                    return
+                connection = HTTPConnection("127.0.0.1", port, timeout=LIFETIME)
+                connection.request(self.command, self.path, body, headers)
+                answer = connection.getresponse()
+                content = answer.read()
+                connection.close()
+                with suppress(OSError):  # the service may have given up meanwhile
+                    self.answer(answer, content)
+
+            def answer(self, answer: HTTPResponse, content: bytes) -> None:
+                self.send_response(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() not in HOP_BY_HOP:
+                        self.send_header(name, value)
+                if answer.getheader("Content-Length") is None:
+                    self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                if self.command == "HEAD":
+                    return
+                if s3.cut_after is not None and self.command == "GET":
+                    content = content[: s3.cut_after]
+                    s3.is_gone = self.close_connection = True
+                self.wfile.write(content)
+
+            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = forward
+
+            def log_message(self, *args: Any) -> None:
+                """Say nothing."""
+
+        return Handler
+
+
+HOP_BY_HOP = {"connection", "transfer-encoding", "server", "date"}
+LIFETIME = 600
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """A running S3 server with a bucket ``images``."""
+    found = os.environ.get("GLANCEKIT_TEST_MOTO") or ROOT / ".venv-moto"
+    program = Path(found).absolute() / "bin" / "moto_server"
+    if not program.exists():
+        pytest.skip("there is no S3 server to test with: sh tools/moto.sh .venv-moto")
+    port = free_port()
+    command = ["timeout", "--signal=KILL", str(LIFETIME), str(program)]
+    with (tmp_path_factory.mktemp("moto") / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "-H", "127.0.0.1", "-p", str(port)],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, "S3_UPLOAD_PART_MIN_SIZE": "1"},
+        )
+    end = time.monotonic() + START_LIMIT
+    while True:
+        with suppress(requests.ConnectionError):
+            requests.get(f"http://127.0.0.1:{port}/moto-api/", timeout=5).raise_for_status()
+            break
+        assert process.poll() is None, "the S3 server does not start"
+        assert time.monotonic() < end, "the S3 server does not answer"
+        time.sleep(0.1)
+    s3 = S3(process, port)
+    s3.client().create_bucket(Bucket="images")
+    yield s3
+    s3.stop()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(STOP_LIMIT)

@@ -7,127 +7,16 @@ A proxy between them and the store writes down what it is asked.
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-import boto3
 import pytest
 import requests
-from botocore.config import Config
 
 DATA = os.urandom(1 << 20)
 TOKEN = "a-token-for-the-image-service-alone"
 ASK = {"Prefer": "direct-transfer", "X-Auth-Token": TOKEN}
-LIFETIME = 600
-START_LIMIT = 60.0
-
-HOP_BY_HOP = {"connection", "transfer-encoding", "server", "date"}
-
-
-class Store:
-    """An S3 server behind a proxy that remembers each request's method and headers."""
-
-    def __init__(self, port: int) -> None:
-        self.asked: list[tuple[str, dict[str, str]]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(port))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def client(self) -> Any:
-        """Return what changes the store behind our back."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.url,
-            aws_access_key_id="key",
-            aws_secret_access_key="secret",
-            region_name="us-east-1",
-            config=Config(s3={"addressing_style": "path"}),
-        )
-
-    def reads(self) -> list[dict[str, str]]:
-        """Return the headers of each GET, and forget all."""
-        found = [headers for method, headers in self.asked if method == "GET"]
-        self.asked.clear()
-        return found
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def _handler(self, port: int) -> type[BaseHTTPRequestHandler]:
-        asked = self.asked
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def forward(self) -> None:
-                headers = dict(self.headers)
-                asked.append((self.command, {name.lower(): v for name, v in headers.items()}))
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                connection = HTTPConnection("127.0.0.1", port, timeout=30)
-                connection.request(self.command, self.path, body, headers)
-                answer = connection.getresponse()
-                content = answer.read()
-                self.send_response(answer.status)
-                for name, value in answer.getheaders():
-                    if name.lower() not in HOP_BY_HOP:
-                        self.send_header(name, value)
-                if answer.getheader("Content-Length") is None:
-                    self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(content)
-                connection.close()
-
-            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = forward
-
-            def log_message(self, *args: Any) -> None:
-                """Say nothing."""
-
-        return Handler
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a running S3 server."""
-    folder = Path(os.environ.get("GLANCEKIT_TEST_MOTO", ".venv-moto")).absolute()
-    if not (folder / "bin" / "moto_server").exists():
-        pytest.skip("there is no S3 server to test with: sh tools/moto.sh .venv-moto")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
-    command = ["timeout", "--signal=KILL", str(LIFETIME), str(folder / "bin/moto_server")]
-    log = (tmp_path_factory.mktemp("moto") / "log").open("wb")
-    process = subprocess.Popen([*command, "-H", "127.0.0.1", "-p", str(port)], stderr=log)
-    end = time.monotonic() + START_LIMIT
-    while True:
-        try:
-            requests.get(f"http://127.0.0.1:{port}/moto-api/", timeout=5).raise_for_status()
-            break
-        except requests.ConnectionError:
-            assert process.poll() is None and time.monotonic() < end
-            time.sleep(0.1)
-    yield port
-    process.terminate()
-    process.wait(START_LIMIT)
-    log.close()
-
-
-@pytest.fixture(scope="module")
-def store(moto: int) -> Iterator[Store]:
-    store = Store(moto)
-    store.client().create_bucket(Bucket="images")
-    yield store
-    store.stop()
-
 
 CONFIG = """
 [DEFAULT]
@@ -147,28 +36,28 @@ direct_transfer = always
 """
 
 
-def running(make: Callable[..., Any], store: Store, choice: str) -> Any:
-    service = make(CONFIG.format(url=store.url, choice=choice))
+def running(make: Callable[..., Any], s3: Any, choice: str) -> Any:
+    service = make(CONFIG.format(url=s3.url, choice=choice))
     service.start()
     return service
 
 
 @pytest.fixture(scope="module")
-def asked(make_lasting_service: Callable[..., Any], store: Store) -> Any:
+def asked(make_lasting_service: Callable[..., Any], s3: Any) -> Any:
     """A service that sends those to the store who ask for it."""
-    return running(make_lasting_service, store, "asked")
+    return running(make_lasting_service, s3, "asked")
 
 
 @pytest.fixture(scope="module")
-def always(make_lasting_service: Callable[..., Any], store: Store) -> Any:
-    """A service that sends everybody to the store."""
-    return running(make_lasting_service, store, "always")
+def always(make_lasting_service: Callable[..., Any], s3: Any) -> Any:
+    """A service that sends everybody to the s3."""
+    return running(make_lasting_service, s3, "always")
 
 
-def stored(service: Any, store: Store, **headers: str) -> str:
+def stored(service: Any, s3: Any, **headers: str) -> str:
     image_id: str = service.create()
     assert service.upload(image_id, DATA, **headers).status_code == 204
-    store.asked.clear()
+    s3.asked.clear()
     return image_id
 
 
@@ -177,11 +66,11 @@ def get(service: Any, image_id: str, **headers: str) -> requests.Response:
     return requests.get(url, headers=headers, timeout=60, allow_redirects=False)
 
 
-def test_who_asks_is_sent_and_needs_no_token(asked: Any, store: Store) -> None:
-    image_id = stored(asked, store)
+def test_who_asks_is_sent_and_needs_no_token(asked: Any, s3: Any) -> None:
+    image_id = stored(asked, s3)
     answer = get(asked, image_id, **ASK)
     assert (answer.status_code, answer.content) == (307, b"")
-    assert answer.headers["Location"].startswith(f"{store.url}/images/{image_id}?")
+    assert answer.headers["Location"].startswith(f"{s3.url}/images/{image_id}?")
     assert answer.headers["Cache-Control"] == "no-store"
     assert "a-secret-that-nobody-sees" not in answer.headers["Location"]
     assert answer.headers["Location"] not in asked.log
@@ -191,15 +80,15 @@ def test_who_asks_is_sent_and_needs_no_token(asked: Any, store: Store) -> None:
     assert (part.status_code, part.content) == (206, DATA[9:100])
 
 
-def test_who_does_not_ask_is_served_here(asked: Any, store: Store) -> None:
-    image_id = stored(asked, store)
+def test_who_does_not_ask_is_served_here(asked: Any, s3: Any) -> None:
+    image_id = stored(asked, s3)
     answer = get(asked, image_id, **{"X-Auth-Token": TOKEN})
     assert (answer.status_code, answer.content) == (200, DATA)
-    assert all(TOKEN not in headers.values() for headers in store.reads())
+    assert all(TOKEN not in headers.values() for headers in s3.reads())
 
 
-def test_a_part_is_asked_for_as_ever(asked: Any, store: Store) -> None:
-    image_id = stored(asked, store)
+def test_a_part_is_asked_for_as_ever(asked: Any, s3: Any) -> None:
+    image_id = stored(asked, s3)
     assert get(asked, image_id, **ASK, Range="bytes=9-99").status_code == 307
     beyond = get(asked, image_id, **ASK, Range=f"bytes={len(DATA)}-")
     assert beyond.status_code == 416
@@ -209,8 +98,8 @@ def test_a_part_is_asked_for_as_ever(asked: Any, store: Store) -> None:
     assert requests.head(url, headers=ASK, timeout=60).status_code == 405
 
 
-def test_an_image_that_may_not_be_read_is_not_sent_for(asked: Any, store: Store) -> None:
-    image_id = stored(asked, store)
+def test_an_image_that_may_not_be_read_is_not_sent_for(asked: Any, s3: Any) -> None:
+    image_id = stored(asked, s3)
     url = f"{asked.url}/v2/images/{image_id}"
     assert requests.post(f"{url}/actions/deactivate", timeout=60).status_code == 204
     administrators = get(asked, image_id, **ASK)
@@ -219,17 +108,17 @@ def test_an_image_that_may_not_be_read_is_not_sent_for(asked: Any, store: Store)
     assert get(asked, image_id, **ASK).status_code == 404
 
 
-def test_a_copy_that_is_gone_is_not_sent_to(asked: Any, store: Store) -> None:
-    image_id = stored(asked, store)
-    store.client().delete_object(Bucket="images", Key=image_id)
+def test_a_copy_that_is_gone_is_not_sent_to(asked: Any, s3: Any) -> None:
+    image_id = stored(asked, s3)
+    s3.client().delete_object(Bucket="images", Key=image_id)
     assert get(asked, image_id, **ASK).status_code == 404
 
 
-def test_a_store_without_urls_serves_through_us(asked: Any, store: Store) -> None:
-    image_id = stored(asked, store, **{"x-image-meta-store": "disk"})
+def test_a_store_without_urls_serves_through_us(asked: Any, s3: Any) -> None:
+    image_id = stored(asked, s3, **{"x-image-meta-store": "disk"})
     answer = get(asked, image_id, **ASK)
     assert (answer.status_code, answer.content) == (200, DATA)
-    assert store.asked == []
+    assert s3.asked == []
 
 
 # -- the released clients
@@ -264,37 +153,37 @@ CLIENTS = ("glance", "openstack", "openstacksdk")
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_released_clients_follow_and_show_the_store_their_token(
-    programs: Any, always: Any, store: Store, tmp_path: Path, name: str
+    programs: Any, always: Any, s3: Any, tmp_path: Path, name: str
 ) -> None:
     """Why ``always`` is the operator's decision and nobody's default."""
-    image_id = stored(always, store)
+    image_id = stored(always, s3)
     path = tmp_path / "image"
     _, failed, _ = programs.run(*commands(always, image_id, path)[name])
     assert not failed
     assert path.read_bytes() == DATA
-    (headers,) = store.reads()
+    (headers,) = s3.reads()
     assert headers.get("x-auth-token") == TOKEN
 
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_released_clients_notice_when_the_store_gives_other_bytes(
-    programs: Any, always: Any, store: Store, tmp_path: Path, name: str
+    programs: Any, always: Any, s3: Any, tmp_path: Path, name: str
 ) -> None:
-    image_id = stored(always, store)
+    image_id = stored(always, s3)
     other = DATA[:-1] + bytes([DATA[-1] ^ 1])
-    store.client().put_object(Bucket="images", Key=image_id, Body=other)
+    s3.client().put_object(Bucket="images", Key=image_id, Body=other)
     _, failed, _ = programs.run(*commands(always, image_id, tmp_path / "image")[name])
     assert failed
-    assert len(store.reads()) == 1
+    assert len(s3.reads()) == 1
 
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_released_clients_are_served_here_where_only_those_who_ask_are_sent(
-    programs: Any, asked: Any, store: Store, tmp_path: Path, name: str
+    programs: Any, asked: Any, s3: Any, tmp_path: Path, name: str
 ) -> None:
-    image_id = stored(asked, store)
+    image_id = stored(asked, s3)
     path = tmp_path / "image"
     _, failed, _ = programs.run(*commands(asked, image_id, path)[name])
     assert not failed
     assert path.read_bytes() == DATA
-    assert all(TOKEN not in headers.values() for headers in store.reads())
+    assert all(TOKEN not in headers.values() for headers in s3.reads())
