@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -86,7 +87,8 @@ class RealMariadb:
         """End it at once, as a crash does; what was committed stays."""
         process, self._process = self._process, None
         if process is not None:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
     def stop(self) -> None:
@@ -114,8 +116,28 @@ class RealMariadb:
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database."""
+        """Drop a database, and who was for it alone."""
         self.execute(f"DROP DATABASE `{name}`")
+        self.execute(f"DROP USER IF EXISTS 'user_{name}'@'%'")
+
+    def connections(self, name: str) -> list[int]:
+        """Return the numbers of the connections to a database."""
+        found = self.execute(f"SELECT id FROM information_schema.processlist WHERE db = '{name}'")
+        return [int(str(row[0])) for row in found]
+
+    def cut(self, number: int) -> None:
+        """End a connection."""
+        self.execute(f"KILL {number}")
+
+    def limit_connections(self, database: str, count: int) -> str:
+        """Return the URL of a database for a user of its own who may have so many."""
+        name = database.rpartition("/")[2]
+        user = f"user_{name}"
+        self.execute(
+            f"GRANT ALL ON `{name}`.* TO '{user}'@'%' IDENTIFIED BY 'secret' "
+            f"WITH MAX_USER_CONNECTIONS {count}"
+        )
+        return self.url(name, user=user)
 
     def __enter__(self) -> Self:
         self.start()

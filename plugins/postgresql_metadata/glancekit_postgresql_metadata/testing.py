@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -63,7 +64,8 @@ class RealPostgres:
         self._folder = folder
         self._settings = [*settings]
         if not durable:
-            self._settings += ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+            # What was committed outlives the process, not the machine.
+            self._settings += ["fsync=off", "full_page_writes=off"]
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = int(probe.getsockname()[1])
         self._process: subprocess.Popen[bytes] | None = None
@@ -90,12 +92,14 @@ class RealPostgres:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """End it at once, as a power cut does; what was committed stays."""
+        """End it at once, as a crash does; what was committed stays."""
         process, self._process = self._process, None
         if process is not None:
-            os.killpg(process.pid, signal.SIGKILL)
+            # What waits for the main process is left to see it off: it ends by itself then.
+            for pid in self._processes() or [process.pid]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             process.wait()
-            self._await_children()
 
     def stop(self) -> None:
         """End it, and forget its data."""
@@ -115,8 +119,27 @@ class RealPostgres:
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database, whoever is connected to it."""
+        """Drop a database, whoever is connected to it, and who was for it alone."""
         self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        self.execute(f"DROP ROLE IF EXISTS user_{name}")
+
+    def connections(self, name: str) -> list[int]:
+        """Return the numbers of the connections to a database."""
+        found = self.execute(f"SELECT pid FROM pg_stat_activity WHERE datname = '{name}'")
+        return [int(str(row[0])) for row in found]
+
+    def cut(self, number: int) -> None:
+        """End a connection."""
+        self.execute(f"SELECT pg_terminate_backend({number})")
+
+    def limit_connections(self, database: str, count: int) -> str:
+        """Return the URL of a database for a user of its own who may have so many."""
+        name = database.rpartition("/")[2]
+        user = f"user_{name}"
+        self.execute(f"CREATE ROLE {user} LOGIN PASSWORD 'secret' CONNECTION LIMIT {count}")
+        for what in ("TABLES", "SEQUENCES"):
+            self.execute(f"GRANT ALL ON ALL {what} IN SCHEMA public TO {user}", name)
+        return self.url(name, user=user)
 
     def __enter__(self) -> Self:
         self.start()
@@ -165,18 +188,26 @@ class RealPostgres:
             return False
         return True
 
-    def _await_children(self) -> None:
-        """Wait until the port is free: its other processes end when they notice."""
-        deadline = time.monotonic() + START_LIMIT
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(("127.0.0.1", self.port))
-                except OSError:
-                    time.sleep(0.05)
-                else:
-                    return
+    def _processes(self) -> list[int]:
+        """Return its main process and that one's children, which are stopped from becoming more.
+
+        Left alone, a child goes on until it notices, and so long no other server may start.
+        """
+        try:
+            main = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+            os.kill(main, signal.SIGSTOP)
+        except (FileNotFoundError, ProcessLookupError):
+            return []
+        return [main, *_children(main)]
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # that one has ended
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(stat.parent.name))
+    return found
 
 
 def _ids() -> tuple[int, int]:

@@ -159,10 +159,7 @@ class SqlImages(ImageRepository):
         key = {"id_": tombstone.id}
         if self._session.execute(_LOCK, key).first() is not None:
             raise Duplicate(kind="image", key=tombstone.id)
-        if self._session.execute(_WAS_DELETED, key).first() is not None:
-            return False
-        self._session.write(_BURY, _tombstone_values(tombstone))
-        return True
+        return self._session.insert(deleted_images, _tombstone_values(tombstone)) is not None
 
     def buried(self, *, limit: int, after: str | None = None) -> Sequence[Tombstone]:
         """See the contract."""
