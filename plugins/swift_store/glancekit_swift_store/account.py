@@ -8,7 +8,6 @@ knows every way to log in and is safe for threads; swiftclient's own connection 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -81,7 +80,6 @@ class Account:
             timeout=settings.read_timeout,
             user_agent="glancekit",
         )
-        self._lock = threading.Lock()
         self._url = settings.endpoint
 
     def close(self) -> None:
@@ -91,10 +89,9 @@ class Account:
     @property
     def url(self) -> str:
         """The account's URL, as the catalog has it."""
-        with self._lock:
-            if self._url is None:
-                self._url = self._look_up()
-            return self._url
+        if self._url is None:
+            self._url = self._look_up()
+        return self._url
 
     @property
     def path(self) -> str:
@@ -175,16 +172,12 @@ class Account:
             self._session.invalidate()
 
     def _look_up(self) -> str:
-        deed = "logging in"
-        with translated(deed):
-            try:
-                found = self._session.get_endpoint(
-                    service_type=self._settings.service_type,
-                    interface=self._settings.interface,
-                    region_name=self._settings.region,
-                )
-            except login.NotFound as error:
-                raise StoreUnavailable(f"{deed}: there is no such address") from error
+        with translated("logging in"):
+            found = self._session.get_endpoint(
+                service_type=self._settings.service_type,
+                interface=self._settings.interface,
+                region_name=self._settings.region,
+            )
         if not found:
             raise StoreUnavailable(
                 f"the catalog has no {self._settings.interface} endpoint of the type "

@@ -25,6 +25,7 @@ _BY_KIND: Mapping[type[BaseException], type[GlancekitError]] = {
     login.ClientException: StoreUnavailable,
     login.Unauthorized: StoreDenied,
     login.Forbidden: StoreDenied,
+    login.NotFound: StoreDenied,  # an application credential, or the address
     login.AuthorizationFailure: StoreDenied,
     login.MissingRequiredOptions: StoreDenied,
     requests.RequestException: StoreUnavailable,
@@ -42,6 +43,7 @@ _BY_STATUS: Mapping[int, type[GlancekitError]] = {
     422: StoreUnavailable,  # what came was not what was sent
     429: StoreUnavailable,
     498: StoreUnavailable,
+    499: StoreUnavailable,
     507: StoreFull,
 }
 

@@ -8,7 +8,9 @@ ends, and prints how it is reached, by its S3 API too, as lines for a shell.
 
 from __future__ import annotations
 
+import base64
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -72,8 +74,9 @@ disk_chunk_size = 1048576
 network_chunk_size = 1048576
 """
 
-# One device only, so it is not shunned for a minute after one error; tokens that are sealed with a
-# key need no memcached.
+# One device only, so it is not shunned for a minute after one error. Tokens that are sealed with a
+# key need no memcached; those of a Keystone are asked about each time, so that it counts at once
+# what becomes of them.
 _PROXY = """
 [pipeline:main]
 pipeline = catch_errors gatekeeper healthcheck proxy-logging listing_formats bulk tempurl {auth} \
@@ -123,7 +126,7 @@ dns_compliant_bucket_names = true
 
 [filter:tempauth]
 use = egg:swift#tempauth
-fernet_key_test = dGVzdC1vbmx5LXRlc3Qtb25seS10ZXN0LW9ubHktMTI=
+fernet_key_test = {fernet_key}
 active_fernet_key_id = test
 token_life = {token_lifetime}
 user_admin_admin = admin .admin .reseller_admin
@@ -142,6 +145,7 @@ project_domain_id = default
 user_domain_id = default
 delay_auth_decision = true
 service_token_roles_required = true
+token_cache_time = -1
 
 [filter:keystoneauth]
 use = egg:swift#keystoneauth
@@ -150,11 +154,14 @@ reseller_admin_role = ResellerAdmin
 """
 
 # swift.conf counts as the servers are imported, and only from this folder when it is told before.
+# The alarm ends the process where nobody else does: a server leaves the process group that it was
+# started in, so nothing in front of it could.
 _SERVER = """\
-import importlib, sys
+import importlib, signal, sys
 from swift.common import utils
 
-kind, etc = sys.argv[1:3]
+kind, etc, lifetime = sys.argv[1:4]
+signal.alarm(int(lifetime))
 utils.set_swift_dir(etc)
 from swift.common import constraints
 
@@ -228,6 +235,7 @@ class RealSwift:
         self._ports = dict(zip(KINDS, _free_ports(len(KINDS)), strict=True))
         self._devices = devices or folder / "devices"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._fernet_key = _fernet_key()
         for name in ("etc", "cache"):
             (folder / name).mkdir(parents=True)
         (self._devices / "d1").mkdir(parents=True, exist_ok=True)
@@ -238,6 +246,7 @@ class RealSwift:
             service_password=service_password,
             token_lifetime=str(token_lifetime),
             max_file_size=str(max_file_size),
+            fernet_key=self._fernet_key,
         )
 
     def __enter__(self) -> Self:
@@ -307,21 +316,29 @@ class RealSwift:
         """Let them go on."""
         self._signal(signal.SIGCONT, kinds)
 
+    def forget_tokens(self) -> None:
+        """Let no token count that was given before. Takes a restart of the proxy."""
+        path = self._folder / "etc" / "proxy-server.conf"
+        text = path.read_text()
+        path.write_text(text.replace(self._fernet_key, fresh := _fernet_key()))
+        self._fernet_key = fresh
+        self.stop("proxy")
+        self.start("proxy")
+
     # -- how
 
     def _launch(self, kind: str) -> None:
-        command = ["timeout", "--signal=KILL", str(LIFETIME), str(self._python), "-W", "ignore"]
-        command += ["-c", _SERVER, kind, str(self._folder / "etc")]
+        command = [str(self._python), "-W", "ignore", "-c", _SERVER]
+        command += [kind, str(self._folder / "etc"), str(LIFETIME)]
         with (self._folder / f"{kind}.log").open("ab") as log:
             self._processes[kind] = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
     def _signal(self, number: signal.Signals, kinds: tuple[str, ...]) -> None:
         for kind in kinds or KINDS:
-            process = self._processes.get(kind)
-            if process is not None and process.poll() is None:
-                os.killpg(process.pid, number)
+            if kind in self._processes:
+                self._processes[kind].send_signal(number)
 
     def _write_configuration(self, **facts: str) -> None:
         etc = self._folder / "etc"
@@ -338,9 +355,11 @@ class RealSwift:
 
 def _user() -> str:
     """Return whose processes they are to be: ours."""
-    import pwd
-
     return pwd.getpwuid(os.getuid()).pw_name
+
+
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(os.urandom(32)).decode()
 
 
 def _free_ports(count: int) -> list[int]:

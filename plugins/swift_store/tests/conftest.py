@@ -6,7 +6,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,7 +63,7 @@ def log_in(swift: RealSwift) -> Outside:
     return Outside(answer.headers["X-Storage-Url"], answer.headers["X-Auth-Token"])
 
 
-def site_of(swift: RealSwift) -> Site:
+def with_users_of(swift: RealSwift) -> Site:
     """Return a Swift that knows its users itself."""
     options = {
         "swift_store_auth_address": swift.auth_url,
@@ -80,15 +79,13 @@ def with_own_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A running Swift that knows its users itself."""
     require(missing())
     with RealSwift(tmp_path_factory.mktemp("swift")) as swift:
-        yield site_of(swift)
+        yield with_users_of(swift)
 
 
-@pytest.fixture
-def private_site(tmp_path: Path) -> Iterator[Site]:
-    """One of the test's own, which it may stop."""
-    require(missing())
-    with RealSwift(tmp_path / "swift") as swift:
-        yield site_of(swift)
+@pytest.fixture(scope="session")
+def site_of(with_own_users: Site) -> Callable[[RealSwift], Site]:
+    """Make a site of another Swift."""
+    return with_users_of
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +103,7 @@ def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         server.start()
         server.fill()
         server.make_user("swift", "service", "service", "admin")
+        server.make_user("outside", "service", "admin")
         yield server
     finally:
         server.stop()
@@ -123,7 +121,7 @@ def with_keystone(keystone: Any, tmp_path_factory: pytest.TempPathFactory) -> It
             "swift_store_key": "secret",
         }
         url = swift.endpoint % {"project_id": keystone.make_project("service")}
-        yield Site(swift, options, Outside(url, keystone.token("glance", "service")))
+        yield Site(swift, options, Outside(url, keystone.token("outside", "service")))
 
 
 @pytest.fixture

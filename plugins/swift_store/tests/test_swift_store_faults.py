@@ -1,0 +1,461 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of the Swift store when its server, or the way to it, fails: stopped, frozen, cut,
+full, damaged. Each time with the right error, nothing left, and working again afterwards.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from glancekit_swift_store.driver import SwiftStore
+from glancekit_swift_store.failures import refusal
+from glancekit_swift_store.testing import RealSwift
+
+from glancekit.plugin import (
+    BlobExists,
+    BlobNotFound,
+    FileStream,
+    IteratorStream,
+    Location,
+    StoreDenied,
+    StoreFailed,
+    StoreFull,
+    StoreUnavailable,
+)
+
+MIB = 1 << 20
+DATA = bytes(range(256)) * 65_536
+"""16 MiB: more than is kept for a second attempt, and than the buffers of a connection hold."""
+
+SMALL = DATA[: 2 * MIB]
+PATIENCE = 30.0
+"""Seconds after which a call that was to fail in time has not."""
+
+Build = Callable[..., SwiftStore]
+
+
+class Way:
+    """The way to a server, on which things happen once each.
+
+    ``lost`` says of a request's first bytes whether its answer is to get lost, ``damaged`` whether
+    a bit of its body is to change; ``cut`` after how many bytes an answer ends.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._server_port = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.lost: Callable[[bytes], bool] | None = None
+        self.damaged: Callable[[bytes], bool] | None = None
+        self.cut: int | None = None
+        self.happened = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+
+    def _connect(self, near: socket.socket) -> None:
+        far = socket.create_connection(("127.0.0.1", self._server_port))
+        losing = threading.Event()
+        there = threading.Thread(target=self._there, args=(near, far, losing), daemon=True)
+        there.start()
+        with suppress(OSError):
+            self._back(near, far, losing)
+        for side in (near, far):
+            with suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+        there.join()
+        near.close()
+        far.close()
+
+    def _there(self, near: socket.socket, far: socket.socket, losing: threading.Event) -> None:
+        damaging = False
+        with suppress(OSError):
+            while data := near.recv(65536):
+                if damaging:
+                    data = bytes([data[0] ^ 1]) + data[1:]
+                    damaging = False
+                    self.happened += 1
+                elif self.damaged is not None and self.damaged(data):
+                    self.damaged = None
+                    damaging = True
+                if self.lost is not None and self.lost(data):
+                    self.lost = None
+                    losing.set()
+                far.sendall(data)
+
+    def _back(self, near: socket.socket, far: socket.socket, losing: threading.Event) -> None:
+        come = 0
+        while data := far.recv(65536):
+            come += len(data)
+            if losing.is_set() and not data.startswith(b"HTTP/1.1 100"):
+                self.happened += 1
+                return
+            if self.cut is not None and come > self.cut:
+                self.cut = None
+                self.happened += 1
+                return
+            near.sendall(data)
+
+
+@pytest.fixture
+def way(site: Any) -> Iterator[Way]:
+    way = Way(site.swift.port)
+    yield way
+    way.close()
+
+
+@pytest.fixture
+def driver(build: Build, container: str, way: Way, site: Any) -> SwiftStore:
+    """A driver whose requests go that way; the login does not."""
+    account = site.outside.url.partition("/v1/")[2]
+    return build(container, swift_store_endpoint=f"{way.url}/v1/{account}")
+
+
+def put(driver: SwiftStore, data: bytes = DATA, image_id: str = "") -> Location:
+    source = FileStream(io.BytesIO(data))
+    return driver.write(image_id or str(uuid.uuid4()), source, len(data))
+
+
+def read(driver: SwiftStore, location: Location) -> bytes:
+    with driver.open(location) as opened:
+        return b"".join(opened)
+
+
+def in_segments(driver: SwiftStore, size: int = 3_000_000) -> SwiftStore:
+    driver._settings = replace(driver._settings, segment_size=size, whole_below=0)
+    return driver
+
+
+def happening_midway(deed: Callable[[], object], data: bytes = DATA) -> IteratorStream:
+    """Return a source in whose middle something happens."""
+
+    def pieces() -> Iterator[bytes]:
+        for offset in range(0, len(data), MIB):
+            if offset == len(data) // 2:
+                deed()
+            yield data[offset : offset + MIB]
+
+    return IteratorStream(pieces())
+
+
+# -- reading
+
+
+def test_a_broken_read_goes_on_where_it_was(driver: SwiftStore, way: Way) -> None:
+    for location in (put(driver), put(in_segments(driver))):
+        way.happened = 0
+        way.cut = 7_000_000
+        assert read(driver, location) == DATA
+        way.cut = 7_000_000
+        with driver.open_range(location, 1000, 15_000_000) as opened:
+            assert b"".join(opened) == DATA[1000:15_001_000]
+        assert way.happened == 2
+
+
+def test_a_dynamic_large_object_goes_on_too(
+    driver: SwiftStore, way: Way, outside: Any, container: str
+) -> None:
+    for number in range(2):
+        piece = DATA[number * 8 * MIB : (number + 1) * 8 * MIB]
+        outside.call("PUT", f"/{container}/1-{number}", data=piece)
+    outside.call("PUT", f"/{container}/1", headers={"X-Object-Manifest": f"{container}/1-"})
+    way.cut = 9_000_000
+    assert read(driver, Location(url=f"swift+config://ref1/{container}/1")) == DATA
+    assert way.happened == 1
+
+
+def test_what_replaced_an_object_is_not_given_out_as_its_rest(
+    driver: SwiftStore, way: Way, outside: Any, container: str
+) -> None:
+    location = put(driver, image_id="1")
+    way.cut = 7_000_000
+    with driver.open(location) as opened:
+        opened.read(1000)
+        outside.call("PUT", f"/{container}/1", data=bytes(len(DATA)))
+        with pytest.raises(StoreFailed, match="replaced"):
+            b"".join(opened)
+    assert way.happened == 1
+
+
+def test_an_object_that_goes_midway_of_a_read_is_not_found(
+    driver: SwiftStore, way: Way, outside: Any, container: str
+) -> None:
+    location = put(driver, image_id="1")
+    way.cut = 7_000_000
+    with driver.open(location) as opened:
+        opened.read(1000)
+        outside.call("DELETE", f"/{container}/1")
+        with pytest.raises(BlobNotFound):
+            b"".join(opened)
+
+
+def test_how_often_a_read_is_taken_up_again_is_an_option(
+    build: Build, container: str, way: Way, site: Any
+) -> None:
+    account = site.outside.url.partition("/v1/")[2]
+    driver = build(
+        container,
+        swift_store_endpoint=f"{way.url}/v1/{account}",
+        swift_store_retry_get_count=0,
+    )
+    location = put(driver)
+    way.cut = 7_000_000
+    with driver.open(location) as opened, pytest.raises(StoreUnavailable):
+        b"".join(opened)
+
+
+# -- answers that get lost, bytes that change
+
+
+@pytest.mark.parametrize("kind", ["whole", "small", "in segments"])
+def test_an_upload_whose_last_answer_is_lost_is_one(
+    driver: SwiftStore, way: Way, kind: str, outside: Any, container: str
+) -> None:
+    """When asked again the server says that the name is taken: by this very upload."""
+    image_id = str(uuid.uuid4())
+    data = SMALL if kind == "small" else DATA
+    way.lost = lambda request: request.startswith(b"PUT ") and image_id.encode() in request
+    if kind == "in segments":
+        in_segments(driver)
+        way.lost = lambda request: b"multipart-manifest=put" in request
+    location = put(driver, data, image_id)
+    assert way.happened == 1
+    assert read(driver, location) == data
+    driver.delete(location)
+    assert outside.names(container) == []
+
+
+def test_a_segment_whose_answer_is_lost_is_sent_again(driver: SwiftStore, way: Way) -> None:
+    in_segments(driver)
+    way.lost = lambda request: b"/00003 HTTP" in request
+    location = put(driver)
+    assert way.happened == 1
+    assert read(driver, location) == DATA
+
+
+@pytest.mark.parametrize("kind", ["whole", "in segments"])
+def test_what_is_damaged_on_the_way_is_not_kept(
+    driver: SwiftStore, way: Way, kind: str, outside: Any, container: str
+) -> None:
+    if kind == "in segments":
+        in_segments(driver)
+    way.damaged = lambda request: request.startswith(b"PUT ")
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        put(driver)
+    assert way.happened == 1
+    assert outside.names(container) == []
+    assert read(driver, put(driver)) == DATA
+
+
+# -- the server itself
+
+
+def test_nobody_listening_is_unavailable(build: Build) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    login = build("images", swift_store_auth_address=url)
+    beyond = build("images", swift_store_endpoint=f"{url}/v1/AUTH_test")
+    for driver in (login, beyond):
+        for call in (driver.check, lambda d=driver: put(d), lambda d=driver: d.discard("x")):
+            with pytest.raises(StoreUnavailable) as raised:
+                call()
+            assert "testing" not in str(raised.value)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSwift]:
+    """A Swift of this module's own, which a test may stop."""
+    with RealSwift(tmp_path_factory.mktemp("private")) as swift:
+        yield swift
+
+
+@pytest.fixture
+def private(server: RealSwift, site_of: Callable[[RealSwift], Any]) -> Iterator[Any]:
+    """A site on it, with an empty container."""
+    private = site_of(server)
+    private.outside.call("PUT", "/images")
+    yield private
+    private = site_of(server)  # its tokens may be new ones
+    for name in private.outside.names("images"):
+        private.outside.call("DELETE", f"/images/{name}")
+
+
+@pytest.fixture
+def own(build: Build, private: Any) -> SwiftStore:
+    """A driver for it, with little patience."""
+    return build("images", **private.options, swift_store_read_timeout=1.0)
+
+
+@pytest.mark.parametrize("kind", ["whole", "in segments"])
+@pytest.mark.parametrize("deed", ["stop", "freeze"])
+def test_a_server_that_fails_midway_of_a_write(
+    own: SwiftStore, private: Any, kind: str, deed: str
+) -> None:
+    if kind == "in segments":
+        in_segments(own)
+    swift, image_id = private.swift, str(uuid.uuid4())
+    fail = swift.stop if deed == "stop" else swift.freeze
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        own.write(image_id, happening_midway(fail), len(DATA))
+    assert time.monotonic() - begun < PATIENCE
+    if deed == "stop":
+        swift.start()
+    else:
+        swift.thaw()
+    end = time.monotonic() + PATIENCE
+    own.discard(image_id)
+    while private.outside.names("images"):
+        # A server that hung goes on with what it had taken in, whoever still waits for it.
+        assert time.monotonic() < end
+        own.discard(image_id)
+    location = put(own, DATA, image_id)
+    assert read(own, location) == DATA
+
+
+@pytest.mark.parametrize("deed", ["stop", "freeze"])
+def test_a_server_that_fails_midway_of_a_read(own: SwiftStore, private: Any, deed: str) -> None:
+    swift = private.swift
+    location = put(own)
+    with own.open(location) as opened:
+        opened.read(1000)
+        if deed == "stop":
+            swift.stop()
+        else:
+            swift.freeze()
+        begun = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            b"".join(opened)
+        assert time.monotonic() - begun < PATIENCE
+    if deed == "stop":
+        swift.start()
+    else:
+        swift.thaw()
+    assert read(own, location) == DATA
+
+
+def test_a_read_survives_a_restart_of_the_server(own: SwiftStore, private: Any) -> None:
+    location = put(own)
+    with own.open(location) as opened:
+        first = opened.read(1000)
+        private.swift.stop("proxy")
+        private.swift.start("proxy")
+        assert first + b"".join(opened) == DATA
+
+
+def test_a_disk_server_that_is_gone(own: SwiftStore, private: Any) -> None:
+    location = put(own)
+    private.swift.stop("object")
+    for call in (lambda: own.open(location), lambda: put(own)):
+        with pytest.raises(StoreUnavailable):
+            call()
+    private.swift.start("object")
+    assert read(own, location) == DATA
+
+
+def test_tokens_that_are_forgotten_are_renewed(own: SwiftStore, private: Any) -> None:
+    location = put(own)
+    private.swift.forget_tokens()
+    assert read(own, location) == DATA
+    private.swift.forget_tokens()
+    put(own)
+    private.swift.forget_tokens()
+    own.delete(location)
+
+
+@pytest.mark.parametrize("kind", ["whole", "in segments"])
+def test_a_full_disk(build: Build, tmp_path: Path, kind: str, small_disk: Path) -> None:
+    with RealSwift(tmp_path / "swift", devices=small_disk) as swift:
+        options = {"swift_store_auth_address": swift.auth_url, "swift_store_read_timeout": 10.0}
+        driver = build("images", **options, swift_store_create_container_on_put=True)
+        if kind == "in segments":
+            in_segments(driver)
+        kept = put(driver, SMALL)
+        with pytest.raises((StoreUnavailable, StoreFull)):
+            driver.write(str(uuid.uuid4()), IteratorStream(iter([DATA] * 5)), 5 * len(DATA))
+        assert read(driver, kept) == SMALL
+        assert read(driver, put(driver)) == DATA
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 48 MiB, which takes an administrator to make."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(path)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("a small disk of its own needs root, who may mount")
+    try:
+        if not _knows_attributes(path):
+            pytest.skip("this system's tmpfs knows no extended attributes")
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def _knows_attributes(path: Path) -> bool:
+    try:
+        os.setxattr(path, "user.test", b"1")
+    except OSError:
+        return False
+    return True
+
+
+# -- what the server says
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, StoreDenied),
+        (403, StoreDenied),
+        (404, BlobNotFound),
+        (408, StoreUnavailable),
+        (409, StoreFailed),
+        (412, BlobExists),
+        (413, StoreFull),
+        (422, StoreUnavailable),
+        (429, StoreUnavailable),
+        (498, StoreUnavailable),
+        (499, StoreUnavailable),
+        (500, StoreUnavailable),
+        (503, StoreUnavailable),
+        (507, StoreFull),
+        (418, StoreFailed),
+    ],
+)
+def test_the_server_s_answers_have_a_meaning(status: int, kind: type[Exception]) -> None:
+    assert type(refusal("testing", status, "no")) is kind
+
+
+def test_the_descriptors_are_given_back(driver: SwiftStore) -> None:
+    location = put(driver)
+    folder = Path("/proc/self/fd")
+    with driver.open(location) as opened:
+        opened.read(10)
+    before = len(list(folder.iterdir()))
+    for _ in range(10):
+        with driver.open(location) as opened:
+            opened.read(10)
+    assert len(list(folder.iterdir())) <= before + 2

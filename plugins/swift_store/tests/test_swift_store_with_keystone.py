@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ways to log in at a Keystone, and what becomes of tokens that it takes back."""
+
+from __future__ import annotations
+
+import io
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import requests
+from glancekit_swift_store.driver import SwiftStore
+
+from glancekit.plugin import FileStream, IteratorStream, Location, StoreDenied, StoreUnavailable
+
+MIB = 1 << 20
+DATA = bytes(range(256)) * 32_768
+"""8 MiB."""
+
+Build = Callable[..., SwiftStore]
+
+
+@pytest.fixture
+def site(with_keystone: Any) -> Any:
+    return with_keystone
+
+
+def put(driver: SwiftStore, data: bytes = DATA) -> Location:
+    return driver.write(str(uuid.uuid4()), FileStream(io.BytesIO(data)), len(data))
+
+
+def read(driver: SwiftStore, location: Location) -> bytes:
+    with driver.open(location) as opened:
+        return b"".join(opened)
+
+
+def take_back_tokens(keystone: Any) -> None:
+    """End all tokens of the service's user, as an administrator does."""
+    user = keystone.id_of("user", "glance")
+    keystone.call("PATCH", f"/users/{user}", {"user": {"password": "secret"}})
+    time.sleep(1.1)  # Keystone counts in seconds: a token of the same one would not count either
+
+
+def make_credential(keystone: Any) -> dict[str, str]:
+    """Make an application credential of the service's user."""
+    token = keystone.token("glance", "service")
+    user = keystone.id_of("user", "glance")
+    asked = {"application_credential": {"name": uuid.uuid4().hex}}
+    answer = requests.post(
+        f"{keystone.url}/users/{user}/application_credentials",
+        json=asked,
+        headers={"X-Auth-Token": token},
+        timeout=30,
+    )
+    answer.raise_for_status()
+    made = answer.json()["application_credential"]
+    return {
+        "swift_store_application_credential_id": made["id"],
+        "swift_store_application_credential_secret": made["secret"],
+    }
+
+
+def test_an_application_credential_is_enough(build: Build, container: str, keystone: Any) -> None:
+    nobody = {"swift_store_user": "", "swift_store_key": ""}
+    driver = build(container, **nobody, **make_credential(keystone))
+    driver.check()
+    assert read(driver, put(driver)) == DATA
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"swift_store_project_domain_name": "Default", "swift_store_user_domain_id": "default"},
+        {"swift_store_region": "RegionOne"},
+        {"swift_store_endpoint_type": "internalURL"},
+    ],
+)
+def test_it_logs_in_as_it_is_told(build: Build, container: str, chosen: dict[str, str]) -> None:
+    build(container, **chosen).check()
+
+
+def test_the_address_may_lack_the_version(build: Build, container: str, keystone: Any) -> None:
+    build(container, swift_store_auth_address=keystone.url.removesuffix("/v3")).check()
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"swift_store_key": "hunter2"},
+        {"swift_store_user": "demo:glance"},
+        {"swift_store_user_domain_name": "nowhere"},
+        {"swift_store_user": "", "swift_store_application_credential_id": "x"}
+        | {"swift_store_application_credential_secret": "hunter2"},
+    ],
+)
+def test_who_may_not_log_in_is_denied(
+    build: Build, container: str, chosen: dict[str, str]
+) -> None:
+    with pytest.raises(StoreDenied) as refused:
+        build(container, **chosen).check()
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"swift_store_region": "elsewhere"}, {"swift_store_service_type": "other"}]
+)
+def test_a_catalog_without_the_endpoint_is_told(
+    build: Build, container: str, chosen: dict[str, str]
+) -> None:
+    with pytest.raises(StoreUnavailable, match="endpoint"):
+        build(container, **chosen).check()
+
+
+def test_tokens_that_are_taken_back_are_renewed(
+    build: Build, container: str, keystone: Any
+) -> None:
+    """Between two requests, and between two segments of one upload."""
+    driver = build(container)
+    driver._settings = replace(driver._settings, segment_size=MIB, whole_below=0)
+
+    def pieces() -> Iterator[bytes]:
+        for offset in range(0, len(DATA), MIB):
+            if offset == 4 * MIB:
+                take_back_tokens(keystone)
+            yield DATA[offset : offset + MIB]
+
+    location = driver.write(str(uuid.uuid4()), IteratorStream(pieces()), None)
+    take_back_tokens(keystone)
+    assert read(driver, location) == DATA
+    take_back_tokens(keystone)
+    driver.delete(location)
+
+
+def test_a_token_that_will_expire_is_renewed_before(build: Build, container: str) -> None:
+    driver = build(container, swift_store_expire_soon_interval=10**6)
+    assert read(driver, put(driver)) == DATA
+
+
+def test_a_keystone_that_hangs_is_unavailable(build: Build, container: str, keystone: Any) -> None:
+    driver = build(container, swift_store_read_timeout=0.5)
+    keystone.freeze()
+    try:
+        with pytest.raises(StoreUnavailable):
+            driver.check()
+    finally:
+        keystone.thaw()
+    driver.check()
