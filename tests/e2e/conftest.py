@@ -273,7 +273,7 @@ def programs(clients: Path) -> Iterator[Programs]:
 
 
 class S3:
-    """An S3 server, behind a proxy that remembers each request's method and headers.
+    """An S3 server, behind a proxy that remembers each request's method, path and headers.
 
     ``cut_after``: the next answer is cut off after so many bytes, and so is every request from
     then on, as when the server is gone.
@@ -281,7 +281,7 @@ class S3:
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self.process = process
-        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.cut_after: int | None = None
         self.is_gone = False
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(port))
@@ -302,11 +302,13 @@ class S3:
             region_name="us-east-1",
         )
 
-    def reads(self) -> list[dict[str, str]]:
-        """Return the headers of each GET, and forget all."""
-        found = [headers for method, headers in self.asked if method == "GET"]
-        self.asked.clear()
-        return found
+    def reads(self, image_id: str) -> list[dict[str, str]]:
+        """Return the headers of each GET of an image."""
+        return [
+            headers
+            for method, path, headers in list(self.asked)
+            if method == "GET" and image_id in path
+        ]
 
     def stop(self) -> None:
         """Stop the proxy."""
@@ -322,7 +324,8 @@ class S3:
 
             def forward(self) -> None:
                 headers = dict(self.headers)
-                s3.asked.append((self.command, {name.lower(): v for name, v in headers.items()}))
+                named = {name.lower(): value for name, value in headers.items()}
+                s3.asked.append((self.command, self.path, named))
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if s3.is_gone:
                     self.close_connection = True

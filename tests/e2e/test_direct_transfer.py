@@ -84,7 +84,7 @@ def test_who_does_not_ask_is_served_here(asked: Any, s3: Any) -> None:
     image_id = stored(asked, s3)
     answer = get(asked, image_id, **{"X-Auth-Token": TOKEN})
     assert (answer.status_code, answer.content) == (200, DATA)
-    assert all(TOKEN not in headers.values() for headers in s3.reads())
+    assert all(TOKEN not in headers.values() for headers in s3.reads(image_id))
 
 
 def test_a_part_is_asked_for_as_ever(asked: Any, s3: Any) -> None:
@@ -118,7 +118,7 @@ def test_a_store_without_urls_serves_through_us(asked: Any, s3: Any) -> None:
     image_id = stored(asked, s3, **{"x-image-meta-store": "disk"})
     answer = get(asked, image_id, **ASK)
     assert (answer.status_code, answer.content) == (200, DATA)
-    assert s3.asked == []
+    assert s3.reads(image_id) == []
 
 
 # -- the released clients
@@ -161,7 +161,7 @@ def test_released_clients_follow_and_show_the_store_their_token(
     _, failed, _ = programs.run(*commands(always, image_id, path)[name])
     assert not failed
     assert path.read_bytes() == DATA
-    (headers,) = s3.reads()
+    (headers,) = s3.reads(image_id)
     assert headers.get("x-auth-token") == TOKEN
 
 
@@ -174,7 +174,7 @@ def test_released_clients_notice_when_the_store_gives_other_bytes(
     s3.client().put_object(Bucket="images", Key=image_id, Body=other)
     _, failed, _ = programs.run(*commands(always, image_id, tmp_path / "image")[name])
     assert failed
-    assert len(s3.reads()) == 1
+    assert len(s3.reads(image_id)) == 1
 
 
 @pytest.mark.parametrize("name", CLIENTS)
@@ -186,4 +186,4 @@ def test_released_clients_are_served_here_where_only_those_who_ask_are_sent(
     _, failed, _ = programs.run(*commands(asked, image_id, path)[name])
     assert not failed
     assert path.read_bytes() == DATA
-    assert all(TOKEN not in headers.values() for headers in s3.reads())
+    assert all(TOKEN not in headers.values() for headers in s3.reads(image_id))

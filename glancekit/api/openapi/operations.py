@@ -148,6 +148,7 @@ PATH: Mapping[str, Parameter] = MappingProxyType(
 SENT: Mapping[str, Parameter] = MappingProxyType(
     {
         "Range": Parameter("One range of bytes: bytes=0-99, bytes=100- or bytes=-100."),
+        "Prefer": _choice("To be sent to the store itself (RFC 7240).", "direct-transfer"),
         "x-openstack-image-size": _number("Size of the data in bytes, which they must have."),
         "x-image-meta-store": Parameter("The store to put the data into."),
         "X-Openstack-Append": _flag("Keep the tags that are there."),
@@ -157,7 +158,7 @@ SENT: Mapping[str, Parameter] = MappingProxyType(
 
 TOLD: Mapping[str, Parameter] = MappingProxyType(
     {
-        "Location": Parameter("Where the new thing is."),
+        "Location": Parameter("Where the new thing is, or what was asked for."),
         "OpenStack-image-store-ids": Parameter("The stores that an upload may name."),
         "Content-MD5": Parameter("The MD5 of the whole image, in hexadecimal digits."),
         "Accept-Ranges": Parameter("That ranges may be asked for."),
@@ -265,10 +266,12 @@ _IMAGES: dict[str, Operation] = {
     ),
     f"GET {_IMAGE}/file": Operation(
         summary="Download an image's data",
-        answers={200: OCTETS, 204: None, 206: OCTETS},
-        more="204 when it has none.",
-        sends=("Range",),
-        tells=("Accept-Ranges", "Content-MD5", "Content-Range"),
+        answers={200: OCTETS, 204: None, 206: OCTETS, 307: None},
+        more="204 when it has none. 307 with the Location of the data at the store itself, where "
+        "the operator lets clients be sent there: always, or if they ask. That URL needs no "
+        "token; whoever follows must not send theirs along.",
+        sends=("Range", "Prefer"),
+        tells=("Accept-Ranges", "Content-MD5", "Content-Range", "Location"),
         errors=(403, 416),
     ),
     f"PUT {_IMAGE}/file": Operation(

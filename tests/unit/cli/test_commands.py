@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -193,13 +194,24 @@ def test_stores_shows_what_each_can_do(
     config_file.write_text(
         "[DEFAULT]\nenabled_backends = fast:file, cheap:acme, gone:nowhere\n"
         "[glance_store]\ndefault_backend = fast\n[cheap]\nweight = -1\nread_only = yes\n"
+        "[fast]\ndrain = yes\ndirect_transfer = asked\n"
     )
     fast, cheap, gone = json.loads(run("stores", "-f", "json").out)
     assert fast["default"]
     assert "SupportsLocalFile" in fast["capabilities"]
     assert (cheap["weight"], cheap["read_only"], cheap["capabilities"]) == (-1, True, [])
+    assert [row["drain"] for row in (fast, cheap, gone)] == [True, False, None]
+    assert [row["direct_transfer"] for row in (fast, cheap, gone)] == ["asked", "never", None]
     assert gone["state"] == "missing"
     assert "pip install glancekit-nowhere-store" in gone["reason"]
+
+
+def test_stores_says_so_when_the_service_cannot_be_asked(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    outcome = run("stores", "--url", f"http://127.0.0.1:{port}")
+    assert outcome.code == 1
+    assert f"http://127.0.0.1:{port} does not tell how it is" in outcome.err
 
 
 # -- db
