@@ -8,11 +8,12 @@ business of core/drivers.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 from glancekit.api.options import API_OPTIONS
 from glancekit.core import drivers
@@ -26,16 +27,27 @@ from glancekit.core.errors import ConfigError, PluginError, PluginMissing
 from glancekit.core.hooks import Hooks, wanted_hooks
 from glancekit.core.lease import Lease
 from glancekit.core.options import DEFAULT, STAGING_STORE
-from glancekit.core.periodic import PeriodicRunner
+from glancekit.core.periodic import PeriodicRunner, PeriodicTask
 from glancekit.core.stores import ChooseBy, DirectTransfer, Store, Stores
+from glancekit.flows.announcer import Announcer
+from glancekit.flows.options import FLOW_OPTIONS, FlowSettings
+from glancekit.flows.options import SECTION as FLOW_SECTION
+from glancekit.services.import_records import OWN_METHODS, imports_wait
 from glancekit.services.rule_files import RuleFiles
 from glancekit.services.rule_files import read as read_rules
-from glancekit.services.world import Settings, World
+from glancekit.services.world import Importing, Settings, World
+from glancekit.serving.companion import Companion, python
 from glancekit.serving.options import SERVER_OPTIONS
+
+if TYPE_CHECKING:
+    from glancekit.flows.engine import Worker
 
 log = logging.getLogger(__name__)
 
-FURTHER_SECTIONS = {"server": SERVER_OPTIONS, **API_OPTIONS}
+IMPORTS_LOOK = 0.5
+"""Seconds between looks for imports, while no worker runs."""
+
+FURTHER_SECTIONS = {"server": SERVER_OPTIONS, FLOW_SECTION: FLOW_OPTIONS, **API_OPTIONS}
 """Sections that are always there, with options of other rooms than the core."""
 
 
@@ -47,6 +59,8 @@ class Parts:
     auth: Loaded
     limits: Loaded
     stores: Mapping[StoreEntry, Loaded]
+    methods: Mapping[str, Loaded]
+    steps: Mapping[str, Loaded]
     hooks: Hooks
     plugins: tuple[PluginReport, ...]
 
@@ -99,6 +113,7 @@ def bootstrap(config: Configuration) -> World:
         access=access,
         protections=protections,
         limits=limits if limits.is_limiting() else None,
+        importing=_importing(config, parts),
         plugins=parts.plugins,
     )
 
@@ -106,23 +121,30 @@ def bootstrap(config: Configuration) -> World:
 def load_parts(config: Configuration) -> Parts:
     """Build all drivers that the configuration names, and let all listen that may."""
     patience = config.get("plugins", "plugin_start_timeout")
+    methods = [name for name in methods_of(config) if name not in OWN_METHODS]
+    steps = steps_of(config)
     wanted = [
         _driver(config, drivers.METADATA, "metadata"),
         _driver(config, drivers.AUTH, "auth"),
         _limits(config),
         *(_store(config, entry) for entry in config.stores),
+        *(_import_part(config, drivers.IMPORT_METHODS, name) for name in methods),
+        *(_import_part(config, drivers.IMPORT_STEPS, name) for name in steps),
         *wanted_hooks(config.get("plugins", "disabled")),
     ]
     metadata, auth, limits, *rest = drivers.load_all(wanted, deadline=patience)
     count = len(config.stores)
+    last = count + len(methods) + len(steps)
     hooks = Hooks(patience=patience)
-    heard = [hooks.add_loaded(loaded) for loaded in rest[count:]]
-    loaded_drivers = (metadata, auth, limits, *rest[:count])
+    heard = [hooks.add_loaded(loaded) for loaded in rest[last:]]
+    loaded_drivers = (metadata, auth, limits, *rest[:last])
     return Parts(
         metadata=metadata,
         auth=auth,
         limits=limits,
         stores=dict(zip(config.stores, rest[:count], strict=True)),
+        methods=dict(zip(methods, rest[count : count + len(methods)], strict=True)),
+        steps=dict(zip(steps, rest[count + len(methods) : last], strict=True)),
         hooks=hooks,
         plugins=(*(loaded.report for loaded in loaded_drivers), *heard),
     )
@@ -198,6 +220,32 @@ def staging_of(config: Configuration) -> Path:
     return Path(chosen) if chosen else config.data_dir / "staging"
 
 
+def methods_of(config: Configuration) -> list[str]:
+    """Return the import methods that the operator wants, each once.
+
+    :raises ConfigError: when there can be no method of such a name.
+    """
+    wanted = list(dict.fromkeys(config.get(DEFAULT, "enabled_import_methods")))
+    for name in wanted:
+        if not name:
+            raise ConfigError("[DEFAULT] enabled_import_methods has an empty name in it")
+    return wanted
+
+
+def steps_of(config: Configuration) -> list[str]:
+    """Return the steps that the operator wants; upstream's ``no_op`` is none."""
+    wanted = config.get("image_import_opts", "image_import_plugins")
+    return [name for name in dict.fromkeys(wanted) if name not in ("", "no_op")]
+
+
+def flow_settings(config: Configuration) -> FlowSettings:
+    """Return what the configuration says about the flows of imports.
+
+    :raises ConfigError: when that makes no sense.
+    """
+    return FlowSettings.of(config.section(FLOW_SECTION), config.data_dir)
+
+
 def rule_files_of(config: Configuration) -> RuleFiles:
     """Return where the configuration says that rules are."""
     default, policy = config.section(DEFAULT), config.section("oslo_policy")
@@ -210,10 +258,36 @@ def rule_files_of(config: Configuration) -> RuleFiles:
     )
 
 
-def periodic_runner(world: World, config: Configuration) -> PeriodicRunner:
+def periodic_runner(
+    world: World, config: Configuration, companion: Companion | None = None
+) -> PeriodicRunner:
     """Return what runs the periodic tasks, in the one process of all that is elected for it."""
-    tasks = world.hooks.register_periodic_tasks(world)
+    tasks = list(world.hooks.register_periodic_tasks(world))
+    if companion is not None and config.get(FLOW_SECTION, "worker_in_serve"):
+        tasks.append(
+            PeriodicTask(
+                name="import worker",
+                interval=IMPORTS_LOOK,
+                run=lambda: companion.ensure() if imports_wait(world) else None,
+            )
+        )
     return PeriodicRunner(tasks, FileElection(config.data_dir))
+
+
+def import_worker(world: World, config: Configuration) -> Worker:
+    """Return what runs imports, not started."""
+    from glancekit.flows.engine import Worker
+    from glancekit.services.import_work import Work
+
+    work = Work(world, max_tries=config.get(FLOW_SECTION, "max_tries"))
+    return Worker(flow_settings(config), work, holder=world.lease.holder)
+
+
+def import_companion(config: Configuration) -> Companion:
+    """Return the process beside the service that runs imports, not started."""
+    files = [word for file in config.files for word in ("--config-file", str(file))]
+    command = [python(), "-m", "glancekit.cli", *files, "worker", "--attached"]
+    return Companion(command, {**os.environ, **config.as_environment})
 
 
 def unread_sections(parts: Parts) -> list[str]:
@@ -245,6 +319,41 @@ def _limits(config: Configuration) -> Wanted:
         return kind(config.section(section), name=name)
 
     return Wanted(group=drivers.LIMITS, name=name, use="quotas", build=build)
+
+
+def _import_part(config: Configuration, group: str, name: str) -> Wanted:
+    def build(kind: Callable[..., Any]) -> Any:
+        section = getattr(kind, "section", "") or name
+        config.register(section, getattr(kind, "options", ()))
+        options = config.section(section)
+        shared = {one: config.section(one) for one in getattr(kind, "shared_sections", ())}
+        vars(options).update(shared)
+        return kind(options, name=name)
+
+    what = "method" if group == drivers.IMPORT_METHODS else "step"
+    return Wanted(group=group, name=name, use=f"import {what} {name}", build=build)
+
+
+def _importing(config: Configuration, parts: Parts) -> Importing:
+    """Return what imports are made of. A method that cannot be used is not offered; without one
+    of the steps, nothing that it should see may come in.
+
+    :raises PluginError: when a step cannot be used.
+    """
+    for name, loaded in parts.steps.items():
+        option = "[image_import_opts] image_import_plugins"
+        _insist(loaded, f"the import step '{name}'", option)
+    own: dict[str, Any] = dict.fromkeys(OWN_METHODS)
+    usable = {name: loaded.driver for name, loaded in parts.methods.items() if not loaded.error}
+    offered = {**own, **usable}
+    announcer = Announcer(flow_settings(config))
+    return Importing(
+        methods={name: offered[name] for name in methods_of(config) if name in offered},
+        steps={name: loaded.driver for name, loaded in parts.steps.items()},
+        max_parallel_stores=config.get("image_import_opts", "max_parallel_stores"),
+        announce=announcer.announce,
+        close=announcer.close,
+    )
 
 
 def _limits_option(config: Configuration) -> str:

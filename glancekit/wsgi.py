@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from glancekit.api.app import create_app
 from glancekit.api.options import ApiSettings
-from glancekit.bootstrap import bootstrap, load_config, periodic_runner
+from glancekit.bootstrap import bootstrap, import_companion, load_config, periodic_runner
 from glancekit.core.config import Configuration
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class Service:
         """
         self._world = bootstrap(config)
         self._app = create_app(self._world, ApiSettings.of(config))
-        self._periodic = periodic_runner(self._world, config)
+        self._companion = import_companion(config)
+        self._periodic = periodic_runner(self._world, config, self._companion)
         self._periodic.start()
 
     def __call__(
@@ -47,6 +48,7 @@ class Service:
     def close(self) -> None:
         """Stop the periodic tasks and let go of every part; no request comes afterwards."""
         self._periodic.stop(LAST_TASK_PATIENCE)
+        self._companion.stop()
         self._world.close()
 
 

@@ -34,6 +34,10 @@ _DRAIN_STEP = 16 << 10
 """Small, since the clock is looked at between two reads only, and a slow client makes one long."""
 
 
+_MAX_DIGITS = 19
+"""Of a number of bytes."""
+
+
 class RequestBody(ByteStream):
     """The bytes that a client sends. It counts them, since WSGI servers differ at an early end.
 
@@ -110,6 +114,16 @@ def request_body() -> RequestBody:
         g.body = RequestBody(request.environ)
     body: RequestBody = g.body
     return body
+
+
+def declared_size(body: RequestBody) -> int | None:
+    """Return how many bytes the client says that it sends, None when it does not say."""
+    text = request.headers.get("x-openstack-image-size")
+    if text is None:
+        return body.length
+    if not (text.isascii() and text.isdecimal()) or len(text) > _MAX_DIGITS:
+        raise BadRequest(f"x-openstack-image-size is not a number of bytes: '{text[:40]}'.")
+    return int(text)
 
 
 def json_body() -> Any:

@@ -32,6 +32,7 @@ COMMANDS = {
         "glancekit.cli.image.commands:image",
         "Create, list, show, save and change images of a service.",
     ),
+    "worker": ("glancekit.cli.worker:worker", "Run imports."),
     "config": ("glancekit.cli.config:config", "Show, check or write the configuration."),
     "db": ("glancekit.cli.db:db", "Look after the database schema."),
     "policy": ("glancekit.cli.policy:policy", "Show the rules, and explain what they decide."),

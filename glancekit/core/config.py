@@ -130,6 +130,14 @@ class Configuration:
             return self._value(section, self._options[section][option])
 
     @property
+    def as_environment(self) -> dict[str, str]:
+        """Return what counts more than the files as variables, for another process to read."""
+        return {
+            f"OS_{section.upper()}__{option.upper()}": _as_text(value)
+            for (section, option), value in self._overrides.items()
+        }
+
+    @property
     def data_dir(self) -> Path:
         """Return the folder for all that the service keeps."""
         return Path(self.get(DEFAULT, "data_dir"))
@@ -351,6 +359,15 @@ class Configuration:
                 option="enabled_backends",
             )
         return tuple(StoreEntry(id, driver) for id, driver in pairs.items())
+
+
+def _as_text(value: Any) -> str:
+    """Return a value as a file would have it."""
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}:{part}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return ",".join(str(part) for part in value)
+    return str(value)
 
 
 def find_files(named: Sequence[str] = ()) -> tuple[Path, ...]:

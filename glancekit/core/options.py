@@ -79,7 +79,7 @@ def default_data_dir() -> str:
 def service_options() -> dict[str, list[cfg.Opt]]:
     """Return the options of every section that is always there."""
     return {
-        DEFAULT: [*_places(), *_limits(), *_answers(), *_PROTECTIONS, *_logs()],
+        DEFAULT: [*_places(), *_imports(), *_limits(), *_answers(), *_PROTECTIONS, *_logs()],
         "glance_store": _STORES,
         "metadata": _METADATA,
         "auth": _AUTH,
@@ -88,6 +88,7 @@ def service_options() -> dict[str, list[cfg.Opt]]:
         "plugins": _PLUGINS,
         "oslo_policy": _POLICY,
         "task": _TASKS,
+        "image_import_opts": _IMPORTS,
         FILTER_SECTION: _FILTER,
         STAGING_STORE: _STAGING,
     }
@@ -201,6 +202,19 @@ def _places() -> list[cfg.Opt]:
             default={"local": "file"},
             help="The stores, as id:driver pairs. The options of a store are in the section that "
             "has its id as name; in these, $store_id stands for that id.",
+        ),
+    ]
+
+
+def _imports() -> list[cfg.Opt]:
+    return [
+        cfg.Opt(
+            "enabled_import_methods",
+            type=Choices(),
+            default=["glance-direct", "web-download", "copy-image"],
+            help="Import methods that are offered, as far as their plugins are installed: "
+            "glance-direct (data that were staged), web-download, glance-download (from another "
+            "image service) and copy-image (to further stores). []: nothing can be imported.",
         ),
     ]
 
@@ -413,6 +427,23 @@ _TASKS: list[cfg.Opt] = [
 ]
 
 _NAMES = Choices()
+
+_IMPORTS: list[cfg.Opt] = [
+    cfg.Opt(
+        "image_import_plugins",
+        type=_NAMES,
+        default=[],
+        help="Steps that are done to what is imported, in this order, each by its plugin's name.",
+    ),
+    cfg.IntOpt(
+        "max_parallel_stores",
+        default=1,
+        min=1,
+        max=64,
+        help="Stores that one import writes to at a time.",
+    ),
+]
+
 _PORTS = Choices(types.Integer(min=1, max=65535))
 
 _FILTER: list[cfg.Opt] = [

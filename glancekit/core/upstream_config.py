@@ -106,6 +106,7 @@ BECOMES: Mapping[Place, Becomes] = MappingProxyType(
             _path_of,
             "staging is a folder of this host: a path, or file:// with a path",
         ),
+        ("taskflow_executor", "max_workers"): Becomes("taskflow", "max_workers"),
         ("DEFAULT", "use_json"): Becomes("DEFAULT", "log_format", _log_format, _FOR_THE_DEFAULT),
         (STORE, "filesystem_store_timeout"): Becomes(
             STORE, "timeout", _positive, "a store always has a time-out here: see its 'timeout'"
@@ -145,7 +146,6 @@ IGNORED: Mapping[Place, str] = MappingProxyType(
         ("DEFAULT", "digest_algorithm"): _REMOVED,
         ("DEFAULT", "metadata_encryption_key"): "locations are kept as they are; protect the "
         "database itself. Encrypted locations of an existing database cannot be read",
-        ("DEFAULT", "enabled_import_methods"): _IMPORT,
         ("DEFAULT", "worker_self_reference_url"): "processes share one database and need no "
         "address of each other",
         ("DEFAULT", "image_cache_dir"): _CACHE,
@@ -245,8 +245,10 @@ IGNORED: Mapping[Place, str] = MappingProxyType(
         ("os_glance_staging_store", "filesystem_store_file_perm"): _STAGING,
         ("os_glance_staging_store", "filesystem_store_metadata_file"): _STAGING,
         ("os_glance_staging_store", "filesystem_thin_provisioning"): _STAGING,
-        ("task", "task_executor"): _IMPORT,
-        ("task", "work_dir"): _IMPORT,
+        ("task", "task_executor"): "imports are always flows of taskflow",
+        ("task", "work_dir"): "imports work in staging: see [os_glance_staging_store]",
+        ("taskflow_executor", "engine_mode"): "steps that can run at a time do",
+        ("taskflow_executor", "conversion_format"): "see [image_conversion] output_format",
         (STORE, "filesystem_store_metadata_file"): "readers of the files elsewhere are not told "
         "where they are mounted",
         (STORE, "filesystem_store_thread_pool_size"): _FILES,
@@ -263,7 +265,6 @@ IGNORED_SECTIONS: Mapping[str, str] = MappingProxyType(
         "glance_download_properties": _IMPORT,
         "healthcheck": "/healthcheck always tells what it finds",
         "image_conversion": _IMPORT,
-        "image_import_opts": _IMPORT,
         "inject_metadata_properties": _IMPORT,
         "key_manager": _KEYS,
         "os_glance_tasks_store": "tasks keep nothing in files",
@@ -279,7 +280,6 @@ IGNORED_SECTIONS: Mapping[str, str] = MappingProxyType(
         "profiler": "requests are not profiled",
         "service_user": "the service has no errands that need one",
         "store_type_location_strategy": "the heaviest store is read first: see 'weight'",
-        "taskflow_executor": _IMPORT,
         "vault": _KEYS,
         "wsgi": _SERVER,
     }

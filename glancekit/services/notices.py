@@ -11,6 +11,7 @@ from typing import Any
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, Member, Visibility
+from glancekit.core.model.task import Task
 
 
 def about(image: Image, kind: str, caller: Identity | None) -> Event:
@@ -39,6 +40,29 @@ def about_member(image: Image, member: Member, kind: str, caller: Identity) -> E
             "status": member.status.value,
             "created_at": member.created_at.isoformat(),
             "updated_at": member.updated_at.isoformat(),
+        },
+    )
+
+
+def about_task(task: Task, kind: str) -> Event:
+    """Make the event that something happened to a task."""
+    return Event(
+        type=kind,
+        subject=task.id,
+        project_id=task.owner,
+        user_id=task.user_id,
+        request_id=task.request_id,
+        payload={
+            "id": task.id,
+            "type": task.type.value,
+            "status": task.status.value,
+            "result": None,
+            "owner": task.owner,
+            "message": None,
+            "image_id": task.image_id,
+            "expires_at": None if task.expires_at is None else task.expires_at.isoformat(),
+            "created_at": task.created_at.isoformat(),
+            "updated_at": task.updated_at.isoformat(),
         },
     )
 

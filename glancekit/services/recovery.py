@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Protocol
 
 from glancekit.core.contracts.metadata import MetadataDriver, UnitOfWork
@@ -24,8 +25,11 @@ from glancekit.core.errors import (
 from glancekit.core.lease import is_gone
 from glancekit.core.model.image import Location, now
 from glancekit.core.model.status import ImageStatus, LocationStatus
+from glancekit.core.options import STAGING_STORE
 from glancekit.core.stores import Stores
+from glancekit.services.import_records import LOCK, forget_staged
 from glancekit.services.notices import about
+from glancekit.services.staging import Staging
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +53,11 @@ class Recoverable(Protocol):
         """Where bytes live."""
         ...
 
+    @property
+    def staging(self) -> Path:
+        """The folder for data on their way in."""
+        ...
+
 
 def recover(world: Recoverable) -> int:
     """Finish or undo all that dead processes left; return how many rows were settled."""
@@ -67,15 +76,29 @@ def _abandoned(world: Recoverable, status: LocationStatus) -> Iterator[Location]
     with world.metadata.unit_of_work(read_only=True) as work:
         rows = work.locations.with_status(status, limit=BATCH)
         alive = work.leases.holders(alive_at=now())
+        held = {row.image_id for row in rows if _is_held(work, row)}
     for row in rows:
         if row.holder is None or row.holder not in alive or is_gone(row.holder):
+            if status is LocationStatus.WRITING and row.image_id in held:
+                continue  # whoever goes on with the import sees to it
             yield row
+
+
+def _is_held(work: UnitOfWork, row: Location) -> bool:
+    """Say whether an import has the image."""
+    try:
+        return LOCK in work.images.get(row.image_id).properties
+    except ImageNotFound:
+        return False
 
 
 def _undo_write(world: Recoverable, row: Location) -> bool:
     """Remove what a dead upload left, then let the image be uploaded to again."""
     try:
-        world.stores.get(row.store).discard(row.image_id)
+        if row.store == STAGING_STORE:
+            Staging(world.staging).remove(row.image_id)
+        else:
+            world.stores.get(row.store).discard(row.image_id)
     except (StoreError, StoreNotFound) as error:
         log.warning("cannot remove what a dead upload left, will try again: %s", error)
         return False
@@ -98,6 +121,8 @@ def forget_writing(world: Recoverable, row: Location, *, keep_row: bool = False)
         if not keep_row and row.id is not None:
             work.locations.remove(row.id)
         _back_to_queued(work, row.image_id)
+        if row.store == STAGING_STORE:
+            forget_staged(work, row.image_id)
         work.commit()
     return True
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Self
 
 from glancekit.core.background import Background
 from glancekit.core.contracts.auth import AuthDriver
+from glancekit.core.contracts.importing import ImportMethod, ImportStep
 from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import MetadataDriver
 from glancekit.core.drivers import PluginReport
 from glancekit.core.hooks import Hooks
 from glancekit.core.lease import Lease
 from glancekit.core.stores import Stores
+from glancekit.flows.ports import Job
 from glancekit.services.access import Access
 from glancekit.services.protections import Protections
 
@@ -56,6 +59,29 @@ class Settings:
     max_request_id_length: int = 64
 
 
+def _nothing() -> None:
+    """Have nothing to close."""
+
+
+def _nobody(_job: Job) -> None:
+    """Leave it to whoever looks for imports that are on no board."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Importing:
+    """What imports are made of here, by name; methods of the service's own have no driver.
+
+    ``steps`` are in the order in which they run. ``announce`` puts an import on the board,
+    ``close`` lets go of that.
+    """
+
+    methods: Mapping[str, ImportMethod | None] = field(default_factory=dict)
+    steps: Mapping[str, ImportStep] = field(default_factory=dict)
+    max_parallel_stores: int = 1
+    announce: Callable[[Job], None] = _nobody
+    close: Callable[[], None] = _nothing
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """The parts of a running service; a context manager that closes them.
@@ -73,6 +99,7 @@ class World:
     access: Access = field(default_factory=Access)
     protections: Protections = field(default_factory=Protections)
     limits: LimitSource | None = None
+    importing: Importing = field(default_factory=Importing)
     background: Background = field(default_factory=Background)
     plugins: tuple[PluginReport, ...] = ()
 
@@ -84,6 +111,7 @@ class World:
             if self.limits is not None:
                 parts.callback(self.limits.close)
             parts.callback(self.stores.close)
+            parts.callback(self.importing.close)
             parts.callback(self.lease.stop)
             parts.callback(self.background.stop)
 

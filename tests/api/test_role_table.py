@@ -74,6 +74,8 @@ stranger         ok     ok    ok    403   ok     ok    ok    403   -      -     
 : make it a community image
 : delete
 : upload
+: stage
+: import what is staged
 : add a tag
 : remove a tag
 : deactivate
@@ -95,6 +97,7 @@ stranger         403    403   ok    404   403    403   ok    404   404    404   
 
 : give it to another project
 : delete it from one store
+: copy it to all stores
 : remove one of its locations
 : download what is deactivated
 owner            403    403   ok    404   403    403   ok    404   403    403   ok    404   403    403   ok    404
@@ -300,6 +303,13 @@ ON_IMAGES = {
     "delete": delete(_IMAGE),
     "delete it from one store": delete("/v2/stores/second/{id}"),
     "upload": put(f"{_IMAGE}/file", b"data", content_type=OCTETS, state=ImageStatus.QUEUED),
+    "stage": put(f"{_IMAGE}/stage", b"data", content_type=OCTETS, state=ImageStatus.QUEUED),
+    "import what is staged": post(
+        f"{_IMAGE}/import", {"method": {"name": "glance-direct"}}, state=ImageStatus.UPLOADING
+    ),
+    "copy it to all stores": post(
+        f"{_IMAGE}/import", {"method": {"name": "copy-image"}, "all_stores": True}
+    ),
     "download": get(f"{_IMAGE}/file"),
     "download what is deactivated": get(f"{_IMAGE}/file", state=ImageStatus.DEACTIVATED),
     "add a tag": put(f"{_IMAGE}/tags/new"),
@@ -375,8 +385,6 @@ ON_THE_SERVICE = {
 }
 
 SWITCHED_OFF = {
-    "PUT /v2/images/{}/stage",
-    "POST /v2/images/{}/import",
     *(f"{method} /v2/cache" for method in ("GET", "DELETE")),
     *(f"{method} /v2/cache/{{}}" for method in ("PUT", "DELETE")),
     "GET /v2/cache/nodes/{}",
@@ -469,7 +477,8 @@ class Service:
             size=None if state is ImageStatus.QUEUED else 4,
             tags=frozenset({"old"}),
         )
-        stores = () if state is ImageStatus.QUEUED else ("local", "second")
+        has_data = state in (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
+        stores = ("local", "second") if has_data else ()
         written = [self._write(store, image.id) for store in stores]
         with self.world.metadata.unit_of_work() as work:
             work.images.add(image)

@@ -93,7 +93,8 @@ def test_no_task_can_be_made(admin: Client, body: Any) -> None:
     assert admin.post("/v2/tasks", body).status == 400
 
 
-def test_import_is_off(project: Client) -> None:
+def test_import_is_off(build: Any) -> None:
+    project = build(enabled_import_methods=[]).as_project("p")
     image = project.create()
     path = f"/v2/images/{image['id']}"
     assert project.request("PUT", f"{path}/stage", body=b"data").status == 404

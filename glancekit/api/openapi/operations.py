@@ -160,6 +160,7 @@ TOLD: Mapping[str, Parameter] = MappingProxyType(
     {
         "Location": Parameter("Where the new thing is, or what was asked for."),
         "OpenStack-image-store-ids": Parameter("The stores that an upload may name."),
+        "OpenStack-image-import-methods": Parameter("The import methods that there are."),
         "Content-MD5": Parameter("The MD5 of the whole image, in hexadecimal digits."),
         "Accept-Ranges": Parameter("That ranges may be asked for."),
         "Content-Range": Parameter("Which part of the data this is."),
@@ -250,7 +251,7 @@ _IMAGES: dict[str, Operation] = {
         more="A record without data. Every attribute that is not described is a property of the "
         "image, and a string.",
         takes="new_image",
-        tells=("Location", "OpenStack-image-store-ids"),
+        tells=("Location", "OpenStack-image-store-ids", "OpenStack-image-import-methods"),
         errors=(403, 404, 409),
     ),
     f"GET {_IMAGE}": Operation(summary="Show an image", answers={200: "image"}),
@@ -296,10 +297,22 @@ _IMAGES: dict[str, Operation] = {
         summary="Take an image's data back into use", answers={204: None}, errors=(403, 409)
     ),
     f"PUT {_IMAGE}/stage": Operation(
-        summary="Stage data for an import", answers={}, takes=OCTETS, tag="Import"
+        summary="Stage data for an import",
+        answers={204: None},
+        more="The import method glance-direct imports it from there.",
+        takes=OCTETS,
+        sends=("x-openstack-image-size",),
+        errors=(403, 409, 410, 413, 415),
+        tag="Import",
     ),
     f"POST {_IMAGE}/import": Operation(
-        summary="Import an image", answers={}, takes="import", tag="Import"
+        summary="Import an image",
+        answers={202: None},
+        more="A task does it; the image's tasks show how far it is.",
+        takes="import",
+        sends=("x-image-meta-store",),
+        errors=(403, 409, 413),
+        tag="Import",
     ),
     "DELETE /v2/stores/<store_id>/<image_id>": Operation(
         summary="Delete one copy of an image's data",

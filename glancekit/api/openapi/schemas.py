@@ -105,7 +105,15 @@ def _bodies(settings: Settings) -> dict[str, Schema]:
             {"type": {"type": "string", "enum": [*TaskType]}, "input": {"type": "object"}},
             *("type", "input"),
         ),
-        "import": _object({"method": _object({"name": _TEXT}, "name")}, "method"),
+        "import": _object(
+            {
+                "method": _object({"name": _TEXT}, "name"),
+                "stores": {"type": "array", "items": _TEXT},
+                "all_stores": {"type": "boolean"},
+                "all_stores_must_succeed": {"type": "boolean", "default": True},
+            },
+            "method",
+        ),
         "new_namespace": forms.NAMESPACE,
         "new_property": forms.NAMED_PROPERTY,
         "new_object": forms.OBJECT,

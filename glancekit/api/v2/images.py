@@ -47,6 +47,8 @@ class Images:
             "Location": f"{self._base()}{_PATH}/{image.id}",
             "OpenStack-image-store-ids": self._store_ids,
         }
+        if self._world.importing.methods:
+            headers["OpenStack-image-import-methods"] = ",".join(self._world.importing.methods)
         return json_reply(self._json.of(image), status=201, headers=headers)
 
     def index(self) -> Response:

@@ -8,13 +8,14 @@ from flask import Flask
 from glancekit.api.v2.actions import Actions
 from glancekit.api.v2.image_data import ImageData
 from glancekit.api.v2.images import Images
+from glancekit.api.v2.imports import Imports
 from glancekit.api.v2.info import Info
 from glancekit.api.v2.locations import Locations
 from glancekit.api.v2.members import Members
 from glancekit.api.v2.metadefs import METADEF_BODIES, Route, metadef_routes
 from glancekit.api.v2.schemas.documents import SchemaDocuments
 from glancekit.api.v2.stores import StoreCopies
-from glancekit.api.v2.switched_off import CacheOff, ImportsOff
+from glancekit.api.v2.switched_off import CacheOff
 from glancekit.api.v2.tags import Tags
 from glancekit.api.v2.tasks import Tasks
 from glancekit.services.world import World
@@ -25,7 +26,7 @@ def add_routes(app: Flask, world: World) -> None:
     images, image_data, tags = Images(world), ImageData(world), Tags(world)
     members, actions, locations = Members(world), Actions(world), Locations(world)
     tasks, copies = Tasks(world), StoreCopies(world)
-    imports, cache = ImportsOff(world), CacheOff()
+    imports, cache = Imports(world), CacheOff()
     schemas, info = SchemaDocuments(world.settings), Info(world)
     routes: tuple[Route, ...] = (
         ("GET", "/v2/images", images.index),

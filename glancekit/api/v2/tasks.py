@@ -7,6 +7,7 @@ Doing it is the services' business.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -20,12 +21,21 @@ from glancekit.api.paging import first_link, next_link, page_limit, parse_query
 from glancekit.api.replies import json_reply
 from glancekit.api.v2.schemas import UUID_PATTERN
 from glancekit.core.errors import TaskNotFound
-from glancekit.core.model.task import TASK_SORT_KEYS, Task, TaskQuery, TaskStatus, TaskType
+from glancekit.core.model.task import (
+    TASK_SORT_KEYS,
+    UNFINISHED,
+    Task,
+    TaskQuery,
+    TaskState,
+    TaskStatus,
+    TaskType,
+)
 from glancekit.services import tasks
 from glancekit.services.world import World
 
 _PATH = "/v2/tasks"
 _UUID = re.compile(UUID_PATTERN)
+_USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/?#]*@", re.IGNORECASE)
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -124,12 +134,13 @@ def _summary(task: Task) -> dict[str, Any]:
 def _whole(task: Task) -> dict[str, Any]:
     return {
         **_summary(task),
-        "input": task.input,
-        "result": task.result,
+        "input": _shown_input(task),
+        "result": _shown_result(task),
         "message": task.message,
         "image_id": task.image_id,
         "request_id": task.request_id,
         "user_id": task.user_id,
+        **_progress(task),
     }
 
 
@@ -148,9 +159,44 @@ def _row(task: Task) -> dict[str, Any]:
         "image_id": task.image_id,
         "request_id": task.request_id,
         "user_id": task.user_id,
-        "input": task.input,
-        "result": task.result,
+        "input": _shown_input(task),
+        "result": _shown_result(task),
         "message": task.message,
+        **_progress(task),
+    }
+
+
+def _shown_input(task: Task) -> Mapping[str, Any]:
+    """Return what was asked for, without credentials in its URLs."""
+    return {name: _without_secrets(value) for name, value in task.input.items() if name != "roles"}
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_secrets(inner) for name, inner in value.items()}
+    if isinstance(value, str) and "@" in value:
+        return _USERINFO.sub(r"\1", value)
+    return value
+
+
+def _shown_result(task: Task) -> Mapping[str, Any] | None:
+    return None if task.status in UNFINISHED else task.result
+
+
+def _progress(task: Task) -> dict[str, Any]:
+    """Return how far a task is that has not ended."""
+    if task.status not in UNFINISHED or task.result is None:
+        return {}
+    state = TaskState.of(task)
+    return {
+        "progress": {
+            "step": state.step,
+            "bytes_done": state.done,
+            "bytes_total": state.total,
+            "bytes_per_second": state.rate,
+            "seconds_left": state.seconds_left,
+            "tries": state.tries,
+        }
     }
 
 

@@ -38,7 +38,7 @@ class Task:
     """One piece of work. ``input`` and ``result`` are plain JSON values; times in UTC.
 
     ``holder`` names the lease of the process that is at it, None when nobody is. A task that has
-    ended is forgotten at ``expires_at``.
+    ended is forgotten at ``expires_at``; while it goes on, ``result`` is its ``TaskState``.
     """
 
     id: str
@@ -55,6 +55,41 @@ class Task:
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
     expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskState:
+    """How far work is that has not ended.
+
+    ``done`` of ``total`` bytes of this step (None: unknown), at ``rate`` bytes a second. ``tries``
+    counts how often somebody began or went on with it.
+    """
+
+    step: str = ""
+    done: int = 0
+    total: int | None = None
+    rate: int = 0
+    tries: int = 0
+
+    @property
+    def seconds_left(self) -> int | None:
+        """How long this step goes on at this rate, None where nobody can say."""
+        if self.total is None or not self.rate:
+            return None
+        return max(0, self.total - self.done) // self.rate
+
+    def as_result(self) -> dict[str, Any]:
+        """Return it as a task that has not ended carries it."""
+        return {"state": {name: getattr(self, name) for name in _STATE_FIELDS}}
+
+    @classmethod
+    def of(cls, task: Task) -> TaskState:
+        """Return how far a task is; of one that has ended, or that nobody began, nothing."""
+        kept = (task.result or {}).get("state", {})
+        return cls(**{name: kept[name] for name in _STATE_FIELDS if name in kept})
+
+
+_STATE_FIELDS = ("step", "done", "total", "rate", "tries")
 
 
 TASK_SORT_KEYS = ("created_at", "updated_at", "id", "type", "status")

@@ -62,6 +62,20 @@ def task_schema() -> Schema:
                 "description": "Datetime when this resource was updated",
                 "type": "string",
             },
+            "progress": {
+                "description": "How far a task is that has not ended: the step it is at, that "
+                "step's bytes done and in all, bytes a second, seconds left, and how often the "
+                "task was begun or gone on with",
+                "type": "object",
+                "properties": {
+                    "step": {"type": "string"},
+                    "bytes_done": {"type": "integer"},
+                    "bytes_total": {"type": ["null", "integer"]},
+                    "bytes_per_second": {"type": "integer"},
+                    "seconds_left": {"type": ["null", "integer"]},
+                    "tries": {"type": "integer"},
+                },
+            },
             "self": {"readOnly": True, "type": "string"},
             "schema": {"readOnly": True, "type": "string"},
         },

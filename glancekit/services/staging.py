@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder for data on their way in: a folder of its own for each image. Whose turn it is to
+fill or empty it is the business of imports.
+
+A folder knows which place it is, so that hosts which share it see that they do.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from glancekit.core.errors import StoreFailed, StoreFull
+from glancekit.core.model.image import Location
+from glancekit.core.options import STAGING_STORE
+from glancekit.core.stream import CHUNK_SIZE, ByteStream
+from glancekit.core.transfer import Receipt
+
+DATA = "data"
+"""The file that came, whole."""
+
+PARTIAL = "data.part"
+"""The same while it comes."""
+
+_RECEIPT = "receipt.json"
+_PLACE = ".place"
+
+SYNC_EVERY = 64 << 20
+"""Bytes after which what came is made durable, so that a fetch can go on there."""
+
+
+class Staging:
+    """The folder. Nothing is made before something is staged."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def place(self) -> str:
+        """Name this folder and this host: what an image's staged data are bound to."""
+        return f"{self.place_id}@{socket.gethostname()}"
+
+    @property
+    def place_id(self) -> str:
+        """Name this folder, the same on all hosts that share it."""
+        path = self.folder / _PLACE
+        try:
+            return path.read_text()
+        except FileNotFoundError:
+            pass
+        with _failing_as_store():
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            own = self.folder / f"{_PLACE}.{uuid.uuid4().hex}"
+            own.write_text(str(uuid.uuid4()))
+            try:
+                os.link(own, path)  # the first of several wins
+            except FileExistsError:
+                pass
+            finally:
+                own.unlink()
+            return path.read_text()
+
+    def of(self, image_id: str) -> Path:
+        """Return an image's folder, which may not be there."""
+        return self.folder / image_id
+
+    def prepare(self, image_id: str) -> Path:
+        """Return an image's folder, made where it was not there."""
+        with _failing_as_store():
+            folder = self.of(image_id)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return folder
+
+    def remove(self, image_id: str) -> None:
+        """Remove an image's folder; harmless when it is gone."""
+        with _failing_as_store(), suppress(FileNotFoundError):
+            shutil.rmtree(self.of(image_id))
+
+    def images(self) -> list[str]:
+        """Return the ids of images that have a folder."""
+        try:
+            names = sorted(os.listdir(self.folder))
+        except FileNotFoundError:
+            return []
+        return [name for name in names if not name.startswith(".")]
+
+    def keep_only(self, image_id: str, *names: str) -> None:
+        """Remove what else is in an image's folder: files that steps have replaced."""
+        with _failing_as_store():
+            for path in self.of(image_id).iterdir():
+                if path.name in (*names, _RECEIPT):
+                    continue
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+
+    def write(self, image_id: str, source: ByteStream) -> Location:
+        """Write all bytes of a source as an image's data, behind what came of them before.
+
+        They are ``PARTIAL`` until ``publish``.
+        """
+        with _failing_as_store(), (self.prepare(image_id) / PARTIAL).open("ab") as file:
+            synced = file.tell()
+            while chunk := source.read(CHUNK_SIZE):
+                file.write(chunk)
+                if file.tell() - synced >= SYNC_EVERY:
+                    file.flush()
+                    os.fsync(file.fileno())
+                    synced = file.tell()
+            file.flush()
+            os.fsync(file.fileno())
+        return Location(url="", store=STAGING_STORE, image_id=image_id)
+
+    def publish(self, image_id: str, receipt: Receipt | None) -> Path:
+        """Give the data their name, and keep what is known of them."""
+        folder = self.of(image_id)
+        with _failing_as_store():
+            partial, data = folder / PARTIAL, folder / DATA
+            (folder / _RECEIPT).unlink(missing_ok=True)
+            if receipt is not None:
+                known = _Known.of(partial, receipt)
+                write_whole(folder / _RECEIPT, json.dumps(known.to_json()))
+            partial.replace(data)
+            sync_folder(folder)
+        return data
+
+    def receipt_of(self, path: Path) -> Receipt | None:
+        """Return what is known of a file, if it is still the one that this was known of."""
+        try:
+            known = _Known.from_json(json.loads((path.parent / _RECEIPT).read_text()))
+        except (FileNotFoundError, ValueError, KeyError):
+            return None
+        return known.receipt if known == _Known.of(path, known.receipt) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A receipt, and of which file it is."""
+
+    inode: int
+    modified: int
+    receipt: Receipt
+
+    @classmethod
+    def of(cls, path: Path, receipt: Receipt) -> _Known:
+        found = path.stat()
+        return cls(found.st_ino, found.st_mtime_ns, receipt)
+
+    def to_json(self) -> dict[str, object]:
+        names = ("size", "checksum", "hash_algo", "hash_value")
+        known = {name: getattr(self.receipt, name) for name in names}
+        return {"inode": self.inode, "modified": self.modified, **known}
+
+    @classmethod
+    def from_json(cls, given: dict[str, object]) -> _Known:
+        inode, modified = given.pop("inode"), given.pop("modified")
+        receipt = Receipt(**given, detected_format=None, virtual_size=None)  # type: ignore[arg-type]
+        return cls(inode, modified, receipt)  # type: ignore[arg-type]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a small file so that it is there whole, or as it was."""
+    partial = path.with_name(f"{path.name}.new")
+    with partial.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def _failing_as_store() -> Iterator[None]:
+    """Let a disk's errors be those of a store."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreFull(store=STAGING_STORE, operation="write") from error
+        reason = f"{error.strerror}: {error.filename}"
+        raise StoreFailed(reason, store=STAGING_STORE, operation="staging") from error
