@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each medium of a store, through the service and by the medium's own tool in the same run."""
+"""One large image through the whole service and through a medium's own tool, in the same run."""

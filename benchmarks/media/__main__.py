@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m benchmarks.media``: each medium's speed through the whole service, beside its own
+tool's. The rounds alternate, so that a busy moment of the machine hits both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.media.medium import MIB, Medium
+from benchmarks.report import Row, table
+from benchmarks.running import Service, service
+from benchmarks.transfers import download, make_source, timed, upload, warm_up
+
+MEDIA: Mapping[str, str] = {
+    "file": "benchmarks.media.file:File",
+    "http": "benchmarks.media.http:Http",
+    "rbd": "benchmarks.media.rbd:Rbd",
+    "s3": "benchmarks.media.s3:S3",
+}
+"""Where each is. A module is loaded when it is asked for: they need different things installed."""
+
+AIM = 0.85
+MEMORY = 64 * MIB
+
+
+def main() -> int:
+    """Measure what was chosen; 1 when an aim was missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.media", description=__doc__)
+    parser.add_argument("media", nargs="*", metavar="MEDIUM", help=f"any of {', '.join(MEDIA)}")
+    parser.add_argument("--size", type=int, default=1024, help="MiB to transfer (1024)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each transfer (3)")
+    parser.add_argument("--folder", help="where to work; it should be on a real disk")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.media) - set(MEDIA):
+        parser.error(f"no such medium: {', '.join(sorted(unknown))}")
+    rows: list[Row] = []
+    for name in chosen.media or MEDIA:
+        with tempfile.TemporaryDirectory(prefix="glancekit-media-", dir=chosen.folder) as folder:
+            rows += measure(name, Path(folder), size=chosen.size * MIB, rounds=chosen.rounds)
+        print(f"{name} done", file=sys.stderr)
+    print(table(rows))
+    return 1 if any(row.reached is False for row in rows) else 0
+
+
+def measure(name: str, folder: Path, *, size: int, rounds: int) -> Iterator[Row]:
+    """Start a medium, and the service on it; yield all that is measured."""
+    module, _, kind = MEDIA[name].partition(":")
+    folder.chmod(0o755)  # a web server's workers are another user
+    source = folder / "source"
+    make_source(source, size)
+    with getattr(import_module(module), kind)(folder) as medium:
+        (folder / "glancekit.conf").write_text(_configuration(medium))
+        with service(folder / "data", "--config-file", str(folder / "glancekit.conf")) as running:
+            if medium.writable:
+                warm_up(running, folder)
+                yield from _uploads(name, medium, running, source, rounds)
+            medium.put(source)
+            image_id = upload(running, source) if medium.writable else medium.register(running)
+            yield from _downloads(name, medium, running, image_id, size, rounds)
+            running.call("DELETE", f"/v2/images/{image_id}")
+            medium.remove()
+            yield from medium.more(running, folder)
+
+
+def _configuration(medium: Medium) -> str:
+    options = [f"{name} = {value}" for name, value in medium.options().items()]
+    lines = ["[DEFAULT]", f"enabled_backends = medium:{medium.driver}"]
+    lines += ["[glance_store]", "default_backend = medium", "[medium]", *options]
+    return "\n".join([*lines, medium.settings()])
+
+
+def _uploads(
+    name: str, medium: Medium, running: Service, source: Path, rounds: int
+) -> Iterator[Row]:
+    ours, theirs, growths, found = [], [], [], [""]
+    for _ in range(rounds):
+        theirs.append(timed(lambda: medium.put(source)))
+        medium.remove()
+        with running.watching_memory() as growth:
+            ours.append(timed(lambda: found.append(upload(running, source))))
+        growths.append(growth[0])
+        running.call("DELETE", f"/v2/images/{found[-1]}")
+    yield _speed(f"{name}: upload, beside {medium.tool}", source.stat().st_size, ours, theirs)
+    yield _growth(f"{name}: memory growth in uploads", growths)
+
+
+def _downloads(
+    name: str, medium: Medium, running: Service, image_id: str, size: int, rounds: int
+) -> Iterator[Row]:
+    url = f"{running.url}/v2/images/{image_id}/file"
+    ours, theirs, growths = [], [], []
+    for _ in range(rounds):
+        theirs.append(timed(medium.get))
+        with running.watching_memory() as growth:
+            ours.append(timed(lambda: download(url)))
+        growths.append(growth[0])
+    yield _speed(f"{name}: download, beside {medium.tool}", size, ours, theirs)
+    yield _growth(f"{name}: memory growth in downloads", growths)
+
+
+def _speed(what: str, size: int, ours: list[float], theirs: list[float]) -> Row:
+    mine, beside = statistics.median(ours), statistics.median(theirs)
+    return Row(
+        what=what,
+        measured=f"{size / mine / MIB:.0f} MiB/s",
+        beside=f"{size / beside / MIB:.0f} MiB/s",
+        ratio=beside / mine,
+        aim=f">= {AIM}",
+        reached=beside / mine >= AIM,
+    )
+
+
+def _growth(what: str, growths: list[int]) -> Row:
+    return Row(
+        what=what,
+        measured=f"{max(growths) / MIB:.1f} MiB",
+        aim=f"< {MEMORY // MIB} MiB",
+        reached=max(growths) < MEMORY,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RBD: a Ceph of one OSD, beside ``rbd import`` and ``rbd export``; and thin images."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from glancekit_rbd_store.bindings import bindings
+from glancekit_rbd_store.testing import Cluster
+
+from benchmarks.media.medium import MIB, Digesting, Medium
+from benchmarks.report import Row
+from benchmarks.running import Service
+from benchmarks.transfers import timed, upload
+
+IMAGE = "by-the-tool"
+THIN, WRITTEN = 1024 * MIB, 50 * MIB
+
+
+class Rbd(Medium):
+    """A pool of a Ceph."""
+
+    driver = "rbd"
+    tool = "rbd import/export"
+
+    def __init__(self, folder: Path) -> None:
+        self._ceph = Cluster(folder / "ceph", size=12 << 30)
+
+    def __enter__(self) -> Self:
+        self._ceph.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ceph.stop()
+
+    def options(self) -> dict[str, str]:
+        """Return how the service reaches it."""
+        return {
+            "rbd_store_ceph_conf": str(self._ceph.conf),
+            "rbd_store_user": "glance",
+            "rbd_thin_provisioning": "true",
+        }
+
+    def put(self, source: Path) -> None:
+        """Import from a pipe: the digests are made of what goes through it."""
+        command = self._rbd("import", "--object-size", "8M", "-", f"images/{IMAGE}")
+        with Digesting(source) as data, subprocess.Popen(command, stdin=subprocess.PIPE) as tool:
+            assert tool.stdin is not None
+            while piece := data.read(MIB):
+                tool.stdin.write(piece)
+            tool.stdin.close()
+            if tool.wait():
+                raise RuntimeError("rbd import failed")
+
+    def get(self) -> None:
+        """Export to nowhere."""
+        with open(os.devnull, "wb") as nowhere:
+            subprocess.run(self._rbd("export", f"images/{IMAGE}", "-"), stdout=nowhere, check=True)
+
+    def remove(self) -> None:
+        """Remove the image."""
+        subprocess.run(self._rbd("rm", f"images/{IMAGE}"), check=True)
+
+    def more(self, running: Service, folder: Path) -> Iterator[Row]:
+        """Upload a large image that has little data, beside reading and digesting it."""
+        source = folder / "thin"
+        with source.open("wb") as file:
+            file.truncate(THIN)
+            for step in range(5):  # in five places
+                file.seek(step * THIN // 5)
+                file.write(os.urandom(WRITTEN // 5))
+        before = self._stored()
+        begun = time.perf_counter()
+        image_id = upload(running, source)
+        ours = time.perf_counter() - begun
+        room = self._stored() - before
+        running.call("DELETE", f"/v2/images/{image_id}")
+        floor = timed(lambda: _read(source))
+        with (folder / "dense").open("wb") as dense:
+            dense.write(os.urandom(WRITTEN))
+        floor += timed(lambda: self.put(folder / "dense"))
+        self.remove()
+        yield Row(
+            what=f"rbd: {THIN // MIB} MiB with {WRITTEN // MIB} of data: time",
+            measured=f"{ours:.2f} s",
+            beside=f"{floor:.2f} s to digest it all and import {WRITTEN // MIB} MiB",
+            ratio=floor / ours,
+            aim=">= 0.85",
+            reached=floor / ours >= 0.85,
+        )
+        most = WRITTEN * 1.25
+        yield Row(
+            what="rbd: the room it takes",
+            measured=f"{room / MIB:.0f} MiB",
+            aim=f"< {most / MIB:.0f} MiB",
+            reached=room < most,
+        )
+
+    def _rbd(self, *words: str) -> list[str]:
+        timeouts = ["--conf", str(self._ceph.conf), "--id", "glance", "--no-progress"]
+        return ["rbd", *timeouts, *words]
+
+    def _stored(self) -> int:
+        """Return how many bytes of objects are in the pool."""
+        bindings()
+        with self._ceph.client("glance").open_ioctx("images") as pool:
+            return sum(int(pool.stat(each.key)[0]) for each in pool.list_objects())
+
+
+def _read(source: Path) -> None:
+    with Digesting(source) as data:
+        while data.read(MIB):
+            continue
