@@ -72,6 +72,7 @@ def test_who_asks_is_sent_and_needs_no_token(asked: Any, s3: Any) -> None:
     assert (answer.status_code, answer.content) == (307, b"")
     assert answer.headers["Location"].startswith(f"{s3.url}/images/{image_id}?")
     assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Preference-Applied"] == "direct-transfer"
     assert "a-secret-that-nobody-sees" not in answer.headers["Location"]
     assert answer.headers["Location"] not in asked.log
     there = requests.get(answer.headers["Location"], timeout=60)

@@ -51,9 +51,10 @@ class ImageData:
     def download(self, image_id: str) -> Response:
         """Answer ``GET``."""
         wanted = wanted_range(request.environ)
-        found = data.download(self._world, caller(), image_id, wanted, redirect=_redirect())
+        redirect = _redirect()
+        found = data.download(self._world, caller(), image_id, wanted, redirect=redirect)
         if found.elsewhere is not None:
-            return _sent_to(found.elsewhere)
+            return _sent_to(found.elsewhere, was_asked=redirect is Redirect.ASKED)
         if not found.has_data:
             return empty_reply()
         response = Response(
@@ -87,12 +88,14 @@ def _redirect() -> Redirect:
     return Redirect.ASKED if DIRECT in preferences else Redirect.ACCEPTED
 
 
-def _sent_to(url: str) -> Response:
+def _sent_to(url: str, *, was_asked: bool) -> Response:
     """Send the client to the store. Who has the URL has the bytes, so nobody is to keep it."""
     response = empty_reply(status=307)
     response.headers["Location"] = url
     response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = "Prefer"
+    if was_asked:
+        response.headers["Preference-Applied"] = DIRECT
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
 
