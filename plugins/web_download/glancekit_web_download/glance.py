@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The method ``glance-download``: an image that the caller sees in another region's service.
+"""The method ``glance-download``: an image of another region's image service.
 
-The other service may be upstream's or glancekit.
+That service may be upstream's or glancekit. Who may have the image is decided here by its record
+there: its owner, those it is shared with, or everybody.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from types import SimpleNamespace
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from glancekit_web_reading.connections import Connections
-from glancekit_web_reading.failures import Unusable
+from glancekit_web_reading.failures import NotThere, Unusable
 from glancekit_web_reading.fetching import Fetcher
 from glancekit_web_reading.options import settings_of
 from glancekit_web_reading.reading import Wanted, WebStream
@@ -23,7 +24,6 @@ from glancekit_web_reading.reading import Wanted, WebStream
 from glancekit.plugin import (
     FILTER_SECTION,
     Destination,
-    DictOpt,
     Fetched,
     Identity,
     Image,
@@ -32,11 +32,11 @@ from glancekit.plugin import (
     ListOpt,
     SourceChanged,
     SourceStream,
-    StrOpt,
     SupportsDescription,
     UriFilter,
 )
-from glancekit_web_download.catalog import Catalog, token_of
+from glancekit_web_download.cloud import OPTIONS as CLOUD
+from glancekit_web_download.cloud import Cloud
 from glancekit_web_download.digests import ALGORITHMS, Digest
 from glancekit_web_download.download import Bounds, Download, Nothing, as_imports_errors
 from glancekit_web_download.options import OPTIONS, bounds_of
@@ -88,16 +88,7 @@ class GlanceDownload(ImportMethod, SupportsDescription):
             default=["hw_", "trait:", "os_distro", "os_secure_boot", "os_type"],
             help="How the names of properties begin that are copied with an image.",
         ),
-        DictOpt(
-            "endpoints",
-            default={},
-            help="Addresses of image services by region: 'north:https://images.north.example'. "
-            "For regions that are not there, the caller's catalog is asked.",
-        ),
-        StrOpt(
-            "auth_url",
-            help="Address of the Keystone whose catalog knows the regions. Default: no catalog.",
-        ),
+        *CLOUD,
         *OPTIONS,
     )
 
@@ -107,7 +98,7 @@ class GlanceDownload(ImportMethod, SupportsDescription):
         self._bounds: Bounds = bounds_of(options)
         self._filtering = getattr(options, FILTER_SECTION)
         self._connections = Connections(self._settings)
-        self._catalog = Catalog(options)
+        self._cloud = Cloud(options)
         self._prefixes = tuple(options.extra_properties)
 
     def validate(self, arguments: Mapping[str, Any]) -> None:
@@ -160,7 +151,7 @@ class GlanceDownload(ImportMethod, SupportsDescription):
         version = None if digest is None else f"{digest.algorithm}:{digest.value}"
         if fetched is not None and fetched.version != version:
             raise SourceChanged(source=remote.url)
-        source = self._source(remote, fetched, caller)
+        source = self._source(remote, fetched)
         try:
             return Download(
                 source,
@@ -175,9 +166,7 @@ class GlanceDownload(ImportMethod, SupportsDescription):
             source.close()
             raise
 
-    def _source(
-        self, remote: Remote, fetched: Fetched | None, caller: Identity
-    ) -> WebStream | Nothing:
+    def _source(self, remote: Remote, fetched: Fetched | None) -> WebStream | Nothing:
         if fetched is not None and fetched.size == remote.size:
             return Nothing()
         wanted = Wanted(
@@ -186,7 +175,7 @@ class GlanceDownload(ImportMethod, SupportsDescription):
             end=remote.size,
             size=remote.size,
             is_fixed=remote.digest is not None,
-            headers={"X-Auth-Token": token_of(caller)},
+            headers=self._cloud.headers(),
         )
         with as_imports_errors():
             try:
@@ -198,21 +187,46 @@ class GlanceDownload(ImportMethod, SupportsDescription):
                 raise SourceChanged(source=remote.url) from error
 
     def _remote(self, arguments: Mapping[str, Any], caller: Identity) -> Remote:
-        endpoint = self._catalog.endpoint(
-            arguments["glance_region"], _interface(arguments), caller
-        )
-        url = f"{endpoint}/v2/images/{_image_id(arguments)}"
+        """Find an image that the caller may have.
+
+        :raises Invalid: when there is none, or it has no data.
+        """
+        endpoint = self._cloud.endpoint(arguments["glance_region"], _interface(arguments))
         fetcher = Fetcher(
             self._connections,
             _Trusted(endpoint, self._filtering),
             redirects=self._settings.redirects,
         )
-        wanted = Wanted(url, headers={"X-Auth-Token": token_of(caller)})
-        with as_imports_errors(), WebStream(fetcher, wanted, retries=2) as stream:
-            record = _record(stream, url)
+        url = f"{endpoint}/v2/images/{_image_id(arguments)}"
+        record = self._read(fetcher, url)
+        if record is None or not self._may_have(fetcher, url, record, caller):
+            raise Invalid(f"{url}: there is no such image for this project")
         if record.get("status") != "active":
             raise Invalid(f"{url}: it has no data to copy, its status is {record.get('status')}")
         return Remote(f"{url}/file", record, fetcher)
+
+    def _may_have(
+        self, fetcher: Fetcher, url: str, record: Mapping[str, Any], caller: Identity
+    ) -> bool:
+        if caller.is_admin or record.get("visibility") in ("public", "community"):
+            return True
+        if caller.project_id is None:
+            return False
+        if record.get("owner") == caller.project_id:
+            return True
+        is_shared = record.get("visibility") == "shared"
+        member = f"{url}/members/{quote(caller.project_id, safe='')}"
+        return is_shared and self._read(fetcher, member) is not None
+
+    def _read(self, fetcher: Fetcher, url: str) -> Mapping[str, Any] | None:
+        """Return a record; None when there is none, or none for this service."""
+        wanted = Wanted(url, headers=self._cloud.headers())
+        with as_imports_errors():
+            try:
+                with WebStream(fetcher, wanted, retries=self._settings.retries) as stream:
+                    return _record(stream, url)
+            except NotThere:
+                return None
 
 
 class _Trusted(UriFilter):
