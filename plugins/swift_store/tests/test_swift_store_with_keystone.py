@@ -124,6 +124,7 @@ def test_tokens_that_are_taken_back_are_renewed(
     def pieces() -> Iterator[bytes]:
         for offset in range(0, len(DATA), MIB):
             if offset == 4 * MIB:
+                time.sleep(1.0)  # what is on its way arrives
                 take_back_tokens(keystone)
             yield DATA[offset : offset + MIB]
 
