@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times the first page and one from the middle of each list, in databases of several sizes."""
+"""Times the first page and one from the middle of each list, in databases of several sizes.
+
+Besides: showing an image, its members, a project's usage, a reservation.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,19 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
-from glancekit_sqlite_metadata.driver import SqliteMetadata
-
+from benchmarks.listing.backends import BACKENDS
 from benchmarks.listing.cases import cases
-from benchmarks.listing.filling import fill, open_driver
-from glancekit.plugin import ImageQuery
+from benchmarks.listing.deeds import DEEDS, WRITING
+from benchmarks.listing.filling import fill
+from glancekit.plugin import ImageQuery, MetadataDriver, UnitOfWork
+
+Asked = Callable[[UnitOfWork], int]
+"""Asks something, and returns how much was found."""
 
 SLOW = 0.1
 """Seconds from which a page is measured a few times only."""
@@ -31,10 +37,13 @@ def main() -> None:
         folder = Path(options.keep or temporary)
         folder.mkdir(parents=True, exist_ok=True)
         paths = [_filled(folder, size) for size in sizes]
-        drivers = [opened.enter_context(closing(open_driver(path))) for path in paths]
-        _print_row("milliseconds", [f"{size:,}" for size in sizes])
-        for name, queries in _pages(paths):
-            _print_times(name, _time_pages(drivers, queries, options.repeat))
+        backend = opened.enter_context(BACKENDS[options.backend]())
+        drivers = [opened.enter_context(closing(backend.open(path))) for path in paths]
+        _print_row(f"milliseconds, {options.backend}", [f"{size:,}" for size in sizes])
+        for name, asked in (*_pages(paths), *_deeds(paths)):
+            if options.only in name:
+                times = _time(drivers, asked, options.repeat, read_only=name not in WRITING)
+                _print_times(name, times)
 
 
 def _options() -> argparse.Namespace:
@@ -42,6 +51,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sizes", default="1000,100000,1000000", help="numbers of images")
     parser.add_argument("--repeat", type=int, default=200, help="measurements of each page")
     parser.add_argument("--keep", help="folder in which databases are kept for the next run")
+    parser.add_argument("--backend", default="sqlite", choices=BACKENDS, help="which database")
+    parser.add_argument("--only", default="", help="measure what has this in its name")
     return parser.parse_args()
 
 
@@ -54,13 +65,25 @@ def _filled(folder: Path, size: int) -> Path:
     return path
 
 
-def _pages(paths: list[Path]) -> Iterator[tuple[str, list[ImageQuery]]]:
+def _pages(paths: list[Path]) -> Iterator[tuple[str, list[Asked]]]:
     """Yield the first page and one from the middle of each case, a query for each database."""
     middles = [_middles(path) for path in paths]
     for name, query in cases():
-        yield f"{name}: first page", [query] * len(paths)
+        yield f"{name}: first page", [_page(query)] * len(paths)
         column = query.sort[0].column
-        yield f"{name}: middle", [replace(query, marker=middle[column]) for middle in middles]
+        behind = [replace(query, marker=middle[column]) for middle in middles]
+        yield f"{name}: middle", [_page(query) for query in behind]
+
+
+def _page(query: ImageQuery) -> Asked:
+    return lambda work: len(work.images.find(query).images)
+
+
+def _deeds(paths: list[Path]) -> Iterator[tuple[str, list[Asked]]]:
+    """Yield what else is asked, of an image from about the middle."""
+    middles = [_middles(path)["created_at"] for path in paths]
+    for name, deed in DEEDS.items():
+        yield name, [deed(image_id) for image_id in middles]
 
 
 def _middles(path: Path) -> dict[str, str]:
@@ -82,22 +105,21 @@ def _middles(path: Path) -> dict[str, str]:
         }
 
 
-def _time_pages(
-    drivers: list[SqliteMetadata], queries: list[ImageQuery], repeat: int
+def _time(
+    drivers: list[MetadataDriver], asked: list[Asked], repeat: int, *, read_only: bool
 ) -> list[tuple[float, int]]:
-    """Return for each database the median seconds of reading a page, and its images.
+    """Return for each database the median seconds of asking, and how much was found.
 
     The databases take turns, so that a machine that is slow for a while is slow for all of them.
     """
     times: list[list[float]] = [[] for _ in drivers]
     lengths = [0] * len(drivers)
     for round_ in range(repeat):
-        for place, (driver, query) in enumerate(zip(drivers, queries, strict=True)):
+        for place, (driver, ask) in enumerate(zip(drivers, asked, strict=True)):
             begun = time.perf_counter()
-            with driver.unit_of_work(read_only=True) as work:
-                page = work.images.find(query)
+            with driver.unit_of_work(read_only=read_only) as work:
+                lengths[place] = ask(work)
             times[place].append(time.perf_counter() - begun)
-            lengths[place] = len(page.images)
         if round_ >= 3 and any(taken[-1] > SLOW for taken in times):
             break
     medians = map(statistics.median, times)

@@ -36,12 +36,17 @@ _IMAGE = (
 _LOCATION = (
     "INSERT INTO image_locations (image_id, store, url, metadata, status) VALUES (?, ?, ?, ?, ?)"
 )
+_USAGE = (
+    "INSERT INTO project_usage (project_id, image_bytes, stage_bytes, images, uploading) "
+    "SELECT owner, SUM(size), 0, COUNT(*), 0 FROM images GROUP BY owner"
+)
 _MEMBER = "INSERT INTO image_members VALUES (?, ?, ?, ?, ?)"
 
 
 def open_driver(path: Path) -> SqliteMetadata:
     """Return a started driver over a file."""
     driver = SqliteMetadata(SimpleNamespace(path=str(path), busy_timeout=30), name="sqlite")
+    driver.upgrade()  # it may have been kept since an earlier release
     driver.start()
     return driver
 
@@ -77,6 +82,7 @@ def _insert(database: sqlite3.Connection, count: int) -> None:
         )
         database.executemany("INSERT INTO entries VALUES (?, ?, ?)", entries)
     database.execute("INSERT INTO image_lists SELECT * FROM entries ORDER BY 1, 2, 3")
+    database.execute(_USAGE)
     for index in indexes:
         database.execute(index)
     database.execute("COMMIT")

@@ -98,11 +98,8 @@ class Branch:
     is_plain: bool = True
 
     def choices(self) -> tuple[bytes, ...]:
-        """Return the lists of which any could be the one to walk, when there are several.
-
-        What is shared with a project is always walked: it is known to be little.
-        """
-        return (self.walked, *self.also) if self.also and self.scope.kind != "member" else ()
+        """Return the lists of which any could be the one to walk, when there are several."""
+        return (self.walked, *self.also) if self.also else ()
 
     def walking_the_shortest(self, length: Mapping[bytes, int]) -> Branch:
         """Return the branch with its choices in the order of their lengths."""

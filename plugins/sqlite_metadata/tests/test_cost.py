@@ -183,7 +183,8 @@ def test_no_table_is_scanned(databases: list[SqliteMetadata], case: str) -> None
         find(driver, from_the_middle(CASES[case], LARGE))
         connection.set_trace_callback(None)
         selects = [text for text in statements if text.startswith("SELECT")]
-        assert len(selects) == 2
+        # The marker, the page, and how long the lists are where there is a choice.
+        assert len(selects) in (2, 3)
         for select in selects:
             plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {select}")]
             scans = [
