@@ -121,7 +121,6 @@ KEYSTONE_NAMES: Mapping[str, str] = MappingProxyType(
 """Old names in ``[keystone_authtoken]``. All others are the same in ``[auth]``."""
 
 _LATER = "not in this release"
-_IMPORT = f"importing images is {_LATER}"
 _CACHE = f"the image cache is {_LATER}"
 _EVENTS = f"notifications over a message bus are {_LATER}"
 _SCRUB = "images are deleted at once, and what a crash leaves behind is found by the reaper"
@@ -262,11 +261,11 @@ IGNORED_SECTIONS: Mapping[str, str] = MappingProxyType(
         "barbican": _KEYS,
         "barbican_service_user": _KEYS,
         "database": _POOL,
-        "glance_download_properties": _IMPORT,
+        "glance_download_properties": "read where enabled_import_methods has glance-download",
         "healthcheck": "/healthcheck always tells what it finds",
-        "image_conversion": _IMPORT,
-        "inject_metadata_properties": _IMPORT,
-        "key_manager": _KEYS,
+        "image_conversion": "read where image_import_plugins has image_conversion",
+        "inject_metadata_properties": "read where image_import_plugins has inject_image_metadata",
+        "key_manager": "read where image_import_plugins has image_signature",
         "os_glance_tasks_store": "tasks keep nothing in files",
         "oslo_concurrency": "processes share the database's locks and those in data_dir",
         "oslo_limit": "read with use_keystone_limits only, where there is such an option",
