@@ -21,6 +21,7 @@ from glancekit.core.breaker import Breaker
 from glancekit.core.config import Configuration, StoreEntry, find_files
 from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import MetadataDriver
+from glancekit.core.contracts.store import SupportsDirectUrl
 from glancekit.core.drivers import Loaded, PluginReport, PluginState, Wanted
 from glancekit.core.election import FileElection
 from glancekit.core.errors import ConfigError, PluginError, PluginMissing
@@ -98,6 +99,7 @@ def bootstrap(config: Configuration) -> World:
         auth = _insist(parts.auth, "an auth driver", "[auth] driver")
         limits = _insist(parts.limits, "projects' limits", _limits_option(config))
         _tell(config, parts)
+        _tell_of(stores)
         metadata.start()
         lease = Lease(metadata)
         lease.start()
@@ -439,6 +441,24 @@ def _tell(config: Configuration, parts: Parts) -> None:
             "%d options of upstream's do nothing here; 'glancekit config check' says why",
             len(ignored),
         )
+
+
+def _tell_of(stores: Stores) -> None:
+    """Warn of what an operator would otherwise hear from users."""
+    default = stores.default
+    if default.draining and stores.choose_by is ChooseBy.DEFAULT:
+        log.warning(
+            "default store %s is being drained, so uploads that name no store are refused; change "
+            "[glance_store] default_backend or choose_by",
+            default.id,
+        )
+    for store in stores:
+        wants_it = store.direct_transfer is not DirectTransfer.NEVER
+        if wants_it and not store.supports(SupportsDirectUrl):
+            log.warning(
+                "[%s] direct_transfer does nothing: driver %s has no URLs for clients",
+                *(store.id, store.kind),
+            )
 
 
 def _make_data_dir(config: Configuration) -> None:

@@ -291,7 +291,8 @@ SCHEMES: Mapping[str, str] = MappingProxyType({
 })  # fmt: skip
 """The driver that upstream's names of stores and schemes mean."""
 
-_SINGLE = ("stores", "default_store", "known_stores")
+_OURS_TOO = ("default_backend", "choose_by")
+"""Options of ``[glance_store]`` that say nothing about the old form."""
 
 
 def translate(parsed: Parsed) -> Translation:
@@ -366,7 +367,7 @@ class _Translator:
         given = {
             name: value
             for name, value in self._sections.get(section, {}).items()
-            if name != "default_backend"
+            if name not in _OURS_TOO
         }
         if "enabled_backends" in self._sections.get("DEFAULT", {}):
             for name in given:

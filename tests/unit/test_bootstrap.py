@@ -17,6 +17,7 @@ from glancekit.core.contracts.auth import Credentials
 from glancekit.core.drivers import PluginReport, PluginState
 from glancekit.core.errors import ConfigError, PluginError, PluginMissing
 from glancekit.core.model.events import Event
+from glancekit.core.stores import ChooseBy, DirectTransfer
 from glancekit.services.world import Settings
 
 Install = Callable[..., str]
@@ -182,12 +183,31 @@ def test_stores_are_mounted_as_their_sections_say(
     text = (
         "[DEFAULT]\nenabled_backends = local:file, cheap:acme\n"
         "[glance_store]\ndefault_backend = local\n"
-        "[cheap]\nstore_description = on tape\nweight = -3\nread_only = true\n"
+        "choose_by = weight\n"
+        "[cheap]\nstore_description = on tape\nweight = -3\nread_only = true\ndrain = true\n"
+        "direct_transfer = asked\ndirect_transfer_ttl = 7\n"
     )
     with bootstrap(configure(text)) as world:
         store = world.stores.get("cheap")
         assert (store.description, store.weight, store.read_only) == ("on tape", -3, True)
+        assert (store.draining, store.direct_transfer_ttl) == (True, 7)
+        assert store.direct_transfer is DirectTransfer.ASKED
         assert not store.is_default
+        assert world.stores.choose_by is ChooseBy.WEIGHT
+
+
+def test_what_users_would_tell_the_operator_is_told_before(
+    configure: Configure, caplog: pytest.LogCaptureFixture
+) -> None:
+    bootstrap(configure("[local]\ndrain = true\ndirect_transfer = always\n")).close()
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [sentence.split(",")[0].split(":")[0] for sentence in warnings] == [
+        "default store local is being drained",
+        "[local] direct_transfer does nothing",
+    ]
+    caplog.clear()
+    bootstrap(configure("[local]\ndrain = true\n[glance_store]\nchoose_by = weight\n")).close()
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 @pytest.mark.parametrize(

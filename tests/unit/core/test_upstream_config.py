@@ -250,7 +250,7 @@ def test_their_old_names(text: str, backends: str, default: str) -> None:
 
 
 def test_a_single_default_backend_is_no_old_form() -> None:
-    assert becomes("[glance_store]\ndefault_backend = fast\n") == {}
+    assert becomes("[glance_store]\ndefault_backend = fast\nchoose_by = weight\n") == {}
 
 
 # -- the tables
