@@ -23,6 +23,8 @@ MEDIA: Mapping[str, str] = {
     "http": "benchmarks.media.http:Http",
     "rbd": "benchmarks.media.rbd:Rbd",
     "s3": "benchmarks.media.s3:S3",
+    "swift": "benchmarks.media.swift:Swift",
+    "swift-segments": "benchmarks.media.swift:SwiftInSegments",
 }
 """Where each is. A module is loaded when it is asked for: they need different things installed."""
 
