@@ -23,6 +23,7 @@ import inspect
 import shutil
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -231,11 +232,8 @@ class ImportStepConformance(_Options):
     @pytest.fixture(autouse=True)
     def i18_nothing_is_left_behind(self, step: Any, staged: StagedImage) -> Iterator[None]:
         """I18, after every test: once it was undone, there is what was there before."""
-        before = _content(staged.path.parent)
-        yield
-        step.revert(staged)
-        step.revert(staged)
-        assert _content(staged.path.parent) == before, "I18: the step left this in the folder"
+        with undone(step, staged):
+            yield
 
     def test_i10_it_knows_what_it_is_for(
         self, step: Any, staged: StagedImage, unconcerned: Collection[StagedImage]
@@ -310,6 +308,16 @@ class ImportStepConformance(_Options):
 
     def test_i19_it_says_what_it_is(self, step: Any) -> None:
         self.check(type(step), ImportStep)
+
+
+@contextmanager
+def undone(step: Any, staged: StagedImage) -> Iterator[None]:
+    """Undo a step, and see that nothing of it is left."""
+    before = _content(staged.path.parent)
+    yield
+    step.revert(staged)
+    step.revert(staged)
+    assert _content(staged.path.parent) == before, "I18: the step left this in the folder"
 
 
 def stage(path: Path, folder: Path, **known: Any) -> StagedImage:
