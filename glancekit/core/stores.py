@@ -19,6 +19,7 @@ from glancekit.core.contracts.store import (
     CAPABILITIES,
     Remnant,
     StoreDriver,
+    SupportsAdopt,
     SupportsDelete,
     SupportsDetails,
     SupportsDirectUrl,
@@ -221,6 +222,21 @@ class Store:
         self.require(SupportsDelete)
         driver = cast(SupportsDelete, self.driver)
         self._guard.answer("delete", lambda: driver.delete(location))
+
+    def adopt(self, path: Path, image_id: str, size: int) -> Location | None:
+        """Make a file of this host an image's, no byte copied; None where that cannot be.
+
+        :raises StoreReadOnly: when nothing may be added.
+        """
+        if not self.is_writable:
+            raise StoreReadOnly(store=self.id, operation="adopt")
+        if not self.supports(SupportsAdopt):
+            return None
+        driver = cast(SupportsAdopt, self.driver)
+        location = self._guard.answer("adopt", lambda: driver.adopt(path, image_id))
+        if location is None:
+            return None
+        return replace(location, store=self.id, image_id=image_id, size=size)
 
     def remnants(self, age: float) -> Sequence[Remnant]:
         """Return what takes room and is no image, and was not touched for ``age`` seconds."""

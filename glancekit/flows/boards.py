@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from taskflow import states
-from taskflow.exceptions import JobFailure, NotFound
+from taskflow.exceptions import JobFailure, NotFound, StorageFailure
 
 from glancekit.flows.file_board import FileJobBoard
 from glancekit.flows.options import FlowSettings
@@ -22,6 +24,8 @@ NAME = "glancekit"
 
 LEFT_ALONE = 5.0
 """Seconds for which a job is not tried again that another worker has to do."""
+
+_TRIES = 5
 
 _BUSY = 30
 """Seconds that SQLite waits for another process's write."""
@@ -77,21 +81,50 @@ def open_records(settings: FlowSettings) -> Any:
     """Return TaskFlow's persistence, ready for use."""
     from taskflow.persistence import backends
 
-    settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    conf: dict[str, Any] = {"connection": _database(settings), "max_retries": 3}
     if settings.persistence is None:
-        conf["engine_args"] = {"connect_args": {"timeout": _BUSY}}
+        return _open_file(settings.folder, backends.fetch)
+    conf = {"connection": _database(settings.persistence), "max_retries": 3}
     with _of_taskflow():
         records = backends.fetch(conf)
-        with contextlib.closing(records.get_connection()) as connection:
-            connection.upgrade()
+        _upgrade(records, tries=_TRIES)
     return records
 
 
-def _database(settings: FlowSettings) -> str:
-    if settings.persistence is None:
-        return f"sqlite:///{settings.folder / 'flows.sqlite'}"
-    scheme, _, rest = settings.persistence.partition("://")
+def _open_file(folder: Path, fetch: Callable[[dict[str, Any]], Any]) -> Any:
+    """Open the embedded records. They get their name when they are whole: a kill amid their making
+    would leave tables that nobody could go on with."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    final = folder / "flows.sqlite"
+    with _of_taskflow(), (folder / "making").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not final.exists():
+            partial = folder / "flows.sqlite.new"
+            partial.unlink(missing_ok=True)
+            made = fetch({"connection": f"sqlite:///{partial}"})
+            _upgrade(made)
+            made.close()
+            partial.rename(final)
+        args = {"connect_args": {"timeout": _BUSY}}
+        records = fetch({"connection": f"sqlite:///{final}", "engine_args": args})
+        _upgrade(records)
+    return records
+
+
+def _upgrade(records: Any, *, tries: int = 1) -> None:
+    """Bring the tables to what TaskFlow needs; where several begin at once, one wins."""
+    for left in reversed(range(tries)):
+        try:
+            with contextlib.closing(records.get_connection()) as connection:
+                connection.upgrade()
+            return
+        except StorageFailure:
+            if not left:
+                raise
+            time.sleep(1)
+
+
+def _database(url: str) -> str:
+    scheme, _, rest = url.partition("://")
     drivers = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
     return f"{drivers.get(scheme, scheme)}://{rest}"
 

@@ -422,6 +422,11 @@ class Work(ImportWork):
             before_end=lambda: self._require_mine(job),
             observers=(pulse,),
         )
+        if staged is not None:
+            path = self._staging.of(job.image_id) / staged.file
+            adopted = store.adopt(path, job.image_id, measured.size)
+            if adopted is not None:
+                return adopted
         with self._source(job, staged) as source:
             return transfer(
                 source, plan, lambda stream: store.write(job.image_id, stream, measured.size)

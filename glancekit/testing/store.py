@@ -26,6 +26,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -44,6 +45,7 @@ from glancekit.plugin import (
     Location,
     StoreDriver,
     SupportsAcl,
+    SupportsAdopt,
     SupportsClone,
     SupportsDelete,
     SupportsDetails,
@@ -540,6 +542,20 @@ class StoreConformance:
             driver.sweep(remnant)
         assert half not in {each.image_id for each in driver.remnants(0)}
         assert_same(blobs.read(kept), data)
+
+    def test_s35_a_file_becomes_an_image(self, driver: Any, blobs: Blobs, tmp_path: Path) -> None:
+        self.needs(SupportsAdopt)
+        path, data, image_id = tmp_path / "staged", sample(3000), new_id()
+        path.write_bytes(data)
+        location = driver.adopt(path, image_id)
+        if location is None:
+            pytest.skip("files of the temporary folder cannot be adopted by this store")
+        blobs.keep(location)
+        assert_same(blobs.read(location), data)
+        with pytest.raises(BlobExists):
+            driver.adopt(path, image_id)
+        path.unlink()
+        assert_same(blobs.read(location), data)
 
     # -- the end
 

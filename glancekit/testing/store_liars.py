@@ -23,6 +23,7 @@ from glancekit.plugin import (
     Remnant,
     StrOpt,
     SupportsAcl,
+    SupportsAdopt,
     SupportsClone,
     SupportsDirectUrl,
     SupportsLocalFile,
@@ -39,6 +40,7 @@ class AbleStore(
     SupportsClone,
     SupportsAcl,
     SupportsSweep,
+    SupportsAdopt,
 ):
     """A memory store that has every capability there is, and keeps its promises."""
 
@@ -59,6 +61,10 @@ class AbleStore(
     def sweep(self, remnant: Remnant) -> None:
         """Forget it."""
         self._halves.pop(remnant.name, None)
+
+    def adopt(self, path: Path, image_id: str) -> Location | None:
+        """Take the file's bytes."""
+        return self._put(image_id, path.read_bytes())
 
     def local_path(self, location: Location) -> Path | None:
         """Write the bytes to a file, and return its path."""
@@ -466,6 +472,16 @@ class GrantsOnce(_Liar):
         if self._granted:
             raise RuntimeError("granted before")
         self._granted = True
+
+
+class AdoptsOverOthers(_Liar):
+    """Takes the place of an image that is there."""
+
+    caught_by = "s35"
+
+    def adopt(self, path: Path, image_id: str) -> Location | None:
+        self.discard(image_id)
+        return super().adopt(path, image_id)
 
 
 class SweepsWhatIsBeingWritten(_Liar):

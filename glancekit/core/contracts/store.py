@@ -243,6 +243,22 @@ class SupportsSweep(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsAdopt(Protocol):
+    """A file of this host can become an image, no byte copied: by a link, or by shared blocks."""
+
+    @abstractmethod
+    def adopt(self, path: Path, image_id: str) -> Location | None:
+        """Make a finished file an image's, or return None where that needs copying.
+
+        The promises are ``write``'s. The file stays under its own name, too, until the core
+        removes it; nobody changes it any more.
+
+        :raises BlobExists: when the name is taken.
+        """
+        ...
+
+
 CAPABILITIES: tuple[type, ...] = (
     SupportsWrite,
     SupportsDelete,
@@ -255,5 +271,6 @@ CAPABILITIES: tuple[type, ...] = (
     SupportsHealth,
     SupportsDetails,
     SupportsSweep,
+    SupportsAdopt,
 )
 """All there are, in the order in which tables show them."""

@@ -23,6 +23,7 @@ from glancekit.plugin import (
     StoreDenied,
     StoreDriver,
     StoreFull,
+    SupportsAdopt,
     SupportsDelete,
     SupportsDetails,
     SupportsHealth,
@@ -38,6 +39,7 @@ from glancekit_file_store.options import OPTIONS, DataDir, Settings, settings_of
 from glancekit_file_store.partial import (
     WRITING,
     PartialFile,
+    SharedFile,
     image_of,
     leftovers_of,
     partial_files,
@@ -56,6 +58,7 @@ class FileStore(
     SupportsHealth,
     SupportsDetails,
     SupportsSweep,
+    SupportsAdopt,
 ):
     """Images as plain files."""
 
@@ -101,6 +104,19 @@ class FileStore(
                 partial.write(chunk)
             with translated("publishing"):
                 partial.publish(final)
+                self._require_alone(final)
+        return Location(url=f"file://{final}")
+
+    def adopt(self, path: Path, image_id: str) -> Location | None:
+        """Give a file a second name in the directory, or share its blocks."""
+        self._require_unused(image_id)
+        directory = self._choose(0)
+        final = directory / image_id
+        with SharedFile(directory, image_id, self._settings) as shared:
+            if not shared.take(path):
+                return None
+            with translated("publishing"):
+                shared.publish(final)
                 self._require_alone(final)
         return Location(url=f"file://{final}")
 

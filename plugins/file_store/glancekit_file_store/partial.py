@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import time
 import uuid
@@ -26,6 +27,15 @@ _HOLE = 64 << 10
 """The smallest hole: a whole number of any file system's blocks."""
 
 _ZEROS = bytes(_HOLE)
+
+_FICLONE = 0x40049409
+"""Linux's request to share another file's blocks (linux/fs.h)."""
+
+_OTHERWISE = (
+    *(errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP),
+    *(errno.ENOTTY, errno.EINVAL, errno.ENOSYS),
+)
+"""Another file system, or one that cannot."""
 _PROBE = "probe"
 
 
@@ -114,6 +124,45 @@ class PartialFile:
         length = self._length - self._handed_over
         os.posix_fadvise(self._file, self._handed_over, length, os.POSIX_FADV_DONTNEED)
         self._handed_over = self._length
+
+
+class SharedFile(PartialFile):
+    """A file that is somebody else's, too: the same one, or one with the same blocks."""
+
+    def take(self, source: Path) -> bool:
+        """Make it ours without copying; False where the file systems do not let us."""
+        with translated("adopting"):
+            return self._link(source) or self._clone(source)
+
+    def _link(self, source: Path) -> bool:
+        # One with several names may be another store's image, which must not be the same file.
+        if source.stat().st_nlink != 1:
+            return False
+        # A partial file's name, too, so that it is found if we are killed here.
+        image_id = self._path.name.partition(".")[0]
+        linked = self._path.with_name(f"{image_id}.{uuid.uuid4().hex}.part")
+        try:
+            os.link(source, linked)
+        except OSError as error:
+            if error.errno in _OTHERWISE:
+                return False
+            raise
+        os.close(self._file)
+        linked.replace(self._path)
+        self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        self._length = os.fstat(self._file).st_size
+        return True
+
+    def _clone(self, source: Path) -> bool:
+        with source.open("rb") as file:
+            try:
+                fcntl.ioctl(self._file, _FICLONE, file.fileno())
+            except OSError as error:
+                if error.errno in _OTHERWISE:
+                    return False
+                raise
+        self._length = os.fstat(self._file).st_size
+        return True
 
 
 def leftovers_of(directory: Path, image_id: str) -> list[Path]:

@@ -307,3 +307,19 @@ def test_what_a_killed_writer_left_can_be_discarded(tmp_path: Path) -> None:
     other = put(driver)
     driver.discard(image_id)
     assert files(tmp_path) == {driver.local_path(other)}
+
+
+def test_a_staged_file_becomes_the_image_itself(tmp_path: Path) -> None:
+    """No byte moves: it is the same file, until a second store wants it, which has to copy."""
+    first = one(tmp_path / "a")
+    second = one(tmp_path / "b")
+    staged = tmp_path / "staged"
+    staged.write_bytes(b"data")
+    image_id = str(uuid.uuid4())
+    location = first.adopt(staged, image_id)
+    assert location == Location(url=f"file://{tmp_path}/a/{image_id}")
+    assert (tmp_path / "a" / image_id).samefile(staged)
+    other = second.adopt(staged, image_id)
+    if other is not None:  # this file system shares blocks
+        assert not (tmp_path / "b" / image_id).samefile(staged)
+    assert [*(tmp_path / "a" / ".writing").iterdir()] == []

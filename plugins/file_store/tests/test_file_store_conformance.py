@@ -13,6 +13,7 @@ import pytest
 from glancekit_file_store.driver import FileStore
 
 from glancekit.plugin import (
+    SupportsAdopt,
     SupportsDelete,
     SupportsDetails,
     SupportsHealth,
@@ -40,6 +41,7 @@ class TestFileStore(StoreConformance):
         SupportsHealth,
         SupportsDetails,
         SupportsSweep,
+        SupportsAdopt,
     }
 
     @pytest.fixture
