@@ -15,7 +15,15 @@ T = TypeVar("T")
 
 
 class DeadlineMissed(Exception):
-    """The call did not return in time; it may still be running."""
+    """The call did not return in time; it may still be running.
+
+    ``was_begun``: it, or those that it had to wait for, did not return. Otherwise it only waited
+    for its turn, which says nothing of what it would have asked.
+    """
+
+    def __init__(self, message: str, *, was_begun: bool = True) -> None:
+        super().__init__(message)
+        self.was_begun = was_begun
 
 
 @dataclass(slots=True, eq=False)
@@ -83,11 +91,12 @@ class Deadline:
             if call.future.done():
                 return call.future.result()
             call.given_up = True
-            if call.future.cancel():  # still in the queue: no thread hangs in this one
-                self._busy -= 1
-            else:
+            was_begun = not call.future.cancel()
+            if was_begun:
                 self._hanging += 1
-        raise DeadlineMissed(f"no answer within {self._seconds:g} s")
+            else:  # still in the queue: no thread hangs in this one
+                self._busy -= 1
+        raise DeadlineMissed(f"no answer within {self._seconds:g} s", was_begun=was_begun)
 
     def _work(self) -> None:
         while call := self._queue.get():

@@ -170,7 +170,7 @@ class Guard:
             return
         if isinstance(error, _ANSWERS):
             self._breaker.succeeded()
-        elif isinstance(error, StoreUnavailable) and self._breaker.failed(str(error.detail)):
+        elif _is_silence(error) and self._breaker.failed(str(error.detail)):
             log.error("store %s is passed over until it answers again: %s", self._store, error)
             threading.Thread(
                 target=self._probe_until_closed, name=f"probe of {self._store}", daemon=True
@@ -196,3 +196,10 @@ class Guard:
         except GlancekitError as error:
             return str(error)
         return None
+
+
+def _is_silence(error: StoreError) -> bool:
+    """Say whether the store was asked and did not answer."""
+    missed = error.__cause__
+    was_asked = not isinstance(missed, DeadlineMissed) or missed.was_begun
+    return isinstance(error, StoreUnavailable) and was_asked

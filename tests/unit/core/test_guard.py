@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -123,6 +124,26 @@ def test_what_hangs_opens_it_too(driver: FaultyStore) -> None:
     assert not store.is_available
     driver.heal()
     store.close()
+
+
+def test_who_only_waited_for_a_turn_says_nothing_of_the_store(driver: FaultyStore) -> None:
+    """A call has to wait while the few threads that there are for it are at others."""
+    breaker = Breaker(failures=5, pause=60)
+    store = Store("fast", driver, deadline=1.0, breaker=breaker)
+    driver.hang("size")
+    started = threading.Barrier(5)
+
+    def ask() -> StoreError:
+        started.wait()
+        return fails(store, CALLS["size"])
+
+    with ThreadPoolExecutor(5) as callers:
+        asked = [callers.submit(ask) for _ in range(5)]
+        assert all(isinstance(call.result(), StoreUnavailable) for call in asked)
+    assert driver.calls == ["size"] * 4
+    assert store.is_available
+    assert "have not returned yet" in str(fails(store, CALLS["size"]))
+    assert not store.is_available
 
 
 @pytest.mark.parametrize(
