@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-from glancekit.cli import Invocation
+from glancekit.cli import Invocation, backup
 from glancekit.core.contracts.metadata import SupportsMigration
 from glancekit.core.errors import PluginError, SchemaMismatch
 
@@ -19,6 +19,10 @@ NOT_OURS = 4
 @click.group()
 def db() -> None:
     """Look after the database schema."""
+
+
+db.add_command(backup.dump)
+db.add_command(backup.load)
 
 
 @db.command()
