@@ -82,7 +82,9 @@ class Registry(socketserver.ThreadingMixIn, socketserver.TCPServer):
     :raises OSError: when the address cannot be had.
     """
 
-    daemon_threads = True
+    # server_close waits for every connection's thread: what is rolled back is so before the end.
+    daemon_threads = False
+    block_on_close = True
     allow_reuse_address = True
     request_queue_size = 128
 

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from glancekit_registry_metadata.driver import RegistryMetadata
@@ -41,3 +45,59 @@ class TestOverSqlite(OverRealBackends):
         with closing(module.SqliteMetadata(options, name="sqlite")) as driver:
             driver.start()
             yield driver
+
+
+def over_server(server: Any, kind: type[Any]) -> Iterator[MetadataDriver]:
+    """Give a driver over an empty database of a running server."""
+    database = f"test_{uuid.uuid4().hex}"
+    options = {option.dest: option.default for option in kind.options}
+    options["connection"] = server.make_database(database)
+    with closing(kind(SimpleNamespace(**options), name="behind")) as driver:
+        driver.start()
+        yield driver
+    server.drop_database(database)
+
+
+def running(package: str, name: str) -> Iterator[Any]:
+    """Run a database server of one's own, in a folder that its user may enter."""
+    testing = pytest.importorskip(f"{package}.testing", reason=f"pip install {package}")
+    reason = testing.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="glancekit-registry-"))
+    folder.chmod(0o755)
+    try:
+        with getattr(testing, name)(folder / "server") as started:
+            yield started
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Any]:
+    yield from running("glancekit_postgresql_metadata", "RealPostgres")
+
+
+class TestOverPostgresql(OverRealBackends):
+    """Over a real PostgreSQL."""
+
+    @pytest.fixture
+    def behind(self, postgres: Any) -> Iterator[MetadataDriver]:
+        from glancekit_postgresql_metadata.driver import PostgresqlMetadata
+
+        yield from over_server(postgres, PostgresqlMetadata)
+
+
+@pytest.fixture(scope="module")
+def mariadb() -> Iterator[Any]:
+    yield from running("glancekit_mysql_metadata", "RealMariadb")
+
+
+class TestOverMariadb(OverRealBackends):
+    """Over a real MariaDB."""
+
+    @pytest.fixture
+    def behind(self, mariadb: Any) -> Iterator[MetadataDriver]:
+        from glancekit_mysql_metadata.driver import MysqlMetadata
+
+        yield from over_server(mariadb, MysqlMetadata)
