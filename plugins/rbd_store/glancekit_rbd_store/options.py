@@ -55,7 +55,7 @@ OPTIONS: Sequence[Any] = (
     ),
     IntOpt(
         "rbd_store_in_flight",
-        default=4,
+        default=3,
         min=1,
         max=64,
         help="How many chunks of one transfer are under way at once; each takes memory.",

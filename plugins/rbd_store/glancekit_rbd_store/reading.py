@@ -14,8 +14,8 @@ from glancekit_rbd_store.cluster import Cluster
 from glancekit_rbd_store.flights import Flight
 from glancekit_rbd_store.options import Settings
 
-PIECE = 4 << 20
-"""The most bytes that are read at a time: a whole object would double the memory for nothing."""
+PIECE = 2 << 20
+"""The most bytes that are read at a time: larger pieces take more memory and are no faster."""
 
 
 class ImageStream(ByteStream):
