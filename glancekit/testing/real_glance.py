@@ -51,6 +51,7 @@ filesystem_store_datadir = {folder}/staging
 filesystem_store_datadir = {folder}/tasks
 [database]
 connection = {connection}
+sqlite_synchronous = false
 [paste_deploy]
 config_file = {folder}/paste.ini
 [import_filtering_opts]

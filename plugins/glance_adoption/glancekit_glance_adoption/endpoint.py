@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from glancekit.plugin import GlancekitError
 
@@ -19,6 +20,11 @@ AT_ONCE = 8
 """Questions that are open at the same time, one connection each."""
 
 _TIMEOUT = 60.0
+
+_PATIENCE = Retry(
+    total=4, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), raise_on_status=False
+)
+"""A Glance on SQLite answers 500 while somebody writes."""
 
 ABSENT = frozenset({403, 404})
 """Answers that say that there is nothing for this caller, and not that something went wrong."""
@@ -41,7 +47,7 @@ class Endpoint:
         self._session = requests.Session()
         self._session.headers.update(headers)
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=AT_ONCE))
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=AT_ONCE, max_retries=_PATIENCE))
 
     def close(self) -> None:
         """Let go of the connections."""
