@@ -39,6 +39,7 @@ COMMANDS = {
     "metadefs": ("glancekit.cli.metadefs:metadefs", "Load, export, enforce metadata definitions."),
     "quota": ("glancekit.cli.quota:quota", "Show what projects use and may use."),
     "plugins": ("glancekit.cli.plugins:plugins", "Show what is installed, and how it is."),
+    "plugin": ("glancekit.cli.scaffold.command:plugin", "Begin a plugin of your own."),
     "stores": ("glancekit.cli.stores:stores", "Show what is mounted, and what it can do."),
 }
 """Each command: where it is, and its line in the list of commands. Packages may add more."""

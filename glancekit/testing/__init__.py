@@ -11,6 +11,7 @@ import pytest
 # Before they are imported, so that a failed promise is explained like any other test's.
 pytest.register_assert_rewrite(
     "glancekit.testing.auth",
+    "glancekit.testing.hooks",
     "glancekit.testing.importing",
     "glancekit.testing.metadata",
     "glancekit.testing.metadata_tasks",
@@ -20,6 +21,7 @@ pytest.register_assert_rewrite(
 )
 
 from glancekit.testing.auth import AuthConformance  # noqa: E402
+from glancekit.testing.hooks import HooksConformance  # noqa: E402
 from glancekit.testing.importing import (  # noqa: E402
     ImportMethodConformance,
     ImportStepConformance,
@@ -31,6 +33,7 @@ from glancekit.testing.store import StoreConformance  # noqa: E402
 
 __all__ = [
     "AuthConformance",
+    "HooksConformance",
     "ImportMethodConformance",
     "ImportStepConformance",
     "MemoryMetadata",
