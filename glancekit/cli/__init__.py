@@ -33,6 +33,7 @@ COMMANDS = {
         "Create, list, show, save and change images of a service.",
     ),
     "worker": ("glancekit.cli.worker:worker", "Run imports."),
+    "task": ("glancekit.cli.task:task", "Show imports; cancel them, try them again."),
     "config": ("glancekit.cli.config:config", "Show, check or write the configuration."),
     "db": ("glancekit.cli.db:db", "Look after the database schema."),
     "policy": ("glancekit.cli.policy:policy", "Show the rules, and explain what they decide."),

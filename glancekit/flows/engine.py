@@ -78,6 +78,11 @@ class Board:
         ):
             connection.destroy_logbook(task_id)
 
+    def kept(self) -> set[str]:
+        """Return the tasks of whose flows something is kept."""
+        with contextlib.closing(self.records.get_connection()) as connection:
+            return {str(book.uuid) for book in connection.get_logbooks(lazy=True)}
+
     def close(self) -> None:
         """Let go of connections and claims."""
         self.jobs.close()
@@ -146,9 +151,17 @@ class Worker:
                 log.warning("the worker %s is dead; its import %s is taken up", owner, job.name)
                 with contextlib.suppress(JobFailure, NotFound):
                     self._board.jobs.abandon(job, owner)
-        for wanted in self._work.unfinished():
+        for wanted in self._work.unfinished(age=TIDYING):
             if wanted.task_id not in posted:
                 self._board.post(wanted)
+
+    def forget_ended(self) -> None:
+        """Drop records of flows whose worker died between the end and the forgetting."""
+        kept = self._board.kept()
+        going = {job.task_id for job in self._work.unfinished()}
+        on_board = {job.name for job in self._board.jobs.every_job()}
+        for task_id in kept - going - on_board:
+            self._board.forget(task_id)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -159,9 +172,13 @@ class Worker:
                 self._stopping.wait(TIDYING)
 
     def _keep_tidy(self) -> None:
+        is_first = True
         while not self._stopping.wait(TIDYING):
             try:
                 self.tidy()
+                if is_first:
+                    self.forget_ended()
+                    is_first = False
             except Exception:  # board or database may be back in a moment
                 log.exception("could not look for imports that were left, will try again")
 

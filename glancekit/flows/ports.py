@@ -119,8 +119,8 @@ class ImportWork(Protocol):
         ...
 
     @abstractmethod
-    def unfinished(self) -> Sequence[Job]:
-        """Return imports that have not ended, for those that are on no board."""
+    def unfinished(self, *, age: float = 0.0) -> Sequence[Job]:
+        """Return imports that have not ended and were begun so many seconds ago."""
         ...
 
     @abstractmethod

@@ -153,9 +153,9 @@ class Work(ImportWork):
             (f"The staged data are on host {host}, which is gone; import the image again"),
         )
 
-    def unfinished(self) -> Sequence[Job]:
+    def unfinished(self, *, age: float = 0.0) -> Sequence[Job]:
         """See the port."""
-        since = now() - timedelta(seconds=5)
+        since = now() - timedelta(seconds=age)
         with self._world.metadata.unit_of_work(read_only=True) as work:
             kinds = [work.tasks.unfinished(kind, limit=MANY) for kind in records.IMPORTS]
             found = [task for tasks in kinds for task in tasks]

@@ -42,6 +42,7 @@ from glancekit.services.import_records import COPY, DIRECT
 from glancekit.services.notices import about, about_task
 from glancekit.services.quotas import Allowance
 from glancekit.services.staging import Staging
+from glancekit.services.stores import choose
 from glancekit.services.tasks import ended, new_task
 from glancekit.services.world import World
 
@@ -100,21 +101,49 @@ def begin(world: World, caller: Identity, image_id: str, request: ImportRequest)
         or a store is not there.
     :raises LimitExceeded: when there is too much of it.
     """
+    return _begin(world, caller, image_id, request, TaskType.API_IMAGE_IMPORT, {})
+
+
+def _begin(
+    world: World,
+    caller: Identity,
+    image_id: str,
+    request: ImportRequest,
+    type: TaskType,
+    given: Mapping[str, Any],
+) -> Task | None:
     with world.metadata.unit_of_work(read_only=True) as work:
-        owner = find_visible(world, work, caller, image_id).owner
+        image = find_visible(world, work, caller, image_id)
     require_offered(world, request.method)
     driver = world.importing.methods[request.method]
     if driver is not None:
         driver.validate(request.arguments)
-    targets = _targets(world, request)
-    allowed = quotas.allowance(world, owner)
+    targets = _targets(world, caller, image, request)
+    allowed = quotas.allowance(world, image.owner)
     with world.metadata.unit_of_work() as work:
         image = find_visible(world, work, caller, image_id)
-        task = _accept(world, work, caller, image, replace(request, stores=targets), allowed)
-        if task is None:
+        wanted = _without_those_there(image, replace(request, stores=targets))
+        if not wanted.stores:
+            world.access.require(caller, "copy_image", owner=image.owner, image=image)
             return None
+        task = _new_task(caller, image, wanted, type, given)
+        _accept(world, work, caller, image, task, wanted, allowed)
         work.commit()
     world.importing.announce(records.job_of(world, task))
+    return task
+
+
+def begin_as(
+    world: World,
+    caller: Identity,
+    image_id: str,
+    request: ImportRequest,
+    *,
+    given: Mapping[str, Any],
+) -> Task:
+    """Begin an import as a task of the type ``import`` with this input; else as ``begin``."""
+    task = _begin(world, caller, image_id, request, TaskType.IMPORT, given)
+    assert task is not None  # there is nothing to be copied in such a task
     return task
 
 
@@ -128,12 +157,16 @@ def require_offered(world: World, method: str) -> None:
         raise Invalid(f"The import method '{method[:40]}' is not enabled; those that are: {known}")
 
 
-def _targets(world: World, request: ImportRequest) -> tuple[str, ...]:
+def _targets(
+    world: World, caller: Identity, image: Image, request: ImportRequest
+) -> tuple[str, ...]:
     """Return the stores that shall have the image."""
     if request.all_stores:
         return tuple(store.id for store in world.stores if store.is_writable)
     if request.stores is None:
-        return (world.stores.default.id,)
+        is_copy = request.method == COPY
+        store = world.stores.default if is_copy else choose(world, caller, image, image.size)
+        return (store.id,)
     stores = tuple(dict.fromkeys(request.stores))
     if not stores:
         raise Invalid("The list of stores is empty; leave it out for the default store")
@@ -146,51 +179,75 @@ def _targets(world: World, request: ImportRequest) -> tuple[str, ...]:
     return stores
 
 
+def _new_task(
+    caller: Identity,
+    image: Image,
+    request: ImportRequest,
+    type: TaskType,
+    given: Mapping[str, Any],
+) -> Task:
+    """Return the task of an import, with all that whoever does it has to know."""
+    told = {
+        **given,
+        "image_id": image.id,
+        "import_req": request.to_json(),
+        "backend": list(request.stores or ()),
+        "roles": sorted(caller.roles),
+    }
+    return new_task(caller, type, image.id, told)
+
+
 def _accept(
     world: World,
     work: UnitOfWork,
     caller: Identity,
     image: Image,
+    task: Task,
     request: ImportRequest,
     allowed: Allowance,
-) -> Task | None:
+) -> None:
     """Write down an import, with all that its image is told of it."""
     action = "copy_image" if request.method == COPY else "modify_image"
     world.access.require(caller, action, owner=image.owner, image=image)
-    if request.method == COPY and image.status is ImageStatus.ACTIVE:
-        request = _without_those_there(image, request)
-        if not request.stores:
-            return None
+    stores = request.stores or ()
+    if request.method == COPY:
+        _require_absent(image, stores)
     records.require_free(work, image)
     _require_ready(image, request.method)
-    task = new_task(
-        caller,
-        TaskType.API_IMAGE_IMPORT,
-        image.id,
-        {
-            "image_id": image.id,
-            "import_req": request.to_json(),
-            "backend": list(request.stores or ()),
-            "roles": sorted(caller.roles),
-        },
-    )
-    changed = records.held(image, task, request.stores or ())
-    if request.method != COPY:
+    _hold(work, image, task, request.method, stores, allowed)
+    work.events.append(about(work.images.get(image.id), "image.prepare", caller))
+
+
+def _hold(
+    work: UnitOfWork,
+    image: Image,
+    task: Task,
+    method: str,
+    stores: Sequence[str],
+    allowed: Allowance,
+) -> None:
+    """Give an image to a task."""
+    changed = records.held(image, task, stores)
+    if method != COPY:
         changed = replace(changed, status=ImageStatus.IMPORTING)
     saved = work.images.save(changed, expect_status={image.status})
-    _require_room(work, allowed, saved, request.stores or ())
+    _require_room(work, allowed, saved, stores)
     work.tasks.add(task)
     work.events.append(about_task(task, "task.create"))
-    work.events.append(about(saved, "image.prepare", caller))
-    return task
 
 
 def _without_those_there(image: Image, request: ImportRequest) -> ImportRequest:
+    """Return a request for all stores without those that have the image."""
+    if request.method != COPY or not request.all_stores:
+        return request
     there = {location.store for location in image.locations}
-    wanted = request.stores or ()
-    if not request.all_stores and (double := there.intersection(wanted)):
+    return replace(request, stores=tuple(one for one in request.stores or () if one not in there))
+
+
+def _require_absent(image: Image, stores: Sequence[str]) -> None:
+    there = {location.store for location in image.locations}
+    if double := there.intersection(stores):
         raise Invalid(f"Image {image.id} has its data in store '{min(double)}' already")
-    return replace(request, stores=tuple(store for store in wanted if store not in there))
 
 
 def _require_ready(image: Image, method: str) -> None:
@@ -393,13 +450,7 @@ def retry(world: World, task_id: str) -> Task:
             request_id=task.request_id,
             input=task.input,
         )
-        changed = records.held(image, again, task.input["backend"])
-        if request.method != COPY:
-            changed = replace(changed, status=ImageStatus.IMPORTING)
-        saved = work.images.save(changed, expect_status={image.status})
-        _require_room(work, allowed, saved, task.input["backend"])
-        work.tasks.add(again)
-        work.events.append(about_task(again, "task.create"))
+        _hold(work, image, again, request.method, task.input["backend"], allowed)
         work.commit()
     world.importing.announce(records.job_of(world, again))
     return again

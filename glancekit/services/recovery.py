@@ -72,6 +72,32 @@ def recover(world: Recoverable) -> int:
     return settled
 
 
+def clear_staging(world: Recoverable) -> int:
+    """Remove what is staged here for images that do not wait for it; return for how many.
+
+    Whoever stages writes that down first, so what is there and not written down is left over.
+    """
+    staging, cleared = Staging(world.staging), 0
+    for image_id in staging.images():
+        with world.metadata.unit_of_work(read_only=True) as work:
+            if _waits_for_staged(work, image_id):
+                continue
+        staging.remove(image_id)
+        log.info("removed what was staged for image %s, which does not want it", image_id)
+        cleared += 1
+    return cleared
+
+
+def _waits_for_staged(work: UnitOfWork, image_id: str) -> bool:
+    try:
+        image = work.images.get(image_id)
+    except ImageNotFound:
+        return False
+    if image.status is ImageStatus.UPLOADING or LOCK in image.properties:
+        return True
+    return any(row.store == STAGING_STORE for row in work.locations.of_image(image_id))
+
+
 def _abandoned(world: Recoverable, status: LocationStatus) -> Iterator[Location]:
     with world.metadata.unit_of_work(read_only=True) as work:
         rows = work.locations.with_status(status, limit=BATCH)

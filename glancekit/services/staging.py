@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import socket
 import uuid
@@ -29,6 +30,9 @@ DATA = "data"
 
 PARTIAL = "data.part"
 """The same while it comes."""
+
+_IMAGE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+"""What a folder of ours is called; what else somebody keeps there is left alone."""
 
 _RECEIPT = "receipt.json"
 _PLACE = ".place"
@@ -86,11 +90,10 @@ class Staging:
 
     def images(self) -> list[str]:
         """Return the ids of images that have a folder."""
-        try:
-            names = sorted(os.listdir(self.folder))
-        except FileNotFoundError:
+        if not self.folder.is_dir():
             return []
-        return [name for name in names if not name.startswith(".")]
+        with _failing_as_store():
+            return sorted(path.name for path in self.folder.iterdir() if _IMAGE.match(path.name))
 
     def keep_only(self, image_id: str, *names: str) -> None:
         """Remove what else is in an image's folder: files that steps have replaced."""

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from glancekit.core.contracts.metadata import MetadataDriver
-from glancekit.core.errors import Invalid
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import now
 from glancekit.core.model.task import Task, TaskQuery, TaskStatus, TaskType
@@ -49,20 +48,6 @@ def show(world: World, caller: Identity, task_id: str) -> Task:
     world.access.require(caller, "get_task", owner=caller.project_id)
     with world.metadata.unit_of_work(read_only=True) as work:
         return work.tasks.get(task_id)
-
-
-def create(world: World, caller: Identity, type: TaskType) -> Task:
-    """Begin a task, of which none can be begun this way: the imports behind it are not offered.
-
-    :raises Forbidden: when the caller may not use the tasks API.
-    :raises Invalid: when they may.
-    """
-    world.access.require(caller, "tasks_api_access", owner=caller.project_id)
-    world.access.require(caller, "add_task", owner=caller.project_id)
-    raise Invalid(
-        f"Tasks of the type '{type}' cannot be created: no import method is enabled here. Upload "
-        "the image's data instead (PUT /v2/images/{image_id}/file)"
-    )
 
 
 def of_image(world: World, caller: Identity, image_id: str) -> list[Task]:

@@ -30,7 +30,7 @@ from glancekit.core.model.task import (
     TaskStatus,
     TaskType,
 )
-from glancekit.services import tasks
+from glancekit.services import legacy_tasks, tasks
 from glancekit.services.world import World
 
 _PATH = "/v2/tasks"
@@ -69,7 +69,7 @@ class Tasks:
         kind = _one_of("type", TaskType, given.get("type"))
         if kind is None or not isinstance(given.get("input"), dict):
             raise BadRequest("A task needs a 'type', and an 'input', which is an object.")
-        task = tasks.create(self._world, caller(), kind)
+        task = legacy_tasks.create(self._world, caller(), kind, given["input"])
         return json_reply(_whole(task), status=201, headers={"Location": f"{_PATH}/{task.id}"})
 
     def show(self, task_id: str) -> Response:
