@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from glancekit.core.errors import ConfigError
-from glancekit.testing.client import Client
+from glancekit.testing.client import OCTETS, Client
 
 Build = Callable[..., Client]
 
@@ -93,6 +93,19 @@ def test_without_a_name_the_operator_s_choice_counts(
     client = service(glance_store__choose_by=choose_by).as_project("p")
     image = client.create_active()
     assert image["stores"] in ((chosen,) if chosen else ("fast", "heavy"))
+
+
+@pytest.mark.parametrize(("choose_by", "chosen"), [("default", "fast"), ("weight", "heavy")])
+def test_it_counts_for_imports_too(service: Build, choose_by: str, chosen: str) -> None:
+    client = service(glance_store__choose_by=choose_by).as_project("p")
+    image_id = client.create()["id"]
+    octets = {"Content-Type": OCTETS}
+    staged = client.request("PUT", f"/v2/images/{image_id}/stage", headers=octets, body=b"data")
+    assert staged.status == 204
+    body = {"method": {"name": "glance-direct"}}
+    assert client.post(f"/v2/images/{image_id}/import", body).status == 202
+    shown = client.get(f"/v2/images/{image_id}").json
+    assert shown["os_glance_importing_to_stores"] == chosen
 
 
 @pytest.mark.parametrize(
