@@ -150,6 +150,8 @@ def encode(value: Any) -> Any:
             ]
         }
     if isinstance(value, Mapping):
+        if all(type(part) is str for part in (*value, *value.values())):
+            return {"@texts": dict(value)}
         return {"@map": [[encode(key), encode(part)] for key, part in value.items()]}
     if isinstance(value, str):
         return str(value)
@@ -195,6 +197,7 @@ _DECODERS: Mapping[str, Callable[[Any], Any]] = {
     "@set": lambda content: frozenset(decode(part) for part in content),
     "@time": datetime.fromisoformat,
     "@bytes": base64.b64decode,
+    "@texts": lambda content: content,
     "@map": lambda content: {decode(key): decode(part) for key, part in content},
     "@name": _name,
     "@value": _value,
