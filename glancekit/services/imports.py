@@ -165,17 +165,17 @@ def _targets(
         return tuple(store.id for store in world.stores if store.is_writable)
     if request.stores is None:
         is_copy = request.method == COPY
-        store = world.stores.default if is_copy else choose(world, caller, image, image.size)
-        return (store.id,)
+        chosen = world.stores.default if is_copy else choose(world, caller, image, image.size)
+        return (chosen.id,)
     stores = tuple(dict.fromkeys(request.stores))
     if not stores:
         raise Invalid("The list of stores is empty; leave it out for the default store")
-    for store in stores:
-        if store not in world.stores.by_id:
+    for store_id in stores:
+        if store_id not in world.stores.by_id:
             known = ", ".join(world.stores.by_id)
-            raise Conflict(f"There is no store '{store[:80]}' here; the stores are: {known}")
-        if not world.stores.get(store).is_writable:
-            raise Conflict(f"Nothing can be added to store '{store}': it is read-only")
+            raise Conflict(f"There is no store '{store_id[:80]}' here; the stores are: {known}")
+        if not world.stores.get(store_id).is_writable:
+            raise Conflict(f"Nothing can be added to store '{store_id}': it is read-only")
     return stores
 
 
