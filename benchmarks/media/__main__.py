@@ -25,6 +25,7 @@ MEDIA: Mapping[str, str] = {
     "s3": "benchmarks.media.s3:S3",
     "swift": "benchmarks.media.swift:Swift",
     "swift-segments": "benchmarks.media.swift:SwiftInSegments",
+    "vmware": "benchmarks.media.vmware:Vmware",
 }
 """Where each is. A module is loaded when it is asked for: they need different things installed."""
 
