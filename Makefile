@@ -2,9 +2,9 @@
 # Every target makes what it needs. `make help` lists them.
 
 VENV := .venv
-CLIENTS := .venv-clients
-KEYSTONE := .venv-keystone
-MOTO := .venv-moto
+# What tests have for a peer is no dependency: each lives in an environment of its own.
+PEERS := keystone moto swift vcsim glance-store glance
+PEER_ENVIRONMENTS := $(PEERS:%=.venv-%/.installed)
 BIN := $(VENV)/bin
 PLUGINS := $(wildcard plugins/*/setup.cfg)
 PACKAGES := glancekit $(filter-out %.egg-info,$(wildcard plugins/*/glancekit_*))
@@ -35,11 +35,14 @@ types: $(VENV)/.dev ## mypy --strict on glancekit and every plugin.
 doors: $(VENV)/.dev ## The doors between the rooms (.importlinter).
 	$(BIN)/lint-imports
 
-pytest: $(VENV)/.dev $(VENV)/.rbd $(CLIENTS)/.installed $(KEYSTONE)/.installed $(MOTO)/.installed ## The tests of glancekit and of every plugin.
+pytest: $(VENV)/.dev $(VENV)/.rbd .venv-clients/.installed $(PEER_ENVIRONMENTS) ## The tests of glancekit and of every plugin.
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
-isolated: $(VENV)/.dev $(KEYSTONE)/.installed $(MOTO)/.installed ## Each plugin's wheel in an environment of its own passes its own tests.
-	GLANCEKIT_TEST_KEYSTONE=$(CURDIR)/$(KEYSTONE) GLANCEKIT_TEST_MOTO=$(CURDIR)/$(MOTO) \
+isolated: $(VENV)/.dev $(PEER_ENVIRONMENTS) ## Each plugin's wheel in an environment of its own passes its own tests.
+	GLANCEKIT_TEST_KEYSTONE=$(CURDIR)/.venv-keystone GLANCEKIT_TEST_MOTO=$(CURDIR)/.venv-moto \
+		GLANCEKIT_TEST_SWIFT=$(CURDIR)/.venv-swift GLANCEKIT_TEST_VCSIM=$(CURDIR)/.venv-vcsim \
+		GLANCEKIT_TEST_GLANCE=$(CURDIR)/.venv-glance \
+		GLANCEKIT_TEST_GLANCE_STORE=$(CURDIR)/.venv-glance-store \
 		$(BIN)/python tools/each_plugin.py
 
 lowest: $(VENV)/.dev ## The tests with exactly the lower bounds of our dependencies.
@@ -68,25 +71,20 @@ $(VENV)/.installed: setup.cfg $(PLUGINS)
 
 $(VENV)/.dev: $(VENV)/.installed
 	@sh tools/debian_packages.sh git:git qemu-img:qemu-utils xorriso:xorriso curl:curl nginx:nginx-light \
-		openssl:openssl ceph-mon:ceph-mon ceph-osd:ceph-osd rbd:ceph-common
+		openssl:openssl ceph-mon:ceph-mon ceph-osd:ceph-osd rbd:ceph-common \
+		pg_ctlcluster:postgresql mariadbd:mariadb-server redis-server:redis-server
 	@sh tools/install.sh $(VENV) dev
 	@touch $@
 
-# The released clients are peers, not dependencies: they live in an environment of their own.
-$(CLIENTS)/.installed:
-	@sh tools/venv.sh $(CLIENTS)
-	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check \
+.venv-clients/.installed:
+	@sh tools/venv.sh .venv-clients
+	@.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check \
 		python-openstackclient python-glanceclient openstacksdk
 	@touch $@
 
-# A Keystone to test against, with its database made once.
-$(KEYSTONE)/.installed: tools/keystone.sh
-	@sh tools/keystone.sh $(KEYSTONE)
-	@touch $@
-
-# The S3 server that the S3 store is tested against.
-$(MOTO)/.installed: tools/moto.sh
-	@sh tools/moto.sh $(MOTO)
+.SECONDEXPANSION:
+.venv-%/.installed: tools/$$(subst -,_,$$*).sh | $(VENV)/.dev
+	@sh $< .venv-$*
 	@touch $@
 
 # Ceph's own Python modules are in no package index; where they cannot be linked, its tests are skipped.
