@@ -65,6 +65,8 @@ class Guard:
         self._deadline = Deadline(f"store {store}", deadline) if deadline > 0 else None
         self._breaker = breaker if probe is not None else None
         self._probe = probe
+        self._prober: threading.Thread | None = None
+        self._prober_lock = threading.Lock()
         self._closing = threading.Event()
 
     @property
@@ -88,6 +90,7 @@ class Guard:
             return
         status = self._breaker.status()
         if not status.is_closed:
+            self._see_that_it_is_probed()
             raise StoreUnavailable(
                 f"it did not answer before ({status.reason}), and is asked again soon",
                 store=self._store,
@@ -172,9 +175,21 @@ class Guard:
             self._breaker.succeeded()
         elif _is_silence(error) and self._breaker.failed(str(error.detail)):
             log.error("store %s is passed over until it answers again: %s", self._store, error)
-            threading.Thread(
+            self._see_that_it_is_probed()
+
+    def _see_that_it_is_probed(self) -> None:
+        """Have one thread do it; when it cannot be started now, the next refused call tries."""
+        with self._prober_lock:
+            if self._closing.is_set() or (self._prober is not None and self._prober.is_alive()):
+                return
+            self._prober = threading.Thread(
                 target=self._probe_until_closed, name=f"probe of {self._store}", daemon=True
-            ).start()
+            )
+            try:
+                self._prober.start()
+            except RuntimeError as error:
+                self._prober = None
+                log.error("no thread to ask store %s how it is: %s", self._store, error)
 
     def _probe_until_closed(self) -> None:
         breaker, probe = self._breaker, self._probe

@@ -282,6 +282,27 @@ def test_a_check_that_fails_for_any_other_reason_is_no_answer(driver: FaultyStor
     store.close()
 
 
+def test_without_a_thread_for_it_the_next_call_sees_that_it_is_asked(
+    driver: FaultyStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = mounted(driver, pause=0.01)
+    store.check()  # the calls' own threads are there by now
+
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    driver.fail("size", StoreUnavailable("away"))
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        for _ in range(2):
+            fails(store, CALLS["size"])
+    assert "no thread to ask store fast" in caplog.text
+    driver.heal()
+    assert isinstance(fails(store, CALLS["size"]), StoreUnavailable)
+    wait_until(lambda: store.is_available)
+    store.close()
+
+
 def test_nobody_asks_any_more_when_it_is_closed(driver: FaultyStore) -> None:
     store = mounted(driver, pause=0.01)
     driver.fail("size", StoreUnavailable("away"))
