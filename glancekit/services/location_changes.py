@@ -6,7 +6,7 @@ What a location must be is the business of ``locations``; taking copies away, of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 
 from glancekit.core.errors import Conflict, Forbidden, Invalid, SizeMismatch, StatusConflict
@@ -104,12 +104,21 @@ class _Wanted:
             self.new = list(wanted)
             return
         described = {one.url: one.metadata for one in wanted}
-        if described.keys() != self._urls() or self.new:
+        urls = [_named_in(described, location) for location in self.kept]
+        if described.keys() != set(urls) or self.new:
             raise Invalid("The image has locations; replacing them can change their metadata only")
-        self.kept = [_described(location, described[location.url]) for location in self.kept]
+        self.kept = [
+            _described(location, described[url])
+            for location, url in zip(self.kept, urls, strict=True)
+        ]
 
     def _urls(self) -> set[str]:
         return {one.url for one in self.kept} | {one.url for one in self.new}
+
+
+def _named_in(wanted: Container[str], location: Location) -> str:
+    """Return the URL that a client has a location by: what it was shown, or what it gave."""
+    return location.url if location.url in wanted else location.shown_url
 
 
 def _described(location: Location, metadata: object) -> Location:

@@ -41,6 +41,14 @@ swift_store_read_timeout = 2
 direct_transfer = asked
 """
 
+TRUSTED = "[auth]\ndriver = trusted\n"
+NOVA = {
+    "X-Identity-Status": "Confirmed",
+    "X-User-Id": "nova",
+    "X-Project-Id": "demo",
+    "X-Roles": "member,reader,service",
+}
+
 
 @dataclass
 class Place:
@@ -164,3 +172,44 @@ def test_a_download_from_a_server_that_is_gone_is_told_at_once(place: Place) -> 
     assert get(place, image_id).status_code == 503
     swift.start()
     service.wait_for(lambda: get(place, image_id).content == DATA)
+
+
+def test_an_old_location_is_read_and_its_password_is_not_shown(
+    make_service: Callable[..., Any], swift: RealSwift, place: Place
+) -> None:
+    """As upstream wrote it, with another user's credentials than the service's own."""
+    login = {"X-Auth-User": "admin:admin", "X-Auth-Key": "admin"}
+    there = requests.get(swift.auth_url, headers=login, timeout=30).headers
+    token = {"X-Auth-Token": there["X-Auth-Token"]}
+    for path, data in (("/old", b""), ("/old/1", DATA)):
+        answer = requests.put(there["X-Storage-Url"] + path, data, headers=token, timeout=30)
+        assert answer.status_code in (201, 202)
+    config = CONFIG.format(auth=swift.auth_url, user=USER, key=KEY, container=place.container)
+    service = make_service(config + TRUSTED)
+    service.start()
+    host = swift.url.removeprefix("http://")
+
+    def ask(method: str, path: str, **body: Any) -> requests.Response:
+        return requests.request(
+            method, service.url + path, json=body or None, headers=NOVA, timeout=60
+        )
+
+    image_id = ask("POST", "/v2/images", disk_format="raw", container_format="bare").json()["id"]
+    path = f"/v2/images/{image_id}"
+    url = f"swift+http://admin%3Aadmin:admin@{host}/auth/v1.0/old/1"
+    assert ask("POST", f"{path}/locations", url=url).status_code == 202
+    service.wait_for(lambda: ask("GET", path).json()["os_hash_value"] is not None)
+    assert ask("GET", f"{path}/file").content == DATA
+    shown = f"swift+http://{host}/auth/v1.0/old/1"
+    assert ask("GET", path).json()["direct_url"] == shown
+    (location,) = ask("GET", f"{path}/locations").json()
+    assert location["url"] == shown
+    for answer in (ask("GET", path), ask("GET", f"{path}/tasks")):
+        assert answer.status_code == 200
+        assert ":admin@" not in answer.text
+    assert ":admin@" not in service.log
+    wrong = url.replace(":admin@", ":hunter2@")
+    other = ask("POST", "/v2/images", disk_format="raw", container_format="bare").json()["id"]
+    refused = ask("POST", f"/v2/images/{other}/locations", url=wrong)
+    assert refused.status_code == 400
+    assert "hunter2" not in refused.text + service.log

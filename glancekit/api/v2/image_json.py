@@ -64,12 +64,13 @@ class ImageJson:
             shown["locations"] = [location_json(location) for location in locations]
         if self._with_direct_url and locations:
             best = max(locations, key=lambda location: self._weights.get(location.store, 0))
-            shown["direct_url"] = best.url
+            shown["direct_url"] = best.shown_url
 
 
 def location_json(location: Location) -> dict[str, Any]:
-    """Return a location as clients know it, its store among its metadata."""
-    return {"url": location.url, "metadata": {**location.metadata, "store": location.store}}
+    """Return a location as clients know it, its store among its metadata; no credentials."""
+    metadata = {**location.metadata, "store": location.store}
+    return {"url": location.shown_url, "metadata": metadata}
 
 
 def _store_ids(locations: Iterable[Location]) -> Iterable[str]:

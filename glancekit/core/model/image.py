@@ -6,6 +6,7 @@ Who may see them is not their business.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,12 @@ from typing import Any
 from glancekit.core.model.status import ImageStatus, LocationStatus
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+_CREDENTIALS = re.compile(
+    r"^((?:swift|s3)(?:\+\w+)?://).*@|^([a-z][a-z0-9+.-]*://)[^/?#]*@", re.IGNORECASE
+)
+"""What is before the last "@" of a URL of upstream's object stores, in whose passwords it did not
+quote slashes; before the host of any other."""
 
 
 def now() -> datetime:
@@ -58,6 +65,11 @@ class Location:
     size: int | None = None
     id: int | None = None
     holder: str | None = None
+
+    @property
+    def shown_url(self) -> str:
+        """The URL as clients may see it: without the user and password that old ones carry."""
+        return _CREDENTIALS.sub(lambda found: found[1] or found[2], self.url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,3 +53,20 @@ def test_only_an_active_image_is_active() -> None:
 
 def test_times_are_utc() -> None:
     assert now().tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("swift+https://p%3Au:pa/ss@example.org/v3/c/o", "swift+https://example.org/v3/c/o"),
+        ("swift+config://ref1/c/o", "swift+config://ref1/c/o"),
+        ("s3://AKIA:se/cr+et@s3.example.org/b/k", "s3://s3.example.org/b/k"),
+        ("S3+HTTPS://AKIA:secret@s3.example.org/b/k", "S3+HTTPS://s3.example.org/b/k"),
+        ("http://me:secret@example.org/a", "http://example.org/a"),
+        ("https://example.org/a@2x?b=c@d", "https://example.org/a@2x?b=c@d"),
+        ("rbd://fsid/pool/image/snap", "rbd://fsid/pool/image/snap"),
+        ("", ""),
+    ],
+)
+def test_a_location_is_shown_without_credentials(url: str, shown: str) -> None:
+    assert Location(url=url).shown_url == shown

@@ -19,6 +19,7 @@ from glancekit.core.errors import (
 from glancekit.core.model.changes import LocationChange, NewImage, NewLocation, Op
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image
+from glancekit.core.model.status import LocationStatus
 from glancekit.services import actions, images, location_changes
 from glancekit.services.world import World
 from glancekit.testing.faults import FaultyStore
@@ -97,6 +98,28 @@ def test_a_second_copy_and_what_becomes_of_it(
     assert "x" not in second.blobs
     with pytest.raises(Forbidden):
         location_changes.change(world, admin, active.id, [LocationChange(Op.REMOVE, 0)])
+
+
+def test_a_location_is_described_by_what_is_shown_of_it(
+    world: World, member: Identity, active: Image
+) -> None:
+    (location,) = active.locations
+    secret = location.url.replace("://", "://user:password@")
+    with world.metadata.unit_of_work() as work:
+        work.locations.save(replace(location, url=secret), expect_status=LocationStatus.ACTIVE)
+        work.commit()
+    for url, fact in ((location.url, "one"), (secret, "two")):
+        described = (NewLocation(url=url, metadata={"a": fact}),)
+        replacing = LocationChange(Op.REPLACE, None, described)
+        image = location_changes.change(world, member, active.id, [replacing])
+        assert [(place.url, place.metadata) for place in image.locations] == [
+            (secret, {"a": fact})
+        ]
+    other = (NewLocation(url=f"{location.url}x", metadata={}),)
+    with pytest.raises(Invalid):
+        location_changes.change(
+            world, member, active.id, [LocationChange(Op.REPLACE, None, other)]
+        )
 
 
 def test_locations_replace_none(world: World, member: Identity, queued: Image) -> None:
