@@ -130,7 +130,7 @@ def _streams(name: str, magic: bytes, make: Callable[[], Decoder]) -> Codec:
 
 
 def _decode(file: IO[bytes], make: Callable[[], Decoder], magic: bytes) -> Iterator[bytes]:
-    decoder, data = make(), b""
+    decoder, data, has_ended = make(), b"", False
     while True:
         if decoder.eof:
             rest = _behind(file, decoder.unused_data, magic)
@@ -139,10 +139,11 @@ def _decode(file: IO[bytes], make: Callable[[], Decoder], magic: bytes) -> Itera
             decoder, data = make(), rest
         elif decoder.needs_input:
             data = file.read(CHUNK_SIZE)
+            has_ended = not data
         chunk = decoder.decompress(data, CHUNK_SIZE)
         if chunk:
             yield chunk
-        elif not data and decoder.needs_input and not decoder.eof:
+        elif has_ended and decoder.needs_input and not decoder.eof:
             raise EOFError("it ends in the middle")
         data = b""
 

@@ -123,6 +123,17 @@ def test_several_streams_one_behind_the_other_are_one_image(
 
 
 @pytest.mark.parametrize("kind", PACK)
+@pytest.mark.parametrize("tail", [b"", b"end", sample(3 * CHUNK_SIZE)])
+def test_what_packs_very_well_comes_out_whole(
+    build: Build, staging: Callable[..., StagedImage], kind: str, tail: bytes
+) -> None:
+    """Much comes out of few bytes, at every place where a piece of the output may end."""
+    data = b"".join(bytes([n]) * (CHUNK_SIZE // 3 + n) for n in range(30)) + tail
+    step = build(Decompression, max_ratio=1e9)
+    assert_same(step.execute(staging(PACK[kind](data)), silent).path.read_bytes(), data)
+
+
+@pytest.mark.parametrize("kind", PACK)
 def test_an_empty_file_may_be_packed(
     step: Decompression, staging: Callable[..., StagedImage], kind: str
 ) -> None:
