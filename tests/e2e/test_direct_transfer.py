@@ -7,7 +7,7 @@ A proxy between them and the store writes down what it is asked.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +188,58 @@ def test_released_clients_are_served_here_where_only_those_who_ask_are_sent(
     assert not failed
     assert path.read_bytes() == DATA
     assert all(TOKEN not in headers.values() for headers in s3.reads(image_id))
+
+
+# -- another kind of store
+
+SWIFT = """
+[DEFAULT]
+enabled_backends = objects:swift
+[objects]
+swift_store_auth_address = {auth_url}
+swift_store_auth_version = 1
+swift_store_user = {user}
+swift_store_key = {key}
+swift_store_container = images
+swift_store_create_container_on_put = true
+swift_store_large_object_size = 1
+swift_store_large_object_chunk_size = 1
+swift_store_temp_url_key = a-key-that-nobody-sees
+direct_transfer = asked
+"""
+
+
+@pytest.fixture(scope="module")
+def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A running Swift that knows its users itself."""
+    testing = pytest.importorskip("glancekit_swift_store.testing")
+    if reason := testing.missing():
+        pytest.skip(reason)
+    with testing.RealSwift(tmp_path_factory.mktemp("swift")) as swift:
+        yield swift
+
+
+def test_a_swift_gives_all_segments_of_an_image_by_its_own_url(
+    make_lasting_service: Callable[..., Any], swift: Any
+) -> None:
+    headers = {"X-Storage-User": "test:tester", "X-Storage-Pass": "testing"}
+    login = requests.get(swift.auth_url, headers=headers, timeout=60)
+    token = {"X-Auth-Token": login.headers["X-Auth-Token"]}
+    key = {"X-Account-Meta-Temp-URL-Key": "a-key-that-nobody-sees"}
+    account = login.headers["X-Storage-Url"]
+    requests.post(account, headers={**token, **key}, timeout=60).raise_for_status()
+    config = SWIFT.format(auth_url=swift.auth_url, user="test:tester", key="testing")
+    service = make_lasting_service(config)
+    service.start()
+    image_id = service.create()
+    large = DATA * 2 + b"and a last segment of odd length"
+    assert service.upload(image_id, large).status_code == 204
+    answer = get(service, image_id, **ASK)
+    assert answer.status_code == 307, answer.text
+    assert answer.headers["Location"].startswith(f"{account}/images/{image_id}?temp_url_sig=")
+    assert "a-key-that-nobody-sees" not in answer.headers["Location"] + service.log
+    there = requests.get(answer.headers["Location"], timeout=60)
+    assert (there.status_code, there.content) == (200, large)
+    part = {"Range": f"bytes={len(DATA) - 5}-{len(DATA) + 5}"}
+    there = requests.get(answer.headers["Location"], headers=part, timeout=60)
+    assert (there.status_code, there.content) == (206, large[len(DATA) - 5 : len(DATA) + 6])
