@@ -133,6 +133,8 @@ _RIGHTS = "rights are always upstream's new defaults, with policy_file over them
 _KEYS = f"keys and certificates from a key manager are {_LATER}"
 _REGISTRY = "a registry of one's own is a metadata driver here: see [metadata] driver"
 _STAGING = "of the place for data on their way in, the folder is all there is to choose"
+_MEMORY = "what may have to be sent again is kept in memory, not on disk"
+_OWN_ACCOUNTS = f"storing images in accounts of their owners is {_LATER}"
 _FILES = "reads, writes and look-ups all have the store's 'timeout'"
 
 IGNORED: Mapping[Place, str] = MappingProxyType(
@@ -252,6 +254,11 @@ IGNORED: Mapping[Place, str] = MappingProxyType(
         "where they are mounted",
         (STORE, "filesystem_store_thread_pool_size"): _FILES,
         (STORE, "filesystem_store_threadpool_threshold"): _FILES,
+        (STORE, "swift_buffer_on_upload"): _MEMORY,
+        (STORE, "swift_upload_buffer_dir"): _MEMORY,
+        (STORE, "swift_store_ssl_compression"): "TLS is never compressed",
+        (STORE, "swift_store_admin_tenants"): _OWN_ACCOUNTS,
+        (STORE, "swift_store_use_trusts"): _OWN_ACCOUNTS,
     }
 )
 """Options that have no counterpart, and why."""
