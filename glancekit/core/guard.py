@@ -129,7 +129,12 @@ class Guard:
             self._learn(error)
             raise
         if tells is Tells.IT_WORKS:
-            self._works()
+            self.works()
+
+    def works(self) -> None:
+        """Hear that the store has given what was asked for."""
+        if self._breaker is not None:
+            self._breaker.succeeded()
 
     @contextmanager
     def stamped(self, operation: str) -> Iterator[None]:
@@ -159,10 +164,6 @@ class Guard:
         if self._deadline is None:
             return ask()
         return self._deadline.call(ask, too_late=too_late)
-
-    def _works(self) -> None:
-        if self._breaker is not None:
-            self._breaker.succeeded()
 
     def _learn(self, error: StoreError) -> None:
         """Take what an error says of the store.

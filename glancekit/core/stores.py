@@ -312,20 +312,29 @@ class _Opened(ByteStream):
         self._stream = stream
         self._length = length
         self._left = length
-        self._tells = Tells.IT_WORKS
+        self._has_told = False
 
     def read(self, size: int = -1, /) -> bytes:
         if self._left is not None:
             size = self._left if size < 0 else min(size, self._left)
             if size == 0:
                 return b""
-        with self._guard.told("read", tells=self._tells):
-            chunk = self._stream.read(size)
-            if self._left is not None:
-                self._left -= len(chunk)
-                if not chunk:
-                    raise StoreFailed(f"{self._left} of {self._length} bytes are missing")
-        self._tells = Tells.NOTHING  # once is enough
+        try:  # no context manager: it is entered a thousand times for each GiB
+            chunk = self._take(size)
+        except Exception:
+            with self._guard.told("read"):
+                raise
+        if not self._has_told:
+            self._has_told = True
+            self._guard.works()
+        return chunk
+
+    def _take(self, size: int) -> bytes:
+        chunk = self._stream.read(size)
+        if self._left is not None:
+            self._left -= len(chunk)
+            if not chunk:
+                raise StoreFailed(f"{self._left} of {self._length} bytes are missing")
         return chunk
 
     def close(self) -> None:
