@@ -2,8 +2,9 @@
 """A real Swift for tests: proxy, account, container and object server on ports of their own.
 
 No running service imports it. Making its environment is the business of ``tools/swift.sh``. Also
-by hand: ``python -m glancekit_swift_store.testing FOLDER`` keeps one up until its standard input
-ends, and prints how it is reached, by its S3 API too, as lines for a shell.
+by hand: ``python -m glancekit_swift_store.testing FOLDER [COMMAND...]`` keeps one up for a command
+that finds in its environment how to reach it, by its S3 API too; without a command, until the
+standard input ends, and prints that as lines for a shell.
 """
 
 from __future__ import annotations
@@ -378,10 +379,11 @@ def _listens(port: int) -> bool:
     return True
 
 
-def main() -> None:
-    """Keep a Swift up until the standard input ends."""
-    with RealSwift(Path(sys.argv[1]).absolute()) as swift:
-        lines = {
+def main() -> int:
+    """Keep a Swift up until the standard input ends, or for as long as a command runs."""
+    folder, *command = sys.argv[1:]
+    with RealSwift(Path(folder).absolute()) as swift:
+        found = {
             "ST_AUTH": swift.auth_url,
             "ST_USER": USER,
             "ST_KEY": KEY,
@@ -389,9 +391,12 @@ def main() -> None:
             "GLANCEKIT_TEST_S3_ACCESS_KEY": USER,
             "GLANCEKIT_TEST_S3_SECRET_KEY": KEY,
         }
-        print("".join(f"export {name}={value}\n" for name, value in lines.items()), flush=True)
+        if command:
+            return subprocess.run(command, env={**os.environ, **found}).returncode
+        print("".join(f"export {name}={value}\n" for name, value in found.items()), flush=True)
         sys.stdin.read()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
