@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never
 
@@ -132,7 +133,7 @@ def load_parts(config: Configuration) -> Parts:
         *(_store(config, entry) for entry in config.stores),
         *(_import_part(config, drivers.IMPORT_METHODS, name) for name in methods),
         *(_import_part(config, drivers.IMPORT_STEPS, name) for name in steps),
-        *wanted_hooks(config.get("plugins", "disabled")),
+        *wanted_hooks(config.get("plugins", "disabled"), partial(_read_section, config)),
     ]
     metadata, auth, limits, *rest = drivers.load_all(wanted, deadline=patience)
     count = len(config.stores)
@@ -150,6 +151,11 @@ def load_parts(config: Configuration) -> Parts:
         hooks=hooks,
         plugins=(*(loaded.report for loaded in loaded_drivers), *heard),
     )
+
+
+def _read_section(config: Configuration, section: str, options: Sequence[Any]) -> Any:
+    config.register(section, options)
+    return config.section(section)
 
 
 def load_metadata(config: Configuration) -> MetadataDriver:

@@ -6,10 +6,11 @@ What a hook means is said in hookspecs.py; here is what happens when a listener 
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,8 @@ class Hooks:
             return report
         try:
             self.add(report.name, loaded.driver)
+            for part, listener in _listeners_of(loaded.driver).items():
+                self.add(f"{report.name}/{part}", listener)
         except PluginError as error:
             reason = str(error.reason)
             return replace(report, state=PluginState.BROKEN, reason=reason)
@@ -209,11 +212,36 @@ class Hooks:
         return self._plugins.subset_hook_caller(hook, others)
 
 
-def wanted_hooks(disabled: Collection[str]) -> list[Wanted]:
-    """Return all that is installed and not switched off, for ``drivers.load_all``."""
+def wanted_hooks(
+    disabled: Collection[str], read_section: ReadSection | None = None
+) -> list[Wanted]:
+    """Return all that is installed and not switched off, for ``drivers.load_all``.
+
+    Most plugins are modules. One that has options is a class, built with what ``read_section``
+    gives for them.
+    """
     names = sorted({offer.report.name for offer in offers_of(HOOKS)} - set(disabled))
-    return [Wanted(group=HOOKS, name=name, use="hooks", build=_as_it_is) for name in names]
+    return [
+        Wanted(
+            group=HOOKS,
+            name=name,
+            use="hooks",
+            build=partial(_built, name=name, read_section=read_section),
+        )
+        for name in names
+    ]
 
 
-def _as_it_is(plugin: object) -> object:
-    return plugin
+def _listeners_of(plugin: Any) -> Mapping[str, object]:
+    """Return those for whom a plugin stands, by what tells them apart: they fail by themselves."""
+    found: Mapping[str, object] = {}
+    if not inspect.ismodule(plugin) and hasattr(plugin, "listeners"):
+        found = plugin.listeners()
+    return found
+
+
+def _built(plugin: Any, *, name: str, read_section: ReadSection | None) -> object:
+    if not inspect.isclass(plugin) or read_section is None:
+        return plugin
+    kind: Any = plugin
+    return kind(read_section(kind.section, kind.options), name=name)

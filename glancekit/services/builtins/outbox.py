@@ -15,7 +15,7 @@ from functools import partial
 
 from glancekit.core.model.image import now
 from glancekit.core.periodic import PeriodicWorld
-from glancekit.plugin import Event, PeriodicTask, hookimpl
+from glancekit.plugin import Event, PeriodicTask, Unavailable, hookimpl
 
 api_level = 1
 
@@ -31,7 +31,8 @@ ROUNDS = 50
 """Batches told in one run, so that a stopping service need not wait for a whole backlog."""
 
 ATTEMPTS = 10
-"""How often a listener may fail at one event before it has to do without it."""
+"""How often a listener may fail at one event before it has to do without it. One that raises
+``Unavailable`` says that it is not the event: it is asked again for as long as it takes."""
 
 LONGEST_PAUSE = 60.0
 """Seconds between attempts grow up to this; ten of them take about five minutes."""
@@ -109,7 +110,8 @@ class Relay:
 
     def _failed(self, events: Sequence[Event], error: Exception) -> bool:
         self._failures += 1
-        if len(events) == 1 and self._failures >= ATTEMPTS:
+        is_for_ever = not isinstance(error, Unavailable)
+        if is_for_ever and len(events) == 1 and self._failures >= ATTEMPTS:
             event = events[0]
             log.error(
                 "listener %s failed %d times at %s of %s (event %s); it will not hear of that",
@@ -119,7 +121,7 @@ class Relay:
             self._told(events)
             return True
         self._careful_until = max(self._careful_until, _position(events))
-        pause = min(2.0**self._failures, LONGEST_PAUSE)
+        pause = min(2.0 ** min(self._failures, 10), LONGEST_PAUSE)
         self._not_before = time.monotonic() + pause
         log.warning(
             "listener %s failed, is told again in %g s: %s: %s",

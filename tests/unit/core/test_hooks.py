@@ -152,6 +152,49 @@ BROKEN = {
 }
 
 
+HOOK_CLASS = """
+from types import SimpleNamespace
+from glancekit.plugin import StrOpt, hookimpl
+
+class Part:
+    def __init__(self, where):
+        self.heard, self.where = [], where
+
+    @hookimpl
+    def after_commit(self, events):
+        self.heard.extend(event.subject for event in events)
+
+class Plugin:
+    api_level = 1
+    section = "acme"
+    options = [StrOpt("where", help="Where.")]
+
+    def __init__(self, options, *, name):
+        self.parts = {part: Part(f"{name} {part}") for part in options.where.split()}
+
+    def listeners(self):
+        return self.parts
+"""
+
+
+def test_a_plugin_with_options_is_a_class_and_may_stand_for_several(install: Install) -> None:
+    install("acme-far", HOOK_CLASS, {HOOKS: {"far": ":Plugin"}})
+
+    def read_section(section: str, options: Sequence[Any]) -> Any:
+        assert (section, [option.name for option in options]) == ("acme", ["where"])
+        return SimpleNamespace(where="north south")
+
+    wanted = [want for want in wanted_hooks((), read_section) if want.name == "far"]
+    (loaded,) = load_all(wanted, deadline=5)
+    hooks = Hooks()
+    assert hooks.add_loaded(loaded).state is PluginState.OK
+    assert hooks.after_commit_listeners == ("far/north", "far/south")
+    assert {"far", "far/north", "far/south"} <= hooks.names
+    hooks.tell("far/south", [Event(type="image.create", subject="i")])
+    assert [part.heard for part in loaded.driver.parts.values()] == [[], ["i"]]
+    assert loaded.driver.parts["south"].where == "far south"
+
+
 def add_installed(*, disabled: Sequence[str] = ()) -> tuple[Hooks, dict[str, PluginReport]]:
     hooks = Hooks()
     loaded = load_all(wanted_hooks(disabled), deadline=1.5)

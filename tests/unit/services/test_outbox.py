@@ -15,7 +15,7 @@ import pytest
 from glancekit.bootstrap import load_config, load_metadata
 from glancekit.core.contracts.metadata import MetadataDriver
 from glancekit.core.drivers import HOOKS, Loaded, PluginReport, PluginState
-from glancekit.core.errors import PluginError
+from glancekit.core.errors import PluginError, Unavailable
 from glancekit.core.hooks import Hooks
 from glancekit.core.hookspecs import hookimpl
 from glancekit.core.model.events import Event
@@ -141,6 +141,23 @@ def test_an_event_that_cannot_be_told_is_skipped_alone_and_named(
     happen(world, "new")
     relay.run()
     assert listener.heard[-1] == "new"
+
+
+def test_a_listener_whose_receiver_is_away_misses_nothing(world: World, no_pauses: None) -> None:
+    listener = add_listener(world, "far")
+    happen(world, "one", "two")
+    away = Unavailable("nobody is there")
+
+    def is_away(subject: str) -> bool:
+        raise away
+
+    listener.fails_at = is_away
+    relay = Relay(world, "far")
+    for _ in range(5 * ATTEMPTS):
+        relay.run()
+    listener.fails_at = lambda subject: False
+    relay.run()
+    assert listener.heard == ["one", "two"]
 
 
 def test_old_events_are_dropped_when_everybody_was_told(world: World) -> None:
