@@ -19,9 +19,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pymysql
+from glancekit_sql_metadata.testing_plans import Cost
+from sqlalchemy import Connection
 
 PACKAGE = "mariadb-server"
 USER = "mysql"
@@ -37,6 +39,30 @@ def missing() -> str | None:
     if shutil.which("mariadbd") is None or shutil.which("mariadb-install-db") is None:
         return f"needs MariaDB; run: apt-get install --no-install-recommends {PACKAGE}"
     return None
+
+
+def cost_of(connection: Connection, statement: str, parameters: Any) -> Cost:
+    """Run a query, and return what it did."""
+    plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).mappings()
+    scanned = [
+        row["table"]
+        for row in plan
+        if row["type"] in ("ALL", "index") and row["table"] and not row["table"].startswith("<")
+    ]
+    connection.exec_driver_sql("FLUSH STATUS")
+    connection.exec_driver_sql(statement, parameters).all()
+    counted = connection.exec_driver_sql(
+        "SHOW SESSION STATUS WHERE Variable_name LIKE 'Handler_read%%' "
+        "OR Variable_name = 'Sort_rows'"
+    )
+    counts = {name: int(count) for name, count in counted}
+    # What is read of temporary tables is in these, too.
+    read = sum(count for name, count in counts.items() if name != "Sort_rows")
+    return Cost([name for name in scanned if name in BIG], read, counts["Sort_rows"])
+
+
+BIG = ("images", "image_lists", "image_locations", "image_members", "events")
+"""Tables that grow; statements call them by these names or by others."""
 
 
 class RealMariadb:
@@ -119,6 +145,10 @@ class RealMariadb:
         """Drop a database, and who was for it alone."""
         self.execute(f"DROP DATABASE `{name}`")
         self.execute(f"DROP USER IF EXISTS 'user_{name}'@'%'")
+
+    def analyse(self, name: str) -> None:
+        """Have it look at what is in a database, as it does by itself after a while."""
+        self.execute(f"ANALYZE TABLE {', '.join(BIG)}", name)
 
     def connections(self, name: str) -> list[int]:
         """Return the numbers of the connections to a database."""

@@ -53,14 +53,20 @@ def database(server: testing.RealMariadb) -> Iterator[str]:
     server.drop_database(name)
 
 
+@pytest.fixture(scope="session")
+def options() -> Callable[..., SimpleNamespace]:
+    """Make a driver's options; what is not said is as in most tests."""
+    return lambda **settings: SimpleNamespace(**{**SETTINGS, **settings})
+
+
 @pytest.fixture
-def build(database: str) -> Iterator[Build]:
+def build(database: str, options: Callable[..., SimpleNamespace]) -> Iterator[Build]:
     """Build drivers over the same database."""
     with ExitStack() as opened:
 
         def build(**settings: Any) -> MysqlMetadata:
-            options = SimpleNamespace(**{"connection": database, **SETTINGS, **settings})
-            return opened.enter_context(closing(MysqlMetadata(options, name="mysql")))
+            chosen = options(**{"connection": database, **settings})
+            return opened.enter_context(closing(MysqlMetadata(chosen, name="mysql")))
 
         yield build
 

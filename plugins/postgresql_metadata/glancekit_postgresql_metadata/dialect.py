@@ -27,7 +27,10 @@ in the middle of one keeps what it had locked for so long at most."""
 
 # Every statement is written to walk an index for a page. Where the statistics are old or wrong,
 # or there are none yet, the planner would rather read and sort all of what it takes for little.
-_WALK = "SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+_WALK = "; ".join(
+    f"SET {way} = off"
+    for way in ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin")
+)
 
 _AWAY = ("08", "57P", "53300", "53400", "25006")
 """SQLSTATEs of a server that is starting, ending, full or a standby."""
@@ -45,6 +48,7 @@ _LASTING = (
 class PostgresqlDialect(ServerDialect):
     """PostgreSQL, told which database errors are about."""
 
+    skips_nulls = False
     aborts_on_error = True
 
     def __init__(self, connection: str | None, limits: Limits) -> None:

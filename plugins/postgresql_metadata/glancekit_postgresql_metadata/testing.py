@@ -19,9 +19,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
+from glancekit_sql_metadata.testing_plans import Cost
+from sqlalchemy import Connection
 
 PACKAGE = "postgresql"
 USER = "postgres"
@@ -45,6 +47,28 @@ def missing() -> str | None:
     if _programs() is None:
         return f"needs PostgreSQL; run: apt-get install --no-install-recommends {PACKAGE}"
     return None
+
+
+def cost_of(connection: Connection, statement: str, parameters: Any) -> Cost:
+    """Run a query, and return what it did."""
+    explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
+    (answer,) = connection.exec_driver_sql(explain, parameters).scalar_one()
+    scanned: list[str] = []
+    read = sorted_ = 0
+    plans = [answer["Plan"]]
+    while plans:
+        plan = plans.pop()
+        plans += plan.get("Plans", ())
+        done = plan["Actual Rows"] * plan["Actual Loops"]
+        if plan["Node Type"] in ("Seq Scan", "Bitmap Heap Scan") and done > 0:
+            scanned.append(plan["Relation Name"])
+        if "Relation Name" in plan:
+            removed = plan.get("Rows Removed by Filter", 0) * plan["Actual Loops"]
+            read += done + removed
+        if plan["Node Type"] == "Sort":
+            inner = plan["Plans"][0]
+            sorted_ = max(sorted_, inner["Actual Rows"] * inner["Actual Loops"])
+    return Cost(scanned, int(read), int(sorted_))
 
 
 class RealPostgres:
@@ -122,6 +146,10 @@ class RealPostgres:
         """Drop a database, whoever is connected to it, and who was for it alone."""
         self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
         self.execute(f"DROP ROLE IF EXISTS user_{name}")
+
+    def analyse(self, name: str) -> None:
+        """Have it look at what is in a database, as it does by itself after a while."""
+        self.execute("VACUUM ANALYZE", name)
 
     def connections(self, name: str) -> list[int]:
         """Return the numbers of the connections to a database."""

@@ -18,6 +18,9 @@ class Dialect(Protocol):
     compares_rows: bool = True
     """``(a, b) < (x, y)`` is a range of an index on a and b. Where not, it is spelled out."""
 
+    skips_nulls: bool = True
+    """``a IS NULL ORDER BY b`` is in the order of an index on a and b. Where not, ``a, b`` is."""
+
     aborts_on_error: bool = False
     """A statement that fails takes the transaction with it, unless there is a savepoint."""
 

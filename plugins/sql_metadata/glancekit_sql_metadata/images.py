@@ -108,6 +108,7 @@ class SqlImages(ImageRepository):
             conditions=tuple(_condition_shape(condition) for condition in plan.conditions),
             order=order,
             compares_rows=self._session.dialect.compares_rows,
+            skips_nulls=self._session.dialect.skips_nulls,
             marker=None if marker is None else tuple(value is None for value in marker),
         )
         statement = paging.page_statement(shape)

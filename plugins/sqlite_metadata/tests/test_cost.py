@@ -6,23 +6,27 @@ from __future__ import annotations
 import itertools
 import re
 import sqlite3
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from glancekit_sql_metadata.testing_plans import (
+    ADMIN,
+    CASES,
+    FEW,
+    MANY,
+    ORDINARY,
+    RARE,
+    from_the_middle,
+    images,
+)
 from glancekit_sqlite_metadata.driver import SqliteMetadata
 
 from glancekit.plugin import (
-    Comparison,
-    Condition,
-    Image,
     ImageQuery,
-    ImageStatus,
     Member,
     MemberStatus,
     SortKey,
@@ -31,58 +35,11 @@ from glancekit.plugin import (
 )
 
 SMALL, LARGE = 200, 3000
-FEW = 20
 _SCAN_OF_TABLE = re.compile(r"SCAN (?!page|merged|part|\(|CONSTANT)")
 """What is left are the results of subqueries, each cut to a page."""
 
 STEPS = 10
 """A count is so many steps of the machine, the finest that is quick."""
-
-ADMIN = Viewer(project_id="operators", is_admin=True)
-MANY, RARE, ORDINARY = (Viewer(project_id=name) for name in ("many", "few", "ordinary"))
-
-CASES = {
-    f"{who}{what}": ImageQuery(viewer=viewer, **query)
-    for who, viewer in {"admin": ADMIN, "many": MANY, "few": RARE, "ordinary": ORDINARY}.items()
-    for what, query in {
-        "": {},
-        ", common tag": {"tags": frozenset({"common"})},
-        ", rare tag": {"tags": frozenset({"rare"})},
-        ", common property": {"properties": {"os": "linux"}},
-        ", rare property": {"properties": {"rare": "yes"}},
-        ", common name": {"conditions": (Condition("name", Comparison.EQ, "common"),)},
-        ", rare name": {"conditions": (Condition("name", Comparison.EQ, "rare"),)},
-        ", queued": {"conditions": (Condition("status", Comparison.EQ, "queued"),)},
-        ", status": {"conditions": (Condition("status", Comparison.EQ, "active"),)},
-        ", oldest first": {"sort": (SortKey("created_at", False),)},
-        ", by name": {"sort": (SortKey("name", False),)},
-        ", by name, last first": {"sort": (SortKey("name", True),)},
-        ", by update": {"sort": (SortKey("updated_at"),)},
-        ", ids": {"conditions": (Condition("id", Comparison.IN, (str(uuid.UUID(int=3)),)),)},
-        ", ids by size": {
-            "conditions": (Condition("id", Comparison.EQ, str(uuid.UUID(int=3))),),
-            "sort": (SortKey("size"),),
-        },
-    }.items()
-}
-
-
-def images(count: int) -> Iterator[Image]:
-    """Yield images of which every tenth is public; what is rare is as frequent in any number."""
-    for number in range(count):
-        rare = number % (count // FEW) == 0
-        at = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
-        yield Image(
-            id=str(uuid.UUID(int=number)),
-            owner="few" if rare else "many",
-            status=ImageStatus.QUEUED if rare else ImageStatus.ACTIVE,
-            visibility=Visibility.PUBLIC if number % 10 < 2 else Visibility.SHARED,
-            name=(None, "rare" if rare else "common", "common")[number % 3],
-            created_at=at,
-            updated_at=at + timedelta(seconds=number * 7919 % 1000),
-            properties={"os": "linux"} | ({"rare": "yes"} if rare else {}),
-            tags=frozenset({"common", "rare"} if rare else {"common"}),
-        )
 
 
 @pytest.fixture(scope="module")
@@ -135,11 +92,6 @@ def steps(driver: SqliteMetadata, query: ImageQuery) -> int:
         finally:
             connection.set_progress_handler(None, 0)
     return next(taken) * STEPS
-
-
-def from_the_middle(query: ImageQuery, size: int) -> ImageQuery:
-    """Return the query of a page behind a public image from the middle."""
-    return replace(query, marker=str(uuid.UUID(int=size // 20 * 10)))
 
 
 @pytest.mark.parametrize("case", CASES)
