@@ -146,7 +146,7 @@ IGNORED: Mapping[Place, str] = MappingProxyType(
         ("DEFAULT", "http_retries"): f"registering data by location is {_LATER}",
         ("DEFAULT", "digest_algorithm"): _REMOVED,
         ("DEFAULT", "metadata_encryption_key"): "locations are kept as they are; protect the "
-        "database itself. Encrypted locations of an existing database cannot be read",
+        "database itself. 'glancekit adopt' reads what was encrypted with it",
         ("DEFAULT", "worker_self_reference_url"): "processes share one database and need no "
         "address of each other",
         ("DEFAULT", "image_cache_dir"): _CACHE,

@@ -123,7 +123,7 @@ def compose(
     ignored = [
         {"option": f"[{use.section}] {use.option}", "why": use.reason}
         for use in config.upstream()
-        if not use.sets and use.section != "database"
+        if not use.sets and (use.section, use.option) != ("database", "connection")
     ]
     names = ", ".join(map(str, config.files))
     text = [f"# Written by 'glancekit adopt' from {names}."]

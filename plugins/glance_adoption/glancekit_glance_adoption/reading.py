@@ -85,8 +85,10 @@ class GlanceRecords:
         *,
         encryption_key: str | None,
         findings: Findings,
+        batch: int = BATCH,
     ) -> None:
         self._connection = connection
+        self._batch = batch
         self._places = places
         self._key = encryption_key
         self.findings = findings
@@ -360,7 +362,7 @@ class GlanceRecords:
         last: str | None = None
         while True:
             behind = statement if last is None else statement.where(table.c.id > last)
-            rows = self._connection.execute(behind.limit(BATCH)).all()
+            rows = self._connection.execute(behind.limit(self._batch)).all()
             if not rows:
                 return
             last = rows[-1].id

@@ -34,13 +34,14 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self.url = f"sqlite:///{path}"
-        self._engine = create_engine(self.url)
+        self._engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
+        self._connection = self._engine.connect()
+        self._connection.exec_driver_sql("PRAGMA synchronous=OFF")
         schema.metadata.create_all(self._engine)
-        self._insert(schema.alembic_version, {"version_num": "2024_1_contract01"})
+        self.add(schema.alembic_version, version_num="2024_1_contract01")
 
-    def _insert(self, table: Table, row: dict[str, Any]) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(insert(table), row)
+    def add(self, table: Table, **row: Any) -> None:
+        self._connection.execute(insert(table), row)
 
     def image(self, image_id: str, **row: Any) -> None:
         common = {
@@ -53,30 +54,30 @@ class Writer:
             "os_hidden": False,
             "owner": "me",
         }
-        self._insert(schema.images, {**common, **TIMES, **row})
+        self.add(schema.images, **{**common, **TIMES, **row})
 
     def location(self, image_id: str, url: str, **row: Any) -> None:
         values = {"image_id": image_id, "value": url, "status": "active", **TIMES, **row}
-        self._insert(schema.image_locations, values)
+        self.add(schema.image_locations, **values)
 
     def property(self, image_id: str, name: str, value: str | None, **row: Any) -> None:
         values = {"image_id": image_id, "name": name, "value": value, **TIMES, **row}
-        self._insert(schema.image_properties, values)
+        self.add(schema.image_properties, **values)
 
     def member(self, image_id: str, member: str, **row: Any) -> None:
         values = {"image_id": image_id, "member": member, "can_share": False, **TIMES, **row}
-        self._insert(schema.image_members, {"status": "pending", **values})
+        self.add(schema.image_members, **{"status": "pending", **values})
 
     def task(self, task_id: str, **row: Any) -> None:
         values = {"id": task_id, "type": "import", "status": "success", "owner": "me", **TIMES}
-        self._insert(schema.tasks, {**values, **row})
+        self.add(schema.tasks, **{**values, **row})
 
     def revision(self, revision: str) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(schema.alembic_version.delete())
-        self._insert(schema.alembic_version, {"version_num": revision})
+        self._connection.execute(schema.alembic_version.delete())
+        self.add(schema.alembic_version, version_num=revision)
 
     def close(self) -> None:
+        self._connection.close()
         self._engine.dispose()
 
 
@@ -88,13 +89,27 @@ def writer(tmp_path: Path):
 
 
 @pytest.fixture
+def times() -> dict[str, Any]:
+    """The times of things that are never kept once deleted."""
+    return {"created_at": AT, "updated_at": AT}
+
+
+@pytest.fixture
+def places() -> Places:
+    """The stores of the tests."""
+    return PLACES
+
+
+@pytest.fixture
 def records(writer: Writer) -> Callable[..., Any]:
     """Read all of a kind, and return it with the findings."""
 
-    def read(kind: str, *, key: str | None = None) -> tuple[list[Any], Findings]:
+    def read(kind: str, *, key: str | None = None, batch: int = 100) -> tuple[list[Any], Findings]:
         findings = Findings()
         with GlanceDatabase(writer.url).reading() as connection:
-            found = GlanceRecords(connection, PLACES, encryption_key=key, findings=findings)
+            found = GlanceRecords(
+                connection, PLACES, encryption_key=key, findings=findings, batch=batch
+            )
             return [one for batch in getattr(found, kind)() for one in batch], findings
 
     return read

@@ -10,7 +10,7 @@ import pytest
 from glancekit_glance_adoption.database import GlanceDatabase
 from glancekit_glance_adoption.encryption import decrypt, encrypt, require_key
 from glancekit_glance_adoption.findings import Reason
-from glancekit_glance_adoption.reading import BATCH, NOT_ENDED
+from glancekit_glance_adoption.reading import NOT_ENDED
 
 from glancekit.plugin import GlancekitError, ImageStatus, MemberStatus, TaskStatus
 
@@ -65,10 +65,10 @@ class TestImages:
         }
 
     def test_every_batch_is_read(self, writer, records):
-        ids = [f"{number:04}" for number in range(BATCH + 3)]
+        ids = [f"{number:04}" for number in range(7)]
         for image_id in ids:
             writer.image(image_id)
-        (found, _) = records("images")
+        (found, _) = records("images", batch=3)
         assert [one.image.id for one in found] == ids
 
     def test_a_member_twice(self, writer, records):
