@@ -23,7 +23,7 @@ from requests.adapters import HTTPAdapter
 from swiftclient.authv1 import PasswordPlugin
 
 from glancekit.plugin import GlancekitError, StoreUnavailable
-from glancekit_swift_store.failures import PASSING, refusal, translated
+from glancekit_swift_store.failures import refusal, translated
 from glancekit_swift_store.options import Settings
 from glancekit_swift_store.references import ITSELF, Reference
 
@@ -141,10 +141,7 @@ class Account:
         if answer.status_code in wanted:
             return answer
         with answer:
-            error = refusal(request.deed, answer.status_code, answer.reason)
-        if answer.status_code in PASSING and not isinstance(error, StoreUnavailable):
-            error = StoreUnavailable(f"{request.deed}: {answer.status_code} {answer.reason}")
-        raise error
+            raise refusal(request.deed, answer.status_code, answer.reason)
 
     def _send(self, request: Request) -> requests.Response:
         url = "/".join([self.url, *(quote(part) for part in request.path)])

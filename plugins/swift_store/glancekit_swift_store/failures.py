@@ -18,7 +18,6 @@ from glancekit.plugin import (
     StoreFailed,
     StoreFull,
     StoreUnavailable,
-    translating,
 )
 
 _BY_KIND: Mapping[type[BaseException], type[GlancekitError]] = {
@@ -47,9 +46,6 @@ _BY_STATUS: Mapping[int, type[GlancekitError]] = {
     507: StoreFull,
 }
 
-PASSING = frozenset({408, 422, 429, 498, 499, 500, 502, 503, 504})
-"""What may be otherwise when asked again."""
-
 _SELF_EXPLAINING = (BlobNotFound, BlobExists, StoreFull)
 
 
@@ -57,18 +53,10 @@ _SELF_EXPLAINING = (BlobNotFound, BlobExists, StoreFull)
 def translated(deed: str) -> Iterator[None]:
     """Turn an error of the way to the server into ours; ``deed`` says what was going on."""
     try:
-        with translating(_BY_KIND):
-            yield
-    except StoreUnavailable as error:
-        raise _retold(StoreUnavailable, deed, error) from error.__cause__
-    except StoreDenied as error:
-        raise _retold(StoreDenied, deed, error) from error.__cause__
-
-
-def _retold(kind: type[GlancekitError], deed: str, error: GlancekitError) -> GlancekitError:
-    if error.__cause__ is None:
-        return error
-    return kind(f"{deed}: {error.facts['detail']}")
+        yield
+    except tuple(_BY_KIND) as error:
+        kind = next(_BY_KIND[parent] for parent in type(error).__mro__ if parent in _BY_KIND)
+        raise kind(f"{deed}: {error}") from error
 
 
 def refusal(deed: str, status: int, reason: str) -> GlancekitError:

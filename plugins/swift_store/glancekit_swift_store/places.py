@@ -14,6 +14,9 @@ SCHEMES = ("swift", "swift+http", "swift+https", "swift+config")
 
 REFERENCE_SCHEME = "swift+config"
 
+_NO_NAMES = frozenset({"", ".", ".."})
+"""What HTTP clients take for a folder: ".." would be the account itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -40,7 +43,7 @@ def place_of_url(url: str) -> Place:
     scheme, separator, rest = url.partition("://")
     where, _, name = rest.rpartition("/")
     where, _, container = where.rpartition("/")
-    whole = bool(separator and where and container and name)
+    whole = bool(separator and where) and not {container, name} & _NO_NAMES
     if scheme not in SCHEMES or not whole or "://" in rest:
         raise StoreDenied("the location's URL is not one of an object in Swift")
     if scheme == REFERENCE_SCHEME:
