@@ -7,10 +7,12 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +24,9 @@ from glancekit_s3_store.driver import S3Store
 
 LIFETIME = 900
 START_LIMIT = 60.0
+
+SWIFT = "glancekit_swift_store.testing"
+"""What keeps a Swift up, where it is installed."""
 
 Build = Callable[..., S3Store]
 
@@ -106,13 +111,27 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def deployed() -> Server:
-    """Any server that somebody has running, Swift's S3 API say."""
-    names = ("URL", "ACCESS_KEY", "SECRET_KEY")
-    given = [os.environ.get(f"GLANCEKIT_TEST_S3_{name}", "") for name in names]
-    if not all(given):
-        pytest.skip("name a running server: GLANCEKIT_TEST_S3_URL, _ACCESS_KEY, _SECRET_KEY")
-    return Server(*given)
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server that somebody has running, else Swift's S3 API."""
+    named = [f"GLANCEKIT_TEST_S3_{name}" for name in ("URL", "ACCESS_KEY", "SECRET_KEY")]
+    given = [os.environ.get(name, "") for name in named]
+    if all(given):
+        yield Server(*given)
+        return
+    if find(".venv-swift", "GLANCEKIT_TEST_SWIFT") is None or not find_spec(SWIFT.split(".")[0]):
+        pytest.skip(
+            f"name a running server ({', '.join(named)}), or have a Swift: "
+            "pip install glancekit-swift-store; sh tools/swift.sh .venv-swift"
+        )
+    command = [sys.executable, "-m", SWIFT, str(tmp_path_factory.mktemp("swift"))]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as swift:
+        assert swift.stdout is not None
+        said = dict(
+            swift.stdout.readline().removeprefix("export ").split("=", 1) for _ in "123456"
+        )
+        yield Server(*(said[name].strip() for name in named))
+        swift.communicate(timeout=60)  # it ends when there is no more to come
 
 
 @pytest.fixture

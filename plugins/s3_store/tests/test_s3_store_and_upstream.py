@@ -15,25 +15,31 @@ from glancekit_s3_store.driver import S3Store
 from glancekit.testing.upstream_store import UpstreamConformance, UpstreamStore, missing
 
 
+@pytest.fixture(scope="module", params=["moto", "deployed"])
+def both(request: pytest.FixtureRequest) -> Any:
+    """The server that both libraries use."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture(scope="module")
-def shared_bucket(moto: Any) -> Iterator[str]:
+def shared_bucket(both: Any) -> Iterator[str]:
     name = f"shared-{uuid.uuid4().hex}"
-    client = moto.client()
+    client = both.client()
     client.create_bucket(Bucket=name)
     yield name
-    assert client.list_objects_v2(Bucket=name)["KeyCount"] == 0
-    assert "Uploads" not in client.list_multipart_uploads(Bucket=name)
+    assert not client.list_objects_v2(Bucket=name).get("Contents")
+    assert not client.list_multipart_uploads(Bucket=name).get("Uploads")
     client.delete_bucket(Bucket=name)
     client.close()
 
 
 @pytest.fixture(scope="module")
-def options(moto: Any, shared_bucket: str) -> dict[str, Any]:
+def options(both: Any, shared_bucket: str) -> dict[str, Any]:
     """Both libraries are given the same, in parts where an image has more than 5 MiB."""
     return {
-        "s3_store_host": moto.url,
-        "s3_store_access_key": moto.access_key,
-        "s3_store_secret_key": moto.secret_key,
+        "s3_store_host": both.url,
+        "s3_store_access_key": both.access_key,
+        "s3_store_secret_key": both.secret_key,
         "s3_store_bucket": shared_bucket,
         "s3_store_region_name": "us-east-1",
         "s3_store_bucket_url_format": "path",
