@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -39,6 +40,7 @@ class Server:
     access_key: str
     secret_key: str
     process: subprocess.Popen[bytes] | None = None
+    cacert: str = ""
 
     def client(self) -> Any:
         """Return boto3's client, for looking at things from outside the store."""
@@ -48,6 +50,7 @@ class Server:
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
             region_name="us-east-1",
+            verify=self.cacert or None,
             config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
         )
 
@@ -67,7 +70,21 @@ def find(name: str, variable: str) -> Path | None:
     return next((path.absolute() for path in candidates if (path / "bin").is_dir()), None)
 
 
-def start_moto(folder: Path) -> Server:
+def make_certificate(folder: Path) -> list[str]:
+    """Make a certificate for this machine, which is its own authority; return file and key."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("needs openssl: apt-get install openssl")
+    made = [str(folder / "cert.pem"), str(folder / "key.pem")]
+    command = [program, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(
+        [*command, "-out", made[0], "-keyout", made[1]], check=True, capture_output=True
+    )
+    return made
+
+
+def start_moto(folder: Path, *, certificate: list[str] | None = None) -> Server:
     """Start moto's server; it takes any credentials."""
     environment = find(".venv-moto", "GLANCEKIT_TEST_MOTO")
     if environment is None:
@@ -76,6 +93,8 @@ def start_moto(folder: Path) -> Server:
         port = probe.getsockname()[1]
     command = ["timeout", "--signal=KILL", str(LIFETIME), str(environment / "bin/moto_server")]
     command += ["-H", "127.0.0.1", "-p", str(port)]
+    if certificate is not None:
+        command += ["-s", "-c", certificate[0], "-k", certificate[1]]
     with (folder / "moto.log").open("wb") as log:
         process = subprocess.Popen(
             command,
@@ -84,7 +103,9 @@ def start_moto(folder: Path) -> Server:
             start_new_session=True,
             env={**os.environ, "S3_UPLOAD_PART_MIN_SIZE": "1"},
         )
-    server = Server(f"http://127.0.0.1:{port}", "key", "secret", process)
+    cacert = "" if certificate is None else certificate[0]
+    url = f"{'https' if cacert else 'http'}://127.0.0.1:{port}"
+    server = Server(url, "key", "secret", process, cacert)
     end = time.monotonic() + START_LIMIT
     while not answers(port):
         if process.poll() is not None or time.monotonic() > end:
@@ -106,6 +127,15 @@ def answers(port: int) -> bool:
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running moto."""
     server = start_moto(tmp_path_factory.mktemp("moto"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def moto_with_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running moto with https."""
+    folder = tmp_path_factory.mktemp("moto")
+    server = start_moto(folder, certificate=make_certificate(folder))
     yield server
     server.stop()
 

@@ -15,7 +15,7 @@ from glancekit_s3_store.driver import S3Store
 from glancekit.testing.upstream_store import UpstreamConformance, UpstreamStore, missing
 
 
-@pytest.fixture(scope="module", params=["moto", "deployed"])
+@pytest.fixture(scope="module", params=["moto", "moto_with_tls", "deployed"])
 def both(request: pytest.FixtureRequest) -> Any:
     """The server that both libraries use."""
     return request.getfixturevalue(request.param)
@@ -43,6 +43,7 @@ def options(both: Any, shared_bucket: str) -> dict[str, Any]:
         "s3_store_bucket": shared_bucket,
         "s3_store_region_name": "us-east-1",
         "s3_store_bucket_url_format": "path",
+        "s3_store_cacert": both.cacert,
         "s3_store_large_object_size": 5,
         "s3_store_large_object_chunk_size": 5,
     }
@@ -64,7 +65,9 @@ def driver(build: Callable[..., S3Store], options: dict[str, Any], shared_bucket
 
 
 class TestUpstream(UpstreamConformance):
-    """One bucket, two libraries."""
+    """One bucket, two libraries; images that both send in one request."""
+
+    data = bytes(range(256)) * 1000
 
 
 class TestUpstreamInParts(UpstreamConformance):
