@@ -16,6 +16,7 @@ from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, now
 from glancekit.core.model.status import ImageStatus
 from glancekit.core.model.task import UNFINISHED, Task, TaskType
+from glancekit.core.options import STAGING_STORE
 from glancekit.flows.ports import Job, Staged
 from glancekit.services.notices import about
 from glancekit.services.world import World
@@ -183,6 +184,25 @@ def caller_of(task: Task) -> Identity:
         roles=frozenset(task.input.get("roles", ())),
         request_id=task.request_id,
     )
+
+
+def let_go(work: UnitOfWork, job: Job, *, failed: bool) -> bool:
+    """Take an import's hold off its image; False when there is none."""
+    try:
+        image = work.images.get(job.image_id)
+    except ImageNotFound:
+        return False
+    if image.properties.get(LOCK) != job.task_id:
+        return False
+    free = with_properties(image, {LOCK: None, PLACE: None})
+    if failed:
+        free = put_back(moved(free, stores_in(image, GOING), failed=True), job)
+        for row in work.locations.of_image(job.image_id):
+            if row.store == STAGING_STORE and row.id is not None:
+                work.locations.remove(row.id)
+    saved = work.images.save(free, expect_status={image.status})
+    work.events.append(about(saved, "image.update", None))
+    return True
 
 
 def put_back(image: Image, job: Job) -> Image:

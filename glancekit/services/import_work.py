@@ -591,23 +591,8 @@ class Work(ImportWork):
         if not records.may_undo(self._world, work, job):
             return False
         is_ended = self._end_task(work, job, status, reason)
-        try:
-            image = work.images.get(job.image_id)
-        except ImageNotFound:
-            return is_ended
-        if image.properties.get(records.LOCK) != job.task_id:
-            return is_ended
-        let_go: dict[str, str | None] = {records.LOCK: None, records.PLACE: None}
-        free = records.with_properties(image, let_go)
-        if status is TaskStatus.FAILURE:
-            going = records.stores_in(image, records.GOING)
-            free = records.put_back(records.moved(free, going, failed=True), job)
-            for row in work.locations.of_image(job.image_id):
-                if row.store == STAGING_STORE and row.id is not None:
-                    work.locations.remove(row.id)
-        saved = work.images.save(free, expect_status={image.status})
-        work.events.append(about(saved, "image.update", None))
-        return True
+        is_free = records.let_go(work, job, failed=status is TaskStatus.FAILURE)
+        return is_ended or is_free
 
     def _end_task(self, work: UnitOfWork, job: Job, status: TaskStatus, reason: str) -> bool:
         try:

@@ -407,6 +407,9 @@ def _undo_staging(world: World, staging: Staging, writing: Location) -> None:
 def cancel(world: World, task_id: str) -> Task:
     """End an import that has not ended; whoever is at it undoes what was done.
 
+    Where nobody is, the image is free at once, and what was staged or written is left to the
+    reapers.
+
     :raises TaskNotFound: when there is none.
     :raises Conflict: when it has ended, or is none that can be cancelled.
     """
@@ -420,6 +423,8 @@ def cancel(world: World, task_id: str) -> Task:
         over = ended(task, TaskStatus.FAILURE, message, hours=world.settings.task_time_to_live)
         saved = work.tasks.save(over, expect_status=UNFINISHED)
         work.events.append(about_task(saved, "task.failure"))
+        if task.holder is None:
+            records.let_go(work, records.job_of(world, task), failed=True)
         work.commit()
     return saved
 

@@ -1,0 +1,446 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Imports from beginning to end, by a worker in this process, with memory drivers around it.
+
+Killed workers are the business of tests/e2e.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from glancekit.core.contracts.importing import ImportMethod, ImportStep, StagedImage
+from glancekit.core.errors import Conflict, SourceChanged, StoreUnavailable
+from glancekit.core.model.identity import Identity
+from glancekit.core.model.image import Image, now
+from glancekit.core.model.task import UNFINISHED, Task, TaskState, TaskStatus, TaskType
+from glancekit.core.stream import IteratorStream
+from glancekit.flows.engine import Board, Worker
+from glancekit.flows.options import FlowSettings
+from glancekit.services import images, imports, legacy_tasks
+from glancekit.services.import_records import FAILED, GOING, LOCK, PLACE
+from glancekit.services.import_work import Work
+from glancekit.services.imports import ImportRequest
+from glancekit.services.recovery import clear_staging, recover
+from glancekit.services.staging import Staging
+from glancekit.services.world import Importing, World
+
+PATIENCE = 60.0
+
+Run = Callable[[World, str], tuple[Image, Task]]
+
+
+class Source(IteratorStream):
+    """What comes of a URL."""
+
+    def __init__(self, data: bytes, version: str | None) -> None:
+        super().__init__(iter([data[at : at + 1000] for at in range(0, len(data), 1000)]))
+        self.size: int | None = None
+        self.version = version
+
+
+class Web(ImportMethod):
+    """A method whose source is held in memory; what it is asked for is kept."""
+
+    api_level = 1
+
+    def __init__(self) -> None:
+        self.data = b"web" * 1000
+        self.version = "1"
+        self.offsets: list[int] = []
+        self.before_end: Callable[[], None] = lambda: None
+
+    def validate(self, arguments: Mapping[str, Any]) -> None:
+        """Take all."""
+
+    def open(self, image: Any, arguments: Any, *, caller: Any, fetched: Any) -> Any:
+        """Go on where the fetch was."""
+        if fetched is not None and fetched.version != self.version:
+            raise SourceChanged(source=arguments["uri"])
+        self.offsets.append(0 if fetched is None else fetched.size)
+        self.before_end()
+        return Source(self.data[self.offsets[-1] :], self.version)
+
+    def describe(self, image: Image, arguments: Any, *, caller: Any) -> Image:
+        """Say what the source is."""
+        return replace(image, properties={**image.properties, "told": "by the source"})
+
+
+class Upper(ImportStep):
+    """A step that writes capitals, and says so."""
+
+    api_level = 1
+
+    def applies_to(self, staged: StagedImage) -> bool:
+        """Only for data in small letters."""
+        return staged.path.read_bytes().islower()
+
+    def execute(self, staged: StagedImage, progress: Any) -> StagedImage:
+        """Write the new file."""
+        made = staged.path.with_name("upper")
+        made.write_bytes(staged.path.read_bytes().upper())
+        progress(1, 1)
+        image = replace(staged.image, properties={**staged.image.properties, "case": "upper"})
+        return replace(staged, image=image, path=made)
+
+    def revert(self, staged: StagedImage) -> None:
+        """Remove it."""
+        staged.path.with_name("upper").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def web() -> Web:
+    return Web()
+
+
+@pytest.fixture(scope="module")
+def flows(tmp_path_factory: pytest.TempPathFactory) -> FlowSettings:
+    return FlowSettings(folder=tmp_path_factory.mktemp("flows"))
+
+
+@pytest.fixture(scope="module")
+def board(flows: FlowSettings) -> Iterator[Board]:
+    opened = Board(flows)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def importing(world: World, web: Web, board: Board) -> World:
+    """The world with all methods."""
+    methods: dict[str, Any] = {"glance-direct": None, "copy-image": None, "web-download": web}
+    return replace(world, importing=Importing(methods=methods, announce=board.post))
+
+
+@pytest.fixture
+def run(flows: FlowSettings) -> Iterator[Run]:
+    """Run imports until those of an image have ended."""
+    started = []
+
+    def run_one(world: World, image_id: str) -> tuple[Image, Task]:
+        worker = Worker(flows, Work(world, max_tries=3), holder=world.lease.holder)
+        started.append(worker)
+        worker.start()
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            image, task = state(world, image_id)
+            if task.status not in UNFINISHED and LOCK not in image.properties:
+                break
+            time.sleep(0.02)
+        return image, task
+
+    yield run_one
+    for worker in started:
+        assert worker.stop(PATIENCE)
+        worker.close()
+
+
+def state(world: World, image_id: str) -> tuple[Image, Task]:
+    with world.metadata.unit_of_work(read_only=True) as work:
+        return work.images.get(image_id), work.tasks.of_image(image_id)[-1]
+
+
+def stage(world: World, caller: Identity, image: Image, data: bytes = b"data") -> None:
+    imports.stage(world, caller, image.id, IteratorStream(iter([data])), size=None)
+
+
+def begin(world: World, caller: Identity, image: Image, **asked: Any) -> Task:
+    task = imports.begin(world, caller, image.id, ImportRequest(**asked))
+    assert task is not None
+    return task
+
+
+def bytes_in(world: World, image: Image) -> dict[str, bytes]:
+    found = {}
+    for location in image.locations:
+        with world.stores.get(location.store).open(location) as stream:
+            found[location.store] = b"".join(stream)
+    return found
+
+
+def no_rows_but(world: World, image: Image) -> bool:
+    with world.metadata.unit_of_work(read_only=True) as work:
+        return len(work.locations.of_image(image.id)) == len(image.locations)
+
+
+def test_staged_data_become_the_image(
+    importing: World, member: Identity, queued: Image, run: Run
+) -> None:
+    stage(importing, member, queued)
+    begin(importing, member, queued, method="glance-direct", stores=("fast", "slow"))
+    image, task = run(importing, queued.id)
+    assert (image.status, task.status, task.message) == ("active", "success", "")
+    assert bytes_in(importing, image) == {"fast": b"data", "slow": b"data"}
+    assert (image.size, image.virtual_size) == (4, 4)
+    assert image.checksum == "8d777f385d3dfec8815d20f7496026dc"
+    assert (image.properties[GOING], image.properties[FAILED]) == ("", "")
+    assert not {LOCK, PLACE} & image.properties.keys()
+    assert Staging(importing.staging).images() == []
+    assert no_rows_but(importing, image)
+
+
+def test_steps_change_data_and_record(
+    importing: World, member: Identity, queued: Image, run: Run, web: Web
+) -> None:
+    stepped = replace(importing, importing=replace(importing.importing, steps={"up": Upper()}))
+    begin(stepped, member, queued, method="web-download", arguments={"uri": "x"})
+    image, task = run(stepped, queued.id)
+    assert (image.status, task.message) == ("active", "")
+    assert bytes_in(stepped, image) == {"fast": web.data.upper()}
+    assert image.properties["case"] == "upper"
+    assert image.properties["told"] == "by the source"
+
+
+def test_a_fetch_goes_on_where_it_was(
+    importing: World, member: Identity, queued: Image, run: Run, web: Web
+) -> None:
+    folder = Staging(importing.staging).prepare(queued.id)
+    (folder / "data.part").write_bytes(web.data[:500])
+    (folder / "version").write_text("1")
+    begin(importing, member, queued, method="web-download", arguments={"uri": "x"})
+    image, _ = run(importing, queued.id)
+    assert web.offsets == [500]
+    assert bytes_in(importing, image) == {"fast": web.data}
+
+
+def test_a_changed_source_is_fetched_anew(
+    importing: World, member: Identity, queued: Image, run: Run, web: Web
+) -> None:
+    folder = Staging(importing.staging).prepare(queued.id)
+    (folder / "data.part").write_bytes(b"other")
+    (folder / "version").write_text("0")
+    begin(importing, member, queued, method="web-download", arguments={"uri": "x"})
+    image, _ = run(importing, queued.id)
+    assert web.offsets == [0]
+    assert bytes_in(importing, image) == {"fast": web.data}
+
+
+def test_a_store_that_fails_undoes_all(
+    importing: World, member: Identity, queued: Image, run: Run, second: Any, store: Any
+) -> None:
+    stage(importing, member, queued)
+    store.fail("write", StoreUnavailable("gone"))
+    begin(importing, member, queued, method="glance-direct", stores=("slow", "fast"))
+    image, task = run(importing, queued.id)
+    assert (image.status, task.status) == ("queued", "failure")
+    assert "gone" in task.message
+    assert image.properties[FAILED] == "slow,fast"
+    assert (image.size, image.locations) == (None, ())
+    assert not second.blobs
+    assert no_rows_but(importing, image)
+    assert Staging(importing.staging).images() == []
+
+
+def test_a_store_may_fail(
+    importing: World, member: Identity, queued: Image, run: Run, store: Any
+) -> None:
+    stage(importing, member, queued)
+    store.fail("write", StoreUnavailable("gone"))
+    begin(
+        importing,
+        member,
+        queued,
+        method="glance-direct",
+        stores=("fast", "slow"),
+        all_stores_must_succeed=False,
+    )
+    image, task = run(importing, queued.id)
+    assert (image.status, task.status) == ("active", "success")
+    assert bytes_in(importing, image) == {"slow": b"data"}
+    assert (image.properties[GOING], image.properties[FAILED]) == ("", "fast")
+
+
+def test_a_copy_that_fails_leaves_the_image(
+    importing: World, admin: Identity, active: Image, run: Run, second: Any
+) -> None:
+    second.write = _refusing
+    begin(importing, admin, active, method="copy-image", stores=("slow",))
+    image, task = run(importing, active.id)
+    assert (image.status, task.status) == ("active", "failure")
+    assert bytes_in(importing, image) == {"fast": b"data"}
+    assert image.properties[FAILED] == "slow"
+
+
+def _refusing(image_id: str, source: Any, size: Any) -> Any:
+    raise StoreUnavailable("no")
+
+
+def test_a_copy(importing: World, admin: Identity, active: Image, run: Run) -> None:
+    begin(importing, admin, active, method="copy-image", all_stores=True)
+    image, task = run(importing, active.id)
+    assert (image.status, task.status, task.message) == ("active", "success", "")
+    assert bytes_in(importing, image) == {"fast": b"data", "slow": b"data"}
+    assert image.checksum == active.checksum
+
+
+def with_backing_file() -> bytes:
+    """Return the header of a qcow2 that names another file."""
+    return struct.pack(">4sIQI", b"QFI\xfb", 3, 0x100, 8) + bytes(2000)
+
+
+def test_data_that_are_not_safe_are_refused(
+    importing: World, member: Identity, queued: Image, run: Run
+) -> None:
+    stage(importing, member, queued, with_backing_file())
+    begin(importing, member, queued, method="glance-direct")
+    image, task = run(importing, queued.id)
+    assert (image.status, task.status) == ("queued", "failure")
+    assert "backing_file" in task.message
+
+
+def test_an_image_that_is_deleted_meanwhile(
+    importing: World, member: Identity, queued: Image, run: Run, web: Web, store: Any
+) -> None:
+    web.before_end = lambda: images.delete(importing, member, queued.id)
+    begin(importing, member, queued, method="web-download", arguments={"uri": "x"})
+    with importing.metadata.unit_of_work(read_only=True) as work:
+        (task,) = work.tasks.of_image(queued.id)
+    with pytest.raises(Exception, match="No image found"):
+        run(importing, queued.id)
+    end = time.monotonic() + PATIENCE
+    while task.status in UNFINISHED and time.monotonic() < end:
+        with importing.metadata.unit_of_work(read_only=True) as work:
+            (task,) = work.tasks.of_image(queued.id)
+    assert "was deleted while it was imported" in task.message
+    assert not store.blobs
+    while Staging(importing.staging).images() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert Staging(importing.staging).images() == []
+
+
+def test_cancelling(importing: World, member: Identity, queued: Image, run: Run, web: Web) -> None:
+    task = begin(importing, member, queued, method="web-download", arguments={"uri": "x"})
+    web.before_end = lambda: imports.cancel(importing, task.id) and None
+    image, ended = run(importing, queued.id)
+    assert (image.status, ended.status) == ("queued", "failure")
+    assert "cancelled" in ended.message
+    with pytest.raises(Conflict):
+        imports.cancel(importing, task.id)
+    web.before_end = lambda: None
+    again = imports.retry(importing, task.id)
+    assert (again.id != task.id, again.input) == (True, task.input)
+    image, ended = run(importing, queued.id)
+    assert (image.status, ended.status) == ("active", "success")
+    with pytest.raises(Conflict):
+        imports.retry(importing, again.id)
+
+
+def test_cancelling_before_anybody_began(
+    importing: World, member: Identity, queued: Image, run: Run
+) -> None:
+    stage(importing, member, queued)
+    task = begin(importing, member, queued, method="glance-direct")
+    imports.cancel(importing, task.id)
+    assert state(importing, queued.id)[0].status == "queued"
+    assert clear_staging(importing) == 1
+
+
+def test_cancelling_what_a_dead_worker_was_at(
+    importing: World, member: Identity, queued: Image, run: Run
+) -> None:
+    stage(importing, member, queued)
+    task = begin(importing, member, queued, method="glance-direct")
+    edit(importing, task, holder="dead.1/1/a", status=TaskStatus.PROCESSING)
+    imports.cancel(importing, task.id)
+    assert state(importing, queued.id)[0].status == "importing"
+    assert run(importing, queued.id)[0].status == "queued"
+    assert Staging(importing.staging).images() == []
+
+
+def edit(world: World, task: Task, **values: Any) -> None:
+    with world.metadata.unit_of_work() as work:
+        work.tasks.save(replace(work.tasks.get(task.id), **values), expect_status=UNFINISHED)
+        work.commit()
+
+
+def test_what_kills_its_workers_is_stopped(
+    importing: World, member: Identity, queued: Image, run: Run
+) -> None:
+    stage(importing, member, queued)
+    task = begin(importing, member, queued, method="glance-direct")
+    edit(importing, task, result=TaskState(tries=3).as_result())
+    image, ended = run(importing, queued.id)
+    assert (image.status, ended.status) == ("queued", "failure")
+    assert "begun 3 times" in ended.message
+
+
+def test_data_on_a_host_that_is_gone(
+    importing: World,
+    member: Identity,
+    queued: Image,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage(importing, member, queued)
+    begin(importing, member, queued, method="glance-direct")
+    with importing.metadata.unit_of_work() as work:
+        image = work.images.get(queued.id)
+        elsewhere = {**image.properties, PLACE: f"{uuid.uuid4()}@far.example"}
+        work.images.save(replace(image, properties=elsewhere), expect_status={image.status})
+        work.commit()
+    monkeypatch.setattr("glancekit.services.import_work.HOST_GRACE", timedelta(0))
+    image, task = run(importing, queued.id)
+    assert (image.status, task.status) == ("queued", "failure")
+    assert "host far.example, which is gone" in task.message
+
+
+def test_another_s_import_is_left_alone(importing: World, member: Identity, queued: Image) -> None:
+    stage(importing, member, queued)
+    task = begin(importing, member, queued, method="glance-direct")
+    with importing.metadata.unit_of_work() as work:
+        work.leases.renew("far.1/1/a", now() + timedelta(minutes=1))
+        work.commit()
+    edit(importing, task, holder="far.1/1/a", status=TaskStatus.PROCESSING)
+    work_here = Work(importing, max_tries=3)
+    assert work_here.take(task.id) == "not now"
+    assert work_here.gone(["far.1/1/a", "far.1/2/b"]) == {"far.1/2/b"}
+    work_here.fail(work_here.unfinished()[0], "no")
+    assert state(importing, queued.id)[1].status is TaskStatus.PROCESSING
+    assert work_here.take(str(uuid.uuid4())) == "over"
+
+
+def test_the_reaper_leaves_imports_alone(
+    importing: World, member: Identity, queued: Image
+) -> None:
+    stage(importing, member, queued)
+    assert clear_staging(importing) == 0
+    begin(importing, member, queued, method="glance-direct")
+    assert (recover(importing), clear_staging(importing)) == (0, 0)
+    images.delete(importing, member, queued.id)
+    assert clear_staging(importing) == 1
+
+
+def test_dead_staging_is_undone(importing: World, member: Identity, queued: Image) -> None:
+    with importing.metadata.unit_of_work() as work:
+        image = work.images.get(queued.id)
+        work.commit()
+    imports._begin_staging(importing, member, image.id, None, imports.quotas.UNLIMITED)
+    Staging(importing.staging).prepare(image.id)
+    with importing.metadata.unit_of_work() as work:
+        work.leases.release(importing.lease.holder)
+        work.commit()
+    assert recover(importing) == 1
+    with importing.metadata.unit_of_work(read_only=True) as work:
+        assert work.images.get(queued.id).status == "queued"
+    assert Staging(importing.staging).images() == []
+
+
+def test_a_legacy_task(importing: World, admin: Identity, run: Run, web: Web) -> None:
+    given = {
+        "import_from": "http://web/x",
+        "import_from_format": "raw",
+        "image_properties": {"name": "n", "container_format": "bare", "colour": "blue"},
+    }
+    task = legacy_tasks.create(importing, admin, TaskType.IMPORT, given)
+    image, ended = run(importing, task.image_id or "")
+    assert (image.status, image.name, image.disk_format) == ("active", "n", "raw")
+    assert image.properties["colour"] == "blue"
+    assert (ended.type, ended.result) == ("import", {"image_id": image.id})
+    assert given.items() <= ended.input.items()
