@@ -70,6 +70,16 @@ def project_of(job: Any) -> str:
     return str(job.details.get("project", ""))
 
 
+def owner_of(job: Any) -> str | None:
+    """Return who has claimed a job, None where nobody has or the board cannot tell."""
+    if _state_of(job) != states.CLAIMED:
+        return None
+    try:
+        return job.board.find_owner(job) or None
+    except (JobFailure, NotFound, TypeError):
+        return None  # given back meanwhile, of which Redis's board makes a TypeError
+
+
 def _state_of(job: Any) -> str:
     try:
         return str(job.state)

@@ -19,7 +19,7 @@ from taskflow.exceptions import JobFailure, NotFound, StorageFailure
 from taskflow.persistence.models import FlowDetail, LogBook
 
 from glancekit.core.errors import MetadataError
-from glancekit.flows.boards import open_board, open_records
+from glancekit.flows.boards import open_board, open_records, owner_of
 from glancekit.flows.options import FlowSettings
 from glancekit.flows.ports import ImportWork, Job, Turn
 
@@ -143,9 +143,8 @@ class Worker:
         claims: dict[str, list[Any]] = {}
         for job in self._board.jobs.every_job():
             posted.add(job.name)
-            owner = self._board.jobs.find_owner(job)
-            if owner:
-                claims.setdefault(str(owner), []).append(job)
+            if owner := owner_of(job):
+                claims.setdefault(owner, []).append(job)
         for owner in self._work.gone(claims):
             for job in claims[owner]:
                 log.warning("the worker %s is dead; its import %s is taken up", owner, job.name)

@@ -267,7 +267,7 @@ class Trial:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end and not self._is_over(world, image_id):
             worker.tidy()
-            time.sleep(0.05)
+            time.sleep(0.1)
         worker.stop(10)
         worker.close()
 
