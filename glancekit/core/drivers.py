@@ -21,7 +21,12 @@ from glancekit.core.contracts.auth import AuthDriver
 from glancekit.core.contracts.cache import CachePolicy
 from glancekit.core.contracts.importing import ImportMethod, ImportStep
 from glancekit.core.contracts.limits import LimitSource
-from glancekit.core.contracts.metadata import MetadataDriver, SupportsMigration
+from glancekit.core.contracts.metadata import (
+    MetadataDriver,
+    SupportsDowngrade,
+    SupportsMigration,
+    SupportsStatistics,
+)
 from glancekit.core.contracts.store import CAPABILITIES, StoreDriver
 from glancekit.core.errors import GlancekitError, PluginError, PluginMissing
 from glancekit.core.trials import Overdue, attempt_all
@@ -56,7 +61,11 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     STORES: Kind(StoreDriver, "glancekit-{name}-store", CAPABILITIES),
-    METADATA: Kind(MetadataDriver, "glancekit-{name}-metadata", (SupportsMigration,)),
+    METADATA: Kind(
+        MetadataDriver,
+        "glancekit-{name}-metadata",
+        (SupportsMigration, SupportsDowngrade, SupportsStatistics),
+    ),
     AUTH: Kind(AuthDriver, "glancekit-{name}-auth"),
     LIMITS: Kind(LimitSource, "glancekit-{name}-auth"),
     CACHE_POLICIES: Kind(CachePolicy, "glancekit-{name}-cache-policy"),

@@ -22,7 +22,7 @@ What every driver raises: ``MetadataUnavailable`` when the backend does not answ
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -360,4 +360,35 @@ class SupportsMigration(Protocol):
     @abstractmethod
     def upgrade(self) -> None:
         """Bring the database to ``head``; safe when called again or by two at once."""
+        ...
+
+
+@runtime_checkable
+class SupportsDowngrade(Protocol):
+    """The schema can be brought back to that of an earlier release."""
+
+    @abstractmethod
+    def undone_by_downgrade(self, revision: str) -> Sequence[str]:
+        """Say of each revision that would be undone what it had brought, the newest first.
+
+        :raises SchemaMismatch: when the database is not behind that revision.
+        """
+        ...
+
+    @abstractmethod
+    def downgrade(self, revision: str) -> None:
+        """Undo revisions down to an earlier one; what was kept in what they brought is lost.
+
+        :raises SchemaMismatch: when the database is not behind that revision.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsStatistics(Protocol):
+    """The backend can say how much it keeps."""
+
+    @abstractmethod
+    def statistics(self) -> Mapping[str, int]:
+        """Return the number of rows of each table; it may take a while."""
         ...

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, func, inspect, select, text
 
 from glancekit.plugin import SchemaMismatch
 from glancekit_sql_metadata.tables import REVISION, metadata
@@ -96,6 +96,48 @@ def upgrade(connection: Connection) -> None:
     from alembic import command
 
     command.upgrade(configuration(connection), "head")
+
+
+def undone(found: str | None, wanted: str) -> list[str]:
+    """Say of each revision above another what it brought, the newest first.
+
+    :raises SchemaMismatch: when the database is not behind the wanted one.
+    """
+    from alembic.script import ScriptDirectory
+
+    require_ours(found)
+    history = ScriptDirectory.from_config(configuration()).walk_revisions()
+    steps = [step for step in history if step.revision <= (found or "")]
+    above = [f"{step.revision}: {step.doc}" for step in steps if step.revision > wanted]
+    if wanted not in {step.revision for step in steps} or not above:
+        known = ", ".join(step.revision for step in steps[1:]) or "none"
+        message = (
+            f"The database is at revision {found or 'none'}, from which it cannot be brought back "
+            f"to {wanted}; it can to: {known}"
+        )
+        raise SchemaMismatch(message, found=found or "none", wanted=wanted)
+    return above
+
+
+def downgrade(connection: Connection, wanted: str) -> None:
+    """Undo revisions, in the transaction that the caller began.
+
+    :raises SchemaMismatch: when the database is not behind the wanted one.
+    """
+    from alembic import command
+
+    undone(revision(connection), wanted)
+    command.downgrade(configuration(connection), wanted)
+
+
+def statistics(connection: Connection) -> dict[str, int]:
+    """Return the number of rows of each table that there is."""
+    there = set(inspect(connection).get_table_names())
+    return {
+        table.name: int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+        for table in metadata.sorted_tables
+        if table.name in there
+    }
 
 
 def configuration(connection: Connection | None = None) -> Config:

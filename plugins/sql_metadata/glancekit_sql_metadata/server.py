@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -21,7 +21,9 @@ from glancekit.plugin import (
     MetadataDriver,
     SchemaMismatch,
     StrOpt,
+    SupportsDowngrade,
     SupportsMigration,
+    SupportsStatistics,
     UnitOfWork,
 )
 from glancekit_sql_metadata import migrate
@@ -100,7 +102,7 @@ os.register_at_fork(
 )
 
 
-class ServerMetadata(MetadataDriver, SupportsMigration):
+class ServerMetadata(MetadataDriver, SupportsMigration, SupportsDowngrade, SupportsStatistics):
     """Records in a database server, for any number of threads, processes and hosts."""
 
     api_level: ClassVar[int] = 1
@@ -170,6 +172,20 @@ class ServerMetadata(MetadataDriver, SupportsMigration):
                 migrate.create(connection)
             elif found != REVISION:
                 migrate.upgrade(connection)
+
+    def undone_by_downgrade(self, revision: str) -> Sequence[str]:
+        """See the contract."""
+        return migrate.undone(self._revision(), revision)
+
+    def downgrade(self, revision: str) -> None:
+        """See the contract."""
+        with self._changing_schema() as connection:
+            migrate.downgrade(connection, revision)
+
+    def statistics(self) -> Mapping[str, int]:
+        """See the contract."""
+        with self._mine().outside_transaction() as connection:
+            return migrate.statistics(connection)
 
     def _revision(self) -> str | None:
         with self._mine().outside_transaction() as connection:

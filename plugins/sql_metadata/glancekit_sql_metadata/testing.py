@@ -484,6 +484,21 @@ class ServerConformance:
         with _connection(driver) as connection:
             assert _described(connection) == fresh
 
+    def test_an_earlier_revision_can_be_gone_back_to(self, driver: ServerMetadata) -> None:
+        """What it knew stays, and is there when the database comes up again."""
+        image = add(driver)
+        assert driver.statistics()["images"] == 1
+        with pytest.raises(SchemaMismatch, match="cannot be brought back"):
+            driver.downgrade(REVISION)
+        assert driver.undone_by_downgrade("0003")[-1].startswith("0004: ")
+        driver.downgrade("0003")
+        assert driver.version() == "0003"
+        assert "project_usage" not in driver.statistics()
+        driver.upgrade()
+        driver.start()
+        _assert_whole(driver)
+        assert ids(driver) == {image.id}
+
     def test_making_the_schema_goes_on_where_it_was_cut_off(self, build: Build) -> None:
         """Where it is one transaction, this never shows."""
         driver = build()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,7 +24,9 @@ from glancekit.plugin import (
     MetadataUnavailable,
     SchemaMismatch,
     StrOpt,
+    SupportsDowngrade,
     SupportsMigration,
+    SupportsStatistics,
     UnitOfWork,
 )
 from glancekit_sqlite_metadata.connections import Connections
@@ -46,7 +48,7 @@ os.register_at_fork(
 )
 
 
-class SqliteMetadata(MetadataDriver, SupportsMigration):
+class SqliteMetadata(MetadataDriver, SupportsMigration, SupportsDowngrade, SupportsStatistics):
     """Records in one SQLite file, for any number of threads and processes of one host."""
 
     api_level: ClassVar[int] = 1
@@ -123,6 +125,23 @@ class SqliteMetadata(MetadataDriver, SupportsMigration):
             migrate.require_ours(found)
             if found != REVISION:
                 migrate.upgrade(connection)
+
+    def undone_by_downgrade(self, revision: str) -> Sequence[str]:
+        """See the contract."""
+        return migrate.undone(self.version(), revision)
+
+    def downgrade(self, revision: str) -> None:
+        """See the contract."""
+        self.undone_by_downgrade(revision)
+        with self._writing_schema() as connection:
+            migrate.downgrade(connection, revision)
+
+    def statistics(self) -> Mapping[str, int]:
+        """See the contract."""
+        if self.version() is None:
+            return {}
+        with self._mine().outside_transaction() as connection, self._translating():
+            return migrate.statistics(connection)
 
     def _mine(self) -> Connections:
         """Return the connections of this process; those of the process it was forked from rest."""

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +255,43 @@ def test_db_does_not_touch_what_a_newer_release_made(run: Run, tmp_path: Path) -
     assert upgrade.code == 1
     assert "9999" in upgrade.err
     assert "newer release" in upgrade.err
+
+
+def test_db_goes_back_to_an_earlier_revision_and_up_again(run: Run) -> None:
+    run("db", "upgrade")
+    would = run("db", "downgrade", "0002", "--check")
+    assert (would.code, "undone: 0003: Metadata definitions" in would.out) == (0, True)
+    assert run("db", "check").code == 0
+    assert run("db", "downgrade", "0002", "--yes").code == 0
+    assert "0002" in run("db", "version").out
+    assert run("db", "upgrade", "--check").code == 3
+    assert run("db", "upgrade").code == 0
+    assert run("db", "upgrade", "--check").code == 0
+
+
+@pytest.mark.parametrize("revision", ["0000", "9999", "head", "-1", "0002 or so", ""])
+def test_db_goes_back_to_no_revision_that_is_none_before(run: Run, revision: str) -> None:
+    run("db", "upgrade")
+    outcome = run("db", "downgrade", "--yes", "--", revision)
+    assert (outcome.code, "cannot be brought back" in outcome.err) == (1, True)
+    assert run("db", "check").code == 0
+
+
+def test_db_says_how_much_there_is(run: Run, tmp_path: Path) -> None:
+    assert run("db", "stats").out == ""
+    run("db", "upgrade")
+    with closing(database(tmp_path)) as connection, connection:
+        connection.execute("INSERT INTO leases VALUES ('h', 1), ('i', 2)")
+    lines = dict(line.split() for line in run("db", "stats").out.splitlines())
+    assert (lines["leases"], lines["images"]) == ("2", "0")
+
+
+def test_db_purge_forgets_what_is_over(run: Run, tmp_path: Path) -> None:
+    run("db", "upgrade")
+    with closing(database(tmp_path)) as connection, connection:
+        connection.execute("INSERT INTO leases VALUES ('gone', 1)")
+        connection.execute("INSERT INTO deleted_images VALUES ('used', 'me', 1)")
+    outcome = run("db", "purge", "--days", "1")
+    assert (outcome.code, outcome.out) == (0, "0 tasks, 0 events, 1 leases forgotten\n")
+    lines = dict(line.split() for line in run("db", "stats").out.splitlines())
+    assert (lines["leases"], lines["deleted_images"]) == ("0", "1")
