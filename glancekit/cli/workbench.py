@@ -14,6 +14,7 @@ from glancekit.core.hookspecs import Workbench
 if TYPE_CHECKING:
     from glancekit.core.config import Configuration
     from glancekit.core.contracts.metadata import MetadataDriver
+    from glancekit.core.drivers import PluginReport
 
 
 class LateWorkbench(Workbench):
@@ -22,13 +23,16 @@ class LateWorkbench(Workbench):
     def __init__(self, ctx: click.Context) -> None:
         self._ctx = ctx
 
-    def configuration(self, files: Sequence[str] = ()) -> Configuration:
+    def configuration(
+        self, files: Sequence[str] = ()
+    ) -> tuple[Configuration, Sequence[PluginReport]]:
         """See the hook."""
         from glancekit.bootstrap import load_config, load_parts
+        from glancekit.core.drivers import PluginState
 
         config = load_config(files or self._ctx.find_root().obj.config_files)
-        load_parts(config)
-        return config
+        reports = load_parts(config).plugins
+        return config, [report for report in reports if report.state is not PluginState.OK]
 
     def metadata(self, config: Configuration) -> AbstractContextManager[MetadataDriver]:
         """See the hook."""

@@ -22,6 +22,7 @@ import pluggy
 if TYPE_CHECKING:
     from glancekit.core.config import Configuration
     from glancekit.core.contracts.metadata import MetadataDriver
+    from glancekit.core.drivers import PluginReport
     from glancekit.core.model.events import Event
     from glancekit.core.model.image import Image
     from glancekit.core.periodic import PeriodicTask, PeriodicWorld
@@ -41,10 +42,13 @@ class Workbench(Protocol):
     """What else of the program a command may use once it runs."""
 
     @abstractmethod
-    def configuration(self, files: Sequence[str] = ()) -> Configuration:
+    def configuration(
+        self, files: Sequence[str] = ()
+    ) -> tuple[Configuration, Sequence[PluginReport]]:
         """Read a configuration, of these files or of those that the command line names.
 
-        The options of all drivers that it names are known; nothing is started.
+        The options of all drivers that it names are known, but for those of whose plugins a
+        report says why they cannot be used. Nothing is started.
 
         :raises ConfigError: when a file cannot be read, or a value makes no sense.
         """

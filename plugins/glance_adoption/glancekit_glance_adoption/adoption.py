@@ -47,6 +47,7 @@ class Plan:
     database: GlanceDatabase
     text: str | None
     ignored: Sequence[Mapping[str, str]]
+    unusable: Sequence[str]
 
 
 def survey(workbench: Workbench, asked: Asked) -> None:
@@ -76,7 +77,7 @@ def take(workbench: Workbench, asked: Asked) -> None:
             raise GlancekitError("Nothing was taken over: what blocks it is to be mended first")
         if plan.text is not None:
             config_file.write(plan.text, asked.into)
-        ours = workbench.configuration([str(asked.into)])
+        ours, _ = workbench.configuration([str(asked.into)])
         metadata = stack.enter_context(workbench.metadata(ours))
         taking = _take(metadata, connection, plan.origin, asked, findings, counts)
     done = {"taken over": dict(taking.added), "here already": dict(taking.present)}
@@ -93,7 +94,7 @@ def give_back(workbench: Workbench, asked: Asked) -> None:
     plan = _plan(workbench, asked)
     findings = Findings()
     with ExitStack() as stack:
-        ours = workbench.configuration([str(asked.into)])
+        ours, _ = workbench.configuration([str(asked.into)])
         metadata = stack.enter_context(workbench.metadata(ours))
         work = stack.enter_context(metadata.unit_of_work(read_only=True))
         connection = stack.enter_context(plan.database.writing())
@@ -109,7 +110,7 @@ def give_back(workbench: Workbench, asked: Asked) -> None:
 
 
 def _plan(workbench: Workbench, asked: Asked) -> Plan:
-    theirs = workbench.configuration(asked.sources)
+    theirs, reports = workbench.configuration(asked.sources)
     text, ignored = config_file.compose(theirs, database=asked.database, data_dir=asked.data_dir)
     origin = config_file.origin_of(theirs, connection=asked.connection)
     require_key(origin.encryption_key)
@@ -120,7 +121,8 @@ def _plan(workbench: Workbench, asked: Asked) -> Plan:
             "--data-dir, or name a file that is not there"
         )
     database = GlanceDatabase(origin.connection)
-    return Plan(origin, database, None if is_there else text, ignored)
+    unusable = [f"{one.use}: {one.reason}" for one in reports if one.use != "metadata"]
+    return Plan(origin, database, None if is_there else text, ignored, unusable)
 
 
 def _look(connection: Connection, origin: Origin) -> tuple[Findings, dict[str, int]]:
@@ -172,5 +174,5 @@ def _report(
         counts=counts,
         findings=findings,
         ignored=plan.ignored,
-        missing=plan.origin.missing,
+        unusable=plan.unusable,
     )

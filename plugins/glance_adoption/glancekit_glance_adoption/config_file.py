@@ -39,8 +39,6 @@ class Origin:
     connection: str
     encryption_key: str | None
     places: Places
-    missing: tuple[str, ...] = ()
-    """Stores whose driver is not installed here, with its name."""
 
 
 def origin_of(config: Configuration, *, connection: str | None) -> Origin:
@@ -57,12 +55,10 @@ def origin_of(config: Configuration, *, connection: str | None) -> Origin:
         raise GlancekitError(
             f"[database] connection is not in {names}; name the database with --connection"
         )
-    missing = (f"{one.id} ({one.driver})" for one in config.stores if not _options_of(config, one))
     return Origin(
         connection=url,
         encryption_key=config.get("DEFAULT", "metadata_encryption_key") or None,
         places=places_of(config),
-        missing=tuple(missing),
     )
 
 
@@ -71,7 +67,7 @@ def places_of(config: Configuration) -> Places:
     default = config.default_store
     stores = []
     for entry in config.stores:
-        options = _options_of(config, entry)
+        options = vars(config.section(entry.id))  # none where its driver is not installed
         folders = [str(line).partition(":")[0] for line in options.get(_FOLDERS) or ()]
         folders = folders or [str(options.get(_FOLDER) or UPSTREAM_FOLDER)]
         stores.append(
@@ -143,6 +139,7 @@ def _settings(
     config: Configuration, *, without_data_dir: bool
 ) -> Iterator[tuple[str, str, Sequence[str]]]:
     """Yield what the files say, with what counted there without being said."""
+    folders = {(entry.id, _FOLDER) for entry in config.stores}
     for setting in config.settings():
         section, option = setting.section, setting.option
         place = (section, option.dest)
@@ -155,7 +152,7 @@ def _settings(
                 yield section, option.name, [str(found)]
         elif setting.origin != "default" and setting.value is not None:
             yield section, option.name, _written(option, setting.value)
-        elif option.dest == _FOLDER and not vars(config.section(section)).get(_FOLDERS):
+        elif place in folders and not vars(config.section(section)).get(_FOLDERS):
             yield section, option.name, [UPSTREAM_FOLDER]
 
 
@@ -191,8 +188,3 @@ def _metadata(database: str) -> Iterator[str]:
     else:
         yield f"driver = {({'postgres': 'postgresql', 'mariadb': 'mysql'}).get(kind, kind)}"
         yield f"connection = {_line(database)}"
-
-
-def _options_of(config: Configuration, entry: Any) -> dict[str, Any]:
-    """Return a store's values; none where its driver is not installed."""
-    return vars(config.section(entry.id))

@@ -29,7 +29,7 @@ class Report:
     counts: Mapping[str, Mapping[str, int]]
     findings: Findings
     ignored: Sequence[Mapping[str, str]] = ()
-    missing: Sequence[str] = ()
+    unusable: Sequence[str] = ()
 
     def show(self, shape: str) -> None:
         """Write it down."""
@@ -45,14 +45,14 @@ class Report:
             "counts": self.counts,
             "findings": self.findings.rows(),
             "ignored_options": list(self.ignored),
-            "stores_without_driver": list(self.missing),
+            "unusable": list(self.unusable),
         }
         click.echo(json.dumps(document, indent=2))
 
     def _for_people(self) -> None:
         click.echo(f"Glance's database:  {self.database}")
-        state = "from its configuration" if self.is_new else "as it was there"
-        click.echo(f"glancekit's configuration:  {self.configuration}, {state}")
+        state = "new" if self.is_new else "as it is there"
+        click.echo(f"glancekit's configuration:  {self.configuration} ({state})")
         for heading, counts in self.counts.items():
             said = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing"
             click.echo(f"{heading.capitalize()}:  {said}")
@@ -67,8 +67,12 @@ class Report:
             )
         else:
             click.echo("Everything carries over as it is.")
-        for store in self.missing:
-            click.echo(f"\nNo driver is installed for store {store}: its options were left out.")
+        if self.unusable:
+            click.echo(
+                "\nParts of that configuration cannot be used, so their options are left out:"
+            )
+            for sentence in self.unusable:
+                click.echo(f"  {sentence}")
         if self.ignored:
             click.echo("\nOptions that do nothing here:")
             table(("option", "why"), [(row["option"], row["why"]) for row in self.ignored])
