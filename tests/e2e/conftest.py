@@ -384,8 +384,8 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
         )
     end = time.monotonic() + START_LIMIT
     while True:
-        with suppress(requests.ConnectionError):
-            requests.get(f"http://127.0.0.1:{port}/moto-api/", timeout=5).raise_for_status()
+        with suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=START_LIMIT).close()
             break
         assert process.poll() is None, "the S3 server does not start"
         assert time.monotonic() < end, "the S3 server does not answer"
