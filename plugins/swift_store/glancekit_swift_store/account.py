@@ -67,7 +67,11 @@ class Request:
 class Account:
     """Requests to one account, with errors of ours."""
 
-    def __init__(self, reference: Reference, settings: Settings) -> None:
+    def __init__(self, reference: Reference, settings: Settings, endpoint: str | None) -> None:
+        """Keep what it takes to log in.
+
+        :param endpoint: the account's URL, should it not be the one that a login tells.
+        """
         self._settings = settings
         self._plugin = _plugin_of(reference)
         self._http = requests.Session()
@@ -80,7 +84,7 @@ class Account:
             timeout=settings.read_timeout,
             user_agent="glancekit",
         )
-        self._url = settings.endpoint
+        self._url = endpoint
 
     def close(self) -> None:
         """Close the connections."""
@@ -199,15 +203,16 @@ def _plugin_of(reference: Reference) -> BaseIdentityPlugin:
             application_credential_id=reference.credential_id,
             application_credential_secret=reference.credential_secret,
         )
+    domains = dict(reference.domains)
     return v3.Password(
         address,
         username=reference.name,
         password=reference.key,
         project_name=reference.project,
-        project_domain_id=reference.domains.get("project_domain_id"),
-        project_domain_name=reference.domains.get("project_domain_name"),
-        user_domain_id=reference.domains.get("user_domain_id"),
-        user_domain_name=reference.domains.get("user_domain_name"),
+        project_domain_id=domains.get("project_domain_id"),
+        project_domain_name=domains.get("project_domain_name"),
+        user_domain_id=domains.get("user_domain_id"),
+        user_domain_name=domains.get("user_domain_name"),
     )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from glancekit.plugin import (
     BlobExists,
     ByteStream,
+    ConfigError,
     Location,
     StoreDenied,
     StoreDriver,
@@ -207,9 +208,10 @@ class SwiftStore(
         """Return how to log in with an old location's credentials.
 
         Where to is one of the addresses of the configuration, always: nobody can send the service
-        elsewhere. The password in the configuration counts for a user who is named there.
+        elsewhere. The password is always the location's: clients can name what they like, and
+        must not come to have the service's rights by its name.
         """
-        host = host_of(place.auth_address)
+        host = self._host_of(place)
         near = [
             known
             for known in self._settings.references.values()
@@ -223,7 +225,13 @@ class SwiftStore(
                 "swift_store_former_auth_addresses"
             )
         same = (known for known in near if known.user == place.user)
-        return next(same, None) or near[0].of_user(place.user, place.key)
+        return next(same, near[0]).of_user(place.user, place.key)
+
+    def _host_of(self, place: Place) -> str:
+        try:
+            return host_of(place.auth_address)
+        except ConfigError:
+            raise StoreDenied("the location's URL is not one of an object in Swift") from None
 
     def _account(self, reference: Reference) -> Account:
         from glancekit_swift_store.account import Account
@@ -231,10 +239,11 @@ class SwiftStore(
         with self._lock:
             if reference in self._settings.references.values():
                 if reference not in self._accounts:
-                    self._accounts[reference] = Account(reference, self._settings)
+                    endpoint = self._settings.endpoint
+                    self._accounts[reference] = Account(reference, self._settings, endpoint)
                 return self._accounts[reference]
             if reference not in self._strangers:
-                self._strangers[reference] = Account(reference, self._settings)
+                self._strangers[reference] = Account(reference, self._settings, None)
             self._strangers.move_to_end(reference)
             if len(self._strangers) > MOST_STRANGERS:
                 self._strangers.popitem(last=False)[1].close()

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import requests
 
-from glancekit.plugin import BlobNotFound, StoreDenied, StoreFailed, StoreUnavailable
+from glancekit.plugin import BlobNotFound, StoreDenied, StoreUnavailable
 from glancekit_swift_store.account import Account, Body, Request
 
 LISTED = 1000
@@ -37,9 +37,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the server knows of an object. ``manifest`` is where a dynamic one has its segments."""
+    """What the server knows of an object. ``manifest`` is where a dynamic one has its segments;
+    how many bytes very many of them are the server does not say."""
 
-    size: int
+    size: int | None
     etag: str
     write: str
     is_static: bool
@@ -233,10 +234,8 @@ class Container:
 def _found(answer: requests.Response) -> Found:
     headers = answer.headers
     length = headers.get("Content-Length")
-    if length is None:
-        raise StoreFailed("the server does not say how long the object is")
     return Found(
-        size=int(length),
+        size=None if length is None else int(length),
         etag=_etag(answer),
         write=headers.get(_WRITE, ""),
         is_static=headers.get("X-Static-Large-Object", "").lower() == "true",

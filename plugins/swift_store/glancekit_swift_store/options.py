@@ -6,7 +6,7 @@ where is the business of ``references``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from glancekit.plugin import BoolOpt, ConfigError, FloatOpt, IntOpt, ListOpt, StrOpt
@@ -199,7 +199,7 @@ class Settings:
     parallel: int
     retries: int
     expires_soon: int
-    temp_url_key: str
+    temp_url_key: str = field(repr=False)
     temp_url_digest: str
     connect_timeout: float
     read_timeout: float

@@ -32,7 +32,7 @@ class Reference:
     key: str = field(default="", repr=False)
     credential_id: str = ""
     credential_secret: str = field(default="", repr=False)
-    domains: Mapping[str, str] = field(default_factory=dict, compare=False)
+    domains: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def project(self) -> str:
@@ -137,13 +137,13 @@ def _reference(given: Mapping[str, str], prefix: str, *, where: str) -> Referenc
         key=given.get("key") or "",
         credential_id=given.get("application_credential_id") or "",
         credential_secret=given.get("application_credential_secret") or "",
-        domains=domains_of(given),
+        domains=frozenset(_domains_of(given).items()),
     )
     _require_whole(made, prefix, where)
     return made
 
 
-def domains_of(given: Mapping[str, str]) -> Mapping[str, str]:
+def _domains_of(given: Mapping[str, str]) -> Mapping[str, str]:
     """Return the domains by id or by name; where neither is said, Keystone's default one."""
     found: dict[str, str] = {}
     for kind in ("project_domain", "user_domain"):

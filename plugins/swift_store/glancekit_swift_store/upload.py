@@ -137,6 +137,7 @@ class Upload:
             except BaseException:
                 # Those that are being sent are waited for: they could appear after the clean-up.
                 self._window.stop()
+                pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def _begin(self, pool: ThreadPoolExecutor, sent: list[Future[Segment]]) -> tuple[Pieces, int]:
