@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import threading
 import time
 import warnings
 from collections import Counter
@@ -26,6 +27,9 @@ LEFT_ALONE = 5.0
 """Seconds for which a job is not tried again that another worker has to do."""
 
 _TRIES = 5
+
+_alembic = threading.Lock()
+"""alembic keeps what it is at in globals, so that two threads of a process trip each other up."""
 
 _BUSY = 30
 """Seconds that SQLite waits for another process's write."""
@@ -124,7 +128,7 @@ def _upgrade(records: Any, *, tries: int = 1) -> None:
     """Bring the tables to what TaskFlow needs; where several begin at once, one wins."""
     for left in reversed(range(tries)):
         try:
-            with contextlib.closing(records.get_connection()) as connection:
+            with _alembic, contextlib.closing(records.get_connection()) as connection:
                 connection.upgrade()
             return
         except StorageFailure:
