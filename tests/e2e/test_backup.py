@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records dumped while the service runs, into a database of another kind, and back again."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def db(config: Path, *words: object, **pipes: Any) -> subprocess.CompletedProcess[bytes]:
+    """Type ``glancekit db``."""
+    command = [sys.executable, "-m", "glancekit.cli", "--config-file", str(config), "db"]
+    done = subprocess.run([*command, *map(str, words)], capture_output=True, timeout=120, **pipes)
+    assert done.returncode == 0, done.stderr.decode()
+    return done
+
+
+def records_of(dump: bytes) -> list[bytes]:
+    """Return the records of a dump, without the header's time and the digest of all."""
+    return gzip.decompress(dump).splitlines()[1:-1]
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """The URL of an empty database in a real PostgreSQL."""
+    testing = pytest.importorskip("glancekit_postgresql_metadata.testing")
+    if reason := testing.missing():
+        pytest.skip(reason)
+    # In a folder that the server's own user may enter.
+    folder = Path(tempfile.mkdtemp(prefix="glancekit-backup-"))
+    folder.chmod(0o755)
+    try:
+        with testing.RealPostgres(folder / "server") as started:
+            yield started.make_database("backup")
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_from_sqlite_to_postgresql_and_back(
+    service: Any, make_service: Callable[..., Any], postgresql: str, tmp_path: Path
+) -> None:
+    ids = [service.create(name=f"Größe {number}", number=str(number)) for number in range(20)]
+    service.upload(ids[0], b"data")
+    files = {name: tmp_path / f"{name}.conf" for name in ("here", "there", "again")}
+    files["here"].write_text(f"[DEFAULT]\ndata_dir = {service.data_dir}\n")
+    files["there"].write_text(
+        f"[DEFAULT]\ndata_dir = {tmp_path / 'there'}\n"
+        f"[metadata]\ndriver = postgresql\nconnection = {postgresql}\n"
+    )
+    files["again"].write_text(f"[DEFAULT]\ndata_dir = {tmp_path / 'again'}\n")
+
+    over = threading.Event()
+    made: list[str] = []
+
+    def go_on() -> None:
+        while not over.is_set():
+            made.append(service.create(name="meanwhile"))
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        first = db(files["here"], "dump", "-").stdout
+    finally:
+        over.set()
+        thread.join()
+    assert made
+    db(files["there"], "load", "-", input=first)
+    second = db(files["there"], "dump", "-").stdout
+    assert records_of(second) == records_of(first)
+    db(files["again"], "load", "-", input=second)
+    assert records_of(db(files["again"], "dump", "-").stdout) == records_of(first)
+
+    service.stop()
+    other = make_service(
+        files["there"].read_text()
+        + f"[local]\nfilesystem_store_datadir = {service.data_dir / 'stores' / 'local'}\n",
+        data_dir=tmp_path / "there",
+    )
+    other.start()
+    assert other.download(ids[0]) == b"data"
+    assert other.show(ids[7])["number"] == "7"
