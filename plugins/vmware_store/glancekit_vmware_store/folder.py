@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPException, HTTPResponse
 
 from glancekit.plugin import (
     BlobExists,
@@ -27,6 +29,9 @@ from glancekit_vmware_store.vcenter import Session, VCenter
 
 log = logging.getLogger(__name__)
 
+AHEAD = 3
+"""Chunks that wait to be sent while another is made."""
+
 _BY_STATUS: Mapping[int, type[GlancekitError]] = {
     401: StoreDenied,
     403: StoreDenied,
@@ -42,12 +47,16 @@ _BY_STATUS: Mapping[int, type[GlancekitError]] = {
 class Opened:
     """The answer to a read, and the connection that it comes by."""
 
-    connection: HTTPSConnection
+    connection: Connection
     response: HTTPResponse
     length: int
     total: int
     version: str
     """When the file was last written, as the server says it."""
+
+    def cut(self) -> None:
+        """Let nothing more come; who waits for it gets an error."""
+        self.connection.cut()
 
     def close(self) -> None:
         """Close the connection; what was not read is not fetched."""
@@ -105,21 +114,31 @@ class Folder:
     # -- how
 
     def _send(
-        self, connection: HTTPSConnection, chunks: Iterable[bytes], *, is_chunked: bool
+        self, connection: Connection, chunks: Iterable[bytes], *, is_chunked: bool
     ) -> HTTPResponse:
-        """Send a body and return the answer; one that comes early, instead of the rest."""
+        """Send a body and return the answer; one that comes early, instead of the rest.
+
+        A thread encrypts and sends while the next chunks are made.
+        """
         with translated("writing"):
             connection.endheaders()
-        for chunk in chunks:
-            parts = (b"%x\r\n" % len(chunk), chunk, b"\r\n") if is_chunked else (chunk,)
-            if not self._take(connection, parts):
-                break
-        else:
-            self._take(connection, (b"0\r\n\r\n",) if is_chunked else ())
+        under_way: deque[Future[bool]] = deque()
+        with ThreadPoolExecutor(1, "vmware-upload") as pool:
+            try:
+                for parts in _body(chunks, is_chunked=is_chunked):
+                    if len(under_way) > AHEAD and not under_way.popleft().result():
+                        break
+                    under_way.append(pool.submit(self._take, connection, parts))
+                for sent in under_way:
+                    sent.result()
+            except BaseException:
+                connection.cut()  # or the thread would go on until the server has taken it all
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         with translated("writing"):
             return connection.getresponse()
 
-    def _take(self, connection: HTTPSConnection, parts: Iterable[bytes]) -> bool:
+    def _take(self, connection: Connection, parts: Iterable[bytes]) -> bool:
         """Send some bytes; False where the server wants no more, and may have said why."""
         try:
             for part in parts:
@@ -179,7 +198,7 @@ class Folder:
             return kind(f"{deed}: the server answered {answer.status} {answer.reason}")
         return kind()
 
-    def _connect(self) -> HTTPSConnection:
+    def _connect(self) -> Connection:
         connection = Connection(self._settings)
         with translated("connecting"):
             connection.connect()
@@ -187,7 +206,15 @@ class Folder:
         return connection
 
 
-def _opened(connection: HTTPSConnection, response: HTTPResponse) -> Opened:
+def _body(chunks: Iterable[bytes], *, is_chunked: bool) -> Iterator[tuple[bytes, ...]]:
+    """Return the pieces of a body, as HTTP wants them where its length is not known."""
+    for chunk in chunks:
+        yield (b"%x\r\n" % len(chunk), chunk, b"\r\n") if is_chunked else (chunk,)
+    if is_chunked:
+        yield (b"0\r\n\r\n",)
+
+
+def _opened(connection: Connection, response: HTTPResponse) -> Opened:
     """Return an answer with what its head says."""
     length = int(response.getheader("Content-Length") or 0)
     part = response.getheader("Content-Range") or ""

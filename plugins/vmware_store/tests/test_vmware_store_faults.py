@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from glancekit_vmware_store.driver import VmwareStore
+from glancekit_vmware_store.folder import AHEAD
 from glancekit_vmware_store.testing import DATASTORES, Simulator, missing
 
 from glancekit.plugin import (
@@ -232,6 +233,57 @@ def test_a_server_that_freezes_midway_of_a_write(
     driver.discard(image_id)
 
 
+def test_who_stops_reading_does_not_wait_for_a_frozen_server(
+    vcenter: Simulator, build: Build
+) -> None:
+    driver = build(vmware_idle_timeout=90.0)
+    location = put(driver, 4 * DATA)
+    opened = driver.open(location)
+    for _ in range(3):
+        opened.read(MIB)
+    vcenter.freeze()
+    try:
+        opened.close()
+        assert opened.read(1) == b""
+        assert ended(threads_of_transfers())
+    finally:
+        vcenter.thaw()
+    driver.delete(location)
+
+
+def test_a_source_that_breaks_does_not_wait_for_a_frozen_server(
+    vcenter: Simulator, build: Build
+) -> None:
+    driver = build(vmware_call_timeout=1.0, vmware_idle_timeout=90.0)
+    image_id = str(uuid.uuid4())
+
+    def chunks() -> Iterator[bytes]:
+        yield DATA[:MIB]
+        vcenter.freeze()  # the connection is there by now
+        for _ in range(AHEAD):
+            yield DATA[:MIB]
+        raise RuntimeError("the source broke")
+
+    try:
+        with pytest.raises(RuntimeError, match="the source broke"):
+            driver.write(image_id, IteratorStream(chunks()), None)
+        assert ended(threads_of_transfers())
+    finally:
+        vcenter.thaw()
+    driver.discard(image_id)
+
+
+def threads_of_transfers() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name.startswith("vmware-")]
+
+
+def ended(threads: list[threading.Thread]) -> bool:
+    """Wait a while for threads; a server that is frozen would keep them for 90 seconds."""
+    for thread in threads:
+        thread.join(20)
+    return not any(thread.is_alive() for thread in threads)
+
+
 # -- the way
 
 
@@ -363,15 +415,22 @@ def test_what_does_not_fit_is_refused_before_it_is_read(build: Build, small: Sim
         driver.write(str(uuid.uuid4()), IteratorStream(chunks()), 33 * MIB)
 
 
-def test_a_datastore_that_fills_up_is_full(build: Build, small: Simulator) -> None:
+@pytest.mark.parametrize("size", [30 * MIB, None])
+def test_a_datastore_that_fills_up_is_full(
+    build: Build, small: Simulator, size: int | None
+) -> None:
     driver = build(**small.settings())
-    for size in (None, 30 * MIB):
-        others = small.datastore() / "other"
-        chunks = (others.write_bytes(DATA) and DATA[:MIB] for _ in range(64))
-        with pytest.raises(StoreFull):
-            driver.write(str(uuid.uuid4()), IteratorStream(chunks), size)
-        others.unlink()
-        assert list((small.datastore() / "openstack_glance").iterdir()) == []
+    other = small.datastore() / "other"
+
+    def chunks() -> Iterator[bytes]:
+        other.write_bytes(DATA)  # somebody else was quicker
+        for _ in range(30):
+            yield DATA[:MIB]
+
+    with pytest.raises(StoreFull):
+        driver.write(str(uuid.uuid4()), IteratorStream(chunks()), size)
+    other.unlink()
+    assert list((small.datastore() / "openstack_glance").iterdir()) == []
     location = put(driver)
     with driver.open(location) as opened:
         assert b"".join(opened) == DATA
