@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m benchmarks``: measure the service on this machine and print one table.
 
-The lists at a thousand to a million images have a command of their own:
-``python -m benchmarks.listing``.
+The lists at a thousand to a million images have a command of their own, and so have the media beside
+their own tools: ``python -m benchmarks.listing``, ``python -m benchmarks.media``.
 """
 
 from __future__ import annotations
