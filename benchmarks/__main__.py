@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m benchmarks``: measure the service on this machine and print one table.
 
-The lists at a thousand to a million images have a command of their own, and so have the media beside
+Two have commands of their own: the lists at a thousand to a million images, and the media beside
 their own tools: ``python -m benchmarks.listing``, ``python -m benchmarks.media``.
 """
 
