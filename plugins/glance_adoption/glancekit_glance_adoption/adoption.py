@@ -116,13 +116,26 @@ def _plan(workbench: Workbench, asked: Asked) -> Plan:
     require_key(origin.encryption_key)
     is_there = asked.into.exists()
     if is_there and (asked.database or asked.data_dir):
-        raise GlancekitError(
-            f"{asked.into} is there already and counts as it is: leave out --database and "
-            "--data-dir, or name a file that is not there"
-        )
+        _require_written(asked.into, text)
     database = GlanceDatabase(origin.connection)
     unusable = [f"{one.use}: {one.reason}" for one in reports if one.use != "metadata"]
     return Plan(origin, database, None if is_there else text, ignored, unusable)
+
+
+def _require_written(into: Path, text: str) -> None:
+    """Insist that a configuration is what this very command would write.
+
+    :raises GlancekitError: when it is another one.
+    """
+    try:
+        found = into.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise GlancekitError(f"{into} cannot be read: {error}") from error
+    if found != text:
+        raise GlancekitError(
+            f"{into} is there already and counts as it is: leave out --database and --data-dir, "
+            "or name a file that is not there"
+        )
 
 
 def _look(connection: Connection, origin: Origin) -> tuple[Findings, dict[str, int]]:

@@ -23,6 +23,9 @@ from glancekit_glance_adoption.reading import IN_FLIGHT, NOT_ENDED, NOTES
 Record = dict[str, Any]
 Pair = tuple[Record, Record]
 
+COMPARED = ("images", "tasks", "namespaces", "definitions")
+"""What is counted."""
+
 _LINKS = frozenset({"self", "file", "schema", "direct_url", "locations", "stores", "tags"})
 """What follows from other things, or is compared for itself."""
 

@@ -64,21 +64,25 @@ def origin_of(config: Configuration, *, connection: str | None) -> Origin:
 
 def places_of(config: Configuration) -> Places:
     """Return the stores of a configuration, as far as they tell which locations are theirs."""
-    default = config.default_store
-    stores = []
-    for entry in config.stores:
-        options = vars(config.section(entry.id))  # none where its driver is not installed
-        folders = [str(line).partition(":")[0] for line in options.get(_FOLDERS) or ()]
-        folders = folders or [str(options.get(_FOLDER) or UPSTREAM_FOLDER)]
-        stores.append(
+    folders: dict[str, tuple[str, ...]] = {}
+    for setting in config.settings():
+        name, value = setting.option.dest, setting.value
+        if name == _FOLDERS and value:
+            folders[setting.section] = tuple(str(line).partition(":")[0] for line in value)
+        elif name == _FOLDER:
+            folder = UPSTREAM_FOLDER if setting.origin == "default" else str(value)
+            folders.setdefault(setting.section, (folder,))
+    return Places(
+        [
             ConfiguredStore(
                 entry.id,
                 entry.driver,
-                tuple(folders) if entry.driver == "file" else (),
-                is_default=entry.id == default,
+                folders.get(entry.id, ()),
+                is_default=entry.id == config.default_store,
             )
-        )
-    return Places(stores)
+            for entry in config.stores
+        ]
+    )
 
 
 def write(text: str, path: Path) -> None:

@@ -22,7 +22,11 @@ AT_ONCE = 8
 _TIMEOUT = 60.0
 
 _PATIENCE = Retry(
-    total=4, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), raise_on_status=False
+    total=4,
+    connect=1,
+    backoff_factor=0.5,
+    status_forcelist=(500, 502, 503, 504),
+    raise_on_status=False,
 )
 """A Glance on SQLite answers 500 while somebody writes."""
 

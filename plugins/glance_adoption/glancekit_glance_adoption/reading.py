@@ -20,6 +20,7 @@ from glancekit.plugin import (
     Contents,
     Definition,
     DefinitionKind,
+    GlancekitError,
     Image,
     ImageStatus,
     Location,
@@ -55,6 +56,8 @@ NOT_ENDED = "It had not ended when the service was taken over, and nobody goes o
 
 _STATUSES = frozenset(ImageStatus) - {ImageStatus.DELETED, ImageStatus.PENDING_DELETE}
 """What an image can be that is not deleted."""
+_VISIBILITIES = frozenset(Visibility)
+_OF_NAMESPACE = {"public": Visibility.PUBLIC}
 _TYPES = frozenset(TaskType)
 
 
@@ -125,7 +128,7 @@ class GlanceRecords:
             yield [self._buried(row, locations.get(row.id, [])) for row in rows]
 
     def _is_sound(self, row: Row[Any]) -> bool:
-        if row.status in _STATUSES:
+        if row.status in _STATUSES and row.visibility in _VISIBILITIES:
             return True
         self.findings.add(Reason.STRANGE_IMAGE, row.id)
         return False
@@ -200,7 +203,7 @@ class GlanceRecords:
         if url is None:
             self.findings.add(Reason.UNREADABLE_LOCATION, f"{row.image_id} (row {row.id})")
             return None
-        metadata = json.loads(row.meta_data or "{}")
+        metadata = _json(row.meta_data, f"a location of image {row.image_id}") or {}
         store = self._places.store_of(url, metadata)
         rest = {key: value for key, value in metadata.items() if key not in ("store", "backend")}
         return Location(url=url, metadata=rest, store=store, status=status, image_id=row.image_id)
@@ -262,22 +265,22 @@ class GlanceRecords:
         if expires_at is not None and expires_at < now:
             self.findings.add(Reason.EXPIRED_TASK, row.id)
             return None
-        status, message = TaskStatus(row.status), more.message if more else ""
-        if status not in (TaskStatus.SUCCESS, TaskStatus.FAILURE):
+        has_ended = row.status in (TaskStatus.SUCCESS, TaskStatus.FAILURE)
+        if not has_ended:
             self.findings.add(Reason.UNFINISHED_TASK, row.id)
-            status, message = TaskStatus.FAILURE, NOT_ENDED
-        result = more.result if more else None
+        message = more.message if more else ""
+        thing = f"task {row.id}"
         return Task(
             id=row.id,
             type=TaskType(row.type),
-            status=status,
+            status=TaskStatus(row.status) if has_ended else TaskStatus.FAILURE,
             owner=row.owner,
             image_id=row.image_id,
             user_id=row.user_id,
             request_id=row.request_id,
-            input=json.loads((more.input if more else None) or "{}"),
-            result=None if result is None else json.loads(result),
-            message=message or "",
+            input=_json(more and more.input, thing) or {},
+            result=_json(more and more.result, thing),
+            message=(message or "") if has_ended else NOT_ENDED,
             created_at=_moment(row.created_at),
             updated_at=_moment(row.updated_at or row.created_at),
             expires_at=expires_at,
@@ -306,7 +309,7 @@ class GlanceRecords:
                     owner=row.owner,
                     display_name=row.display_name,
                     description=row.description,
-                    visibility=Visibility(row.visibility or "private"),
+                    visibility=_OF_NAMESPACE.get(row.visibility, Visibility.PRIVATE),
                     protected=bool(row.protected),
                     created_at=_moment(row.created_at),
                     updated_at=_moment(row.updated_at or row.created_at),
@@ -403,6 +406,21 @@ def _by_image(rows: Any) -> Mapping[str, list[Row[Any]]]:
     return found
 
 
+def _json(text: str | None, thing: str) -> Any:
+    """Return what is kept as JSON, None where there is none.
+
+    :raises GlancekitError: when it is no JSON.
+    """
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise GlancekitError(
+            f"The other service's database is damaged: {thing} has JSON that cannot be read"
+        ) from error
+
+
 def _moment(stored: datetime) -> datetime:
     """Times are in UTC there, and do not say so."""
     return stored.replace(tzinfo=UTC)
@@ -419,13 +437,13 @@ def _times(row: Row[Any]) -> dict[str, datetime]:
 def _object(row: Row[Any]) -> dict[str, Any]:
     content: dict[str, Any] = {
         "required": [name for name in (row.required or "").split(",") if name],
-        "properties": json.loads(row.json_schema or "{}"),
+        "properties": _json(row.json_schema, f"object {row.name}") or {},
     }
     return content if row.description is None else {"description": row.description, **content}
 
 
 _CONTENT_OF: Mapping[DefinitionKind, Callable[[Row[Any]], dict[str, Any]]] = {
-    DefinitionKind.PROPERTY: lambda row: json.loads(row.json_schema),
+    DefinitionKind.PROPERTY: lambda row: _json(row.json_schema, f"property {row.name}") or {},
     DefinitionKind.OBJECT: _object,
     DefinitionKind.TAG: lambda row: {},
 }

@@ -35,8 +35,9 @@ def _two_times() -> tuple[Column[Any], ...]:
     return Column("created_at", DateTime, nullable=False), Column("updated_at", DateTime)
 
 
-_visibility = Enum("private", "public", "shared", "community", name="image_visibility")
-"""A type of its own in PostgreSQL."""
+_visibility = String(9).with_variant(
+    Enum("private", "public", "shared", "community", name="image_visibility"), "postgresql"
+)
 
 alembic_version = Table("alembic_version", metadata, Column("version_num", String(32)))
 

@@ -10,8 +10,9 @@ from contextlib import closing
 import click
 
 from glancekit.plugin import GlancekitError
-from glancekit_glance_adoption.comparing import Comparison
+from glancekit_glance_adoption.comparing import COMPARED, Comparison
 from glancekit_glance_adoption.endpoint import Endpoint
+from glancekit_glance_adoption.progress import bars
 from glancekit_glance_adoption.report import table
 
 
@@ -23,8 +24,9 @@ def verify(there: str, here: str, headers: Mapping[str, str], *, shape: str) -> 
     with (
         closing(Endpoint("the other service", there, headers)) as other,
         closing(Endpoint("glancekit", here, headers)) as ours,
+        bars("comparing", dict.fromkeys(COMPARED)) as tally,
     ):
-        comparison = Comparison(other, ours)
+        comparison = Comparison(other, ours, tally)
         found = [difference.row() for difference in comparison.run()]
     counts = dict(comparison.compared)
     if shape == "json":

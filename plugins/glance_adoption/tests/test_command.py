@@ -85,7 +85,9 @@ def test_from_one_configuration_to_the_other(source: Path, tmp_path: Path) -> No
     again = adopt("--from", source, "--into", into)
     assert again.returncode == 0, again.stderr
     assert into.read_text() == before
-    refused = adopt(*words)
+    same = adopt(*words)
+    assert same.returncode == 0, same.stderr
+    refused = adopt("--from", source, "--into", into, "--data-dir", tmp_path / "elsewhere")
     assert refused.returncode == 1
     assert "is there already" in refused.stderr
 

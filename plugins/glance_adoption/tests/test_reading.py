@@ -46,8 +46,9 @@ class TestImages:
         assert (found.image.status, found.image.size) == (ImageStatus.QUEUED, None)
         assert findings.things == {Reason.IN_FLIGHT: ["i"]}
 
-    def test_a_strange_status_blocks(self, writer, records):
-        writer.image("i", status="frozen")
+    @pytest.mark.parametrize("strange", [{"status": "frozen"}, {"visibility": "secret"}])
+    def test_a_strange_one_blocks(self, writer, records, strange):
+        writer.image("i", **strange)
         (found, findings) = records("images")
         assert found == []
         assert findings.blocking == [Reason.STRANGE_IMAGE]
@@ -124,6 +125,12 @@ class TestLocations:
         writer.location("i", "http://a/1", meta_data=json.dumps({"backend": "slow"}))
         ([found], _) = records("images")
         assert [(one.store, one.metadata) for one in found.locations] == [("slow", {})]
+
+    def test_one_that_is_damaged(self, writer, records):
+        writer.image("i")
+        writer.location("i", "http://a/1", meta_data="{")
+        with pytest.raises(GlancekitError, match=r"damaged.*location of image i"):
+            records("images")
 
     def test_an_encrypted_one(self, writer, records):
         writer.image("i")
