@@ -86,6 +86,8 @@ def _log_format(text: str) -> str | None:
 
 _FOR_THE_DEFAULT = "this is what happens by default"
 
+_BUS = "oslo_messaging_notifications"
+
 BECOMES: Mapping[Place, Becomes] = MappingProxyType(
     {
         ("DEFAULT", "bind_host"): Becomes("server", "host"),
@@ -108,6 +110,14 @@ BECOMES: Mapping[Place, Becomes] = MappingProxyType(
         ),
         ("taskflow_executor", "max_workers"): Becomes("taskflow", "max_workers"),
         ("DEFAULT", "use_json"): Becomes("DEFAULT", "log_format", _log_format, _FOR_THE_DEFAULT),
+        ("DEFAULT", "default_publisher_id"): Becomes(_BUS, "default_publisher_id"),
+        ("DEFAULT", "disabled_notifications"): Becomes(_BUS, "disabled_notifications"),
+        ("DEFAULT", "transport_url"): Becomes(_BUS, "transport_url"),
+        ("DEFAULT", "control_exchange"): Becomes(_BUS, "control_exchange"),
+        ("oslo_messaging_rabbit", "amqp_durable_queues"): Becomes(_BUS, "amqp_durable_queues"),
+        ("oslo_messaging_rabbit", "rabbit_quorum_queue"): Becomes(_BUS, "rabbit_quorum_queue"),
+        ("oslo_messaging_rabbit", "ssl"): Becomes(_BUS, "ssl"),
+        ("oslo_messaging_rabbit", "ssl_ca_file"): Becomes(_BUS, "ssl_ca_file"),
         (STORE, "filesystem_store_timeout"): Becomes(
             STORE, "timeout", _positive, "a store always has a time-out here: see its 'timeout'"
         ),
@@ -122,11 +132,12 @@ KEYSTONE_NAMES: Mapping[str, str] = MappingProxyType(
 
 _LATER = "not in this release"
 _CACHE = f"the image cache is {_LATER}"
-_EVENTS = f"notifications over a message bus are {_LATER}"
+_EVENTS = "glancekit-oslo-notifications has no such option"
 _SCRUB = "images are deleted at once, and what a crash leaves behind is found by the reaper"
 _LOGS = "lines go to the standard error stream or to log_file, for a collector to take"
 _SERVER = "the server inside has its own: see [server]"
 _TOKENS = "tokens are remembered in the process: see [auth] token_cache_time and token_cache_size"
+_SERVERS = ("postgresql", "mysql")
 _POOL = "the metadata driver looks after its connections itself"
 _REMOVED = "upstream removed it, and there is nothing like it here"
 _RIGHTS = "rights are always upstream's new defaults, with policy_file over them"
@@ -155,10 +166,6 @@ IGNORED: Mapping[Place, str] = MappingProxyType(
         ("DEFAULT", "image_cache_stall_time"): _CACHE,
         ("DEFAULT", "image_cache_sqlite_db"): _CACHE,
         ("DEFAULT", "cache_prefetcher_interval"): _CACHE,
-        ("DEFAULT", "default_publisher_id"): _EVENTS,
-        ("DEFAULT", "disabled_notifications"): _EVENTS,
-        ("DEFAULT", "transport_url"): _EVENTS,
-        ("DEFAULT", "control_exchange"): _EVENTS,
         ("DEFAULT", "rpc_response_timeout"): _EVENTS,
         ("DEFAULT", "executor_thread_pool_size"): _EVENTS,
         ("DEFAULT", "notification_driver"): _EVENTS,
@@ -279,7 +286,7 @@ IGNORED_SECTIONS: Mapping[str, str] = MappingProxyType(
         "oslo_messaging_amqp": _EVENTS,
         "oslo_messaging_kafka": _EVENTS,
         "oslo_messaging_metrics": _EVENTS,
-        "oslo_messaging_notifications": _EVENTS,
+        "oslo_messaging_notifications": "read by the package glancekit-oslo-notifications",
         "oslo_messaging_rabbit": _EVENTS,
         "oslo_reports": "signals do not make reports",
         "oslo_versionedobjects": "for upstream's own developers",
@@ -345,6 +352,15 @@ class _Translator:
             return
         targets = {("metadata", "driver"): driver, ("metadata", option): value}
         self._take(source, targets)
+        if driver in _SERVERS:
+            self._pool()
+
+    def _pool(self) -> None:
+        """Take how many connections a database server may see; upstream's "no limit" is none."""
+        for name in ("max_pool_size", "max_overflow", "pool_timeout", "connection_recycle_time"):
+            value = (self._get("database", name) or "").strip()
+            if value.isdigit() and int(value) > 0:
+                self._take(("database", name), {("metadata", name): value})
 
     def _auth(self) -> None:
         """Who configured Keystone is never served without it, whatever the flavor is."""
