@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events as upstream's notifications: the same types, and payloads with the same fields."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from glancekit.plugin import Event
+
+PRIORITY = "INFO"
+
+_IDS = uuid.UUID("0f2b4f0e-6b6a-4c5e-9a53-6f6f1a7c2f10")
+"""Where message ids come from: an event that is sent twice has the same one."""
+
+_TOLD_BY_UPSTREAM = ("image.", "task.", "metadef_")
+
+_LISTS = ("os_glance_importing_to_stores", "os_glance_failed_import")
+
+
+def message(event: Event, publisher_id: str) -> dict[str, Any]:
+    """Return what is sent of an event."""
+    return {
+        "message_id": str(uuid.uuid5(_IDS, f"{publisher_id}:{event.position}:{event.at}")),
+        "publisher_id": publisher_id,
+        "event_type": event.type,
+        "priority": PRIORITY,
+        "payload": payload(event),
+        "timestamp": event.at.replace(tzinfo=None).isoformat(sep=" "),
+    }
+
+
+def payload(event: Event) -> dict[str, Any]:
+    """Return what an event says, with what upstream says besides."""
+    said = dict(event.payload)
+    if event.type.startswith("image.") and "id" in said:
+        is_deleted = event.type == "image.delete"
+        said |= {"deleted": is_deleted, "deleted_at": event.at.isoformat() if is_deleted else None}
+        if event.type in ("image.prepare", "image.upload"):
+            said |= {name: _listed(said.get("properties", {}), name) for name in _LISTS}
+    elif event.type.startswith("task."):
+        said |= {"deleted": False, "deleted_at": None}
+    return said
+
+
+def is_wanted(event: Event, disabled: Collection[str]) -> bool:
+    """Say whether an event is told: one of upstream's that is not switched off.
+
+    ``disabled`` has types, and groups of them by what stands before the first dot.
+    """
+    if not event.type.startswith(_TOLD_BY_UPSTREAM):
+        return False
+    return not {event.type, event.type.partition(".")[0]} & set(disabled)
+
+
+def _listed(properties: Mapping[str, str], name: str) -> list[str]:
+    return [store for store in properties.get(name, "").split(",") if store]
