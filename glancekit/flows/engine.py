@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 import uuid
 from typing import Any
 
@@ -31,6 +32,9 @@ LOOK = 0.5
 TIDYING = 5.0
 """Seconds between looks for dead workers' claims and for imports that are on no board."""
 
+ANOTHER = 0.5
+"""Seconds that another has to end the making of a flow's records."""
+
 RECIPE = "glancekit.flows.import_image.recipe"
 
 _own_log = logging.getLogger(f"{__name__}.taskflow")
@@ -47,7 +51,7 @@ class Board:
 
     def post(self, job: Job) -> None:
         """Put an import on the board; one that is there already is left as it is."""
-        book = self._book_of(job.task_id) or self._new_book(job)
+        book = self._book_of(job.task_id) or self._made_book(job)
         self.jobs.post(job.task_id, book=book, details={"project": job.project})
 
     def _book_of(self, task_id: str) -> LogBook | None:
@@ -58,6 +62,17 @@ class Board:
         except NotFound:
             return None
         return book if any("factory" in (detail.meta or {}) for detail in book) else None
+
+    def _made_book(self, job: Job) -> LogBook:
+        """Make the records of a flow, unless somebody else does so at this moment."""
+        try:
+            return self._new_book(job)
+        except StorageFailure:
+            time.sleep(ANOTHER)
+            book = self._book_of(job.task_id)
+            if book is None:
+                raise
+            return book
 
     def _new_book(self, job: Job) -> LogBook:
         book = LogBook(f"import {job.task_id}", uuid=job.task_id)
