@@ -71,7 +71,7 @@ class Service:
             try:
                 if requests.get(f"{self.url}/healthcheck", timeout=5).ok:
                     return
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 time.sleep(0.05)
         raise AssertionError(f"the service does not answer\n{self.log}")
 
