@@ -32,6 +32,7 @@ KINDS_WITH_OPTIONS = {
     "import methods": drivers.IMPORT_METHODS,
     "import steps": drivers.IMPORT_STEPS,
     "cache policies": drivers.CACHE_POLICIES,
+    "hooks": drivers.HOOKS,
 }
 
 
@@ -56,7 +57,9 @@ class Options(Generated):
             yield from _section(f"[{section}]", options)
         for title, group in KINDS_WITH_OPTIONS.items():
             for name, kind in _installed(group).items():
-                yield from _section(f"{title}: {name}", kind.options)
+                section = getattr(kind, "section", "")
+                where = f"[{section}], {title}: {name}" if section else f"{title}: {name}"
+                yield from _section(where, getattr(kind, "options", ()))
         yield from _section("A store's section, whatever its driver", store_options())
         for name, kind in _installed(drivers.STORES).items():
             yield from _section(f"A store's section with driver {name}", kind.options)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Never
@@ -57,6 +57,8 @@ class Kind:
     contract: type | None
     package: str
     capabilities: tuple[type, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """The packages of names that come several to one, under another name."""
 
 
 KINDS: dict[str, Kind] = {
@@ -69,8 +71,22 @@ KINDS: dict[str, Kind] = {
     AUTH: Kind(AuthDriver, "glancekit-{name}-auth"),
     LIMITS: Kind(LimitSource, "glancekit-{name}-auth"),
     CACHE_POLICIES: Kind(CachePolicy, "glancekit-{name}-cache-policy"),
-    IMPORT_METHODS: Kind(ImportMethod, "glancekit-{name}-import-method"),
-    IMPORT_STEPS: Kind(ImportStep, "glancekit-{name}-import-step"),
+    IMPORT_METHODS: Kind(
+        ImportMethod,
+        "glancekit-{name}-import-method",
+        packages=dict.fromkeys(("web-download", "glance-download"), "glancekit-web-download"),
+    ),
+    IMPORT_STEPS: Kind(
+        ImportStep,
+        "glancekit-{name}-import-step",
+        packages={
+            "image_decompression": "glancekit-image-steps",
+            "image_conversion": "glancekit-image-steps",
+            "image_signature": "glancekit-image-steps",
+            "inject_image_metadata": "glancekit-image-steps",
+            "minisign_signature": "glancekit-minisign-signatures",
+        },
+    ),
     HOOKS: Kind(None, "glancekit-{name}"),
     COMMANDS: Kind(None, "glancekit-{name}"),
 }
@@ -296,7 +312,8 @@ def _owner(point: EntryPoint) -> str:
 
 
 def _package(group: str, name: str) -> str:
-    return KINDS[group].package.format(name=name.replace("_", "-"))
+    kind = KINDS[group]
+    return kind.packages.get(name) or kind.package.format(name=name.replace("_", "-"))
 
 
 def _wrong_level(level: object, report: PluginReport) -> str:

@@ -6,7 +6,9 @@ What formats an image may have is not its business.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 import struct
@@ -15,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from glancekit.plugin import ConfigError, Invalid
+from glancekit.plugin import ConfigError, Invalid, Unavailable
 from glancekit_image_steps.child import Limits, ProgramFailed, run
 
 NAMES: Mapping[str, str] = {
@@ -115,6 +117,8 @@ class QemuImg:
         try:
             return run([program, *command], limits, hear, fine=fine)
         except ProgramFailed as error:
+            if os.strerror(errno.ENOSPC) in str(error):
+                raise Unavailable("there is no room left where images are staged") from error
             raise Invalid(f"qemu-img cannot read the image: {_without(paths, error)}") from error
 
 

@@ -155,6 +155,11 @@ def test_a_name_that_several_offer_belongs_to_none(install_store: Install) -> No
     assert "uninstall all but one" in loaded.report.reason
 
 
+def test_several_names_may_come_in_one_package() -> None:
+    error = drivers.missing(drivers.IMPORT_STEPS, "image_conversion")
+    assert "pip install glancekit-image-steps" in str(error)
+
+
 def test_the_package_named_after_a_driver_has_the_right_to_it(install_store: Install) -> None:
     install_store("acme", SOUND, distribution="aaa-squatter")
     install_store("acme", SOUND, distribution="glancekit-acme-store")
