@@ -178,10 +178,16 @@ class Folder:
             raise
 
     def _expected(self, opened: Opened, headers: Mapping[str, str]) -> Opened:
-        """Insist on a part where a part was asked for."""
-        if "Range" in headers and opened.response.status != 206:
+        """Insist on a length, and on the very part that was asked for."""
+        answer, problem = opened.response, ""
+        if answer.getheader("Content-Length") is None:
+            problem = "the server does not say how long the file is"
+        part = headers.get("Range", "").replace("=", " ")
+        if part and not (answer.getheader("Content-Range") or "").startswith(part):
+            problem = "the server sent another part of the file than was asked for"
+        if problem:
             opened.close()
-            raise StoreUnavailable("the server sent the whole of a file instead of a part of it")
+            raise StoreUnavailable(problem)
         return opened
 
     def _missing(self, place: Place) -> GlancekitError:

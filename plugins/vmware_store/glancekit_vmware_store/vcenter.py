@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from pyVmomi import SoapStubAdapter, vim, vmodl
 
-from glancekit.plugin import BlobNotFound, GlancekitError, StoreUnavailable
+from glancekit.plugin import BlobNotFound, GlancekitError, StoreDenied, StoreUnavailable
 from glancekit_vmware_store.connection import Connection
 from glancekit_vmware_store.failures import translated
 from glancekit_vmware_store.options import Datastore, Settings
@@ -36,6 +36,10 @@ _CONNECTIONS = 8
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 """Seconds before a call is repeated, three times as many each time."""
+
+_DENIED = 60.0
+"""Seconds for which who was denied does not log in again: a vCenter locks an account out for five
+minutes after five attempts in three."""
 
 _FIRST_LOOK = 0.02
 """Seconds before a task is looked at for the first time, twice as many each time."""
@@ -74,33 +78,45 @@ class VCenter:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
+        self._logging_in = threading.Lock()
         self._session: Session | None = None
+        self._tried = 0
+        self._failure: GlancekitError | None = None
+        self._denied_until = 0.0
+        self._finding = threading.Lock()
         self._found: dict[Datastore, Found] = {}
 
     # -- sessions
 
     def session(self) -> Session:
-        """Return the session there is, or begin one."""
-        with self._lock:
+        """Return the session there is, or begin one.
+
+        Whoever waits while another begins one in vain does not try after it: with a server that
+        hangs, one after the other would.
+        """
+        tried = self._tried
+        with self._logging_in:
+            # What a parent process has is left to it, its connections above all.
             if self._session is None or self._session.process != os.getpid():
-                # What a parent process has is left to it, its connections above all.
-                with translated("logging in"):
-                    self._session = self._log_in()
+                is_denied = time.monotonic() < self._denied_until
+                if self._failure is not None and (self._tried != tried or is_denied):
+                    raise type(self._failure)(self._failure.detail) from self._failure
+                self._session = self._begin()
             return self._session
 
     def forget(self, session: Session) -> None:
         """Take note that the server does not know a session any more."""
-        with self._lock:
+        with self._logging_in:
             if self._session is session:
                 log.info("the session with %s has ended", self._settings.netloc)
                 self._session = None
-                self._found.clear()
+        with self._finding:
+            self._found.clear()
         session.stub.DropConnections()
 
     def close(self) -> None:
         """End the session; the server would keep it for half an hour."""
-        with self._lock:
+        with self._logging_in:
             session, self._session = self._session, None
         if session is not None and session.process == os.getpid():
             # It may be gone, or the server: there is nothing left to be done about it.
@@ -138,11 +154,11 @@ class VCenter:
 
         :raises StoreUnavailable: when there is none of this name.
         """
-        with self._lock:
+        with self._finding:
             found = self._found.get(datastore)
         if found is None:
             found = self.call("looking for a datastore", lambda s: _find(s, datastore))
-            with self._lock:
+            with self._finding:
                 self._found[datastore] = found
         return found
 
@@ -166,7 +182,7 @@ class VCenter:
         except StoreUnavailable as error:
             if not isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound):
                 raise
-        with self._lock:  # it was taken away and put back under another name of the server's
+        with self._finding:  # it was taken away and put back under another name of the server's
             self._found.pop(datastore, None)
         return self._room(datastore)
 
@@ -243,6 +259,20 @@ class VCenter:
         return {file.path: (now - file.modification).total_seconds() for file in result.file}
 
     # -- how
+
+    def _begin(self) -> Session:
+        """Log in, and take note of how it went."""
+        try:
+            with translated("logging in"):
+                session = self._log_in()
+        except GlancekitError as error:
+            self._tried += 1
+            self._failure = error
+            if isinstance(error, StoreDenied):
+                self._denied_until = time.monotonic() + _DENIED
+            raise
+        self._failure = None
+        return session
 
     def _log_in(self) -> Session:
         settings = self._settings

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from glancekit.plugin import (
     GlancekitError,
     IteratorStream,
     Location,
+    StoreDenied,
     StoreFailed,
     StoreFull,
     StoreUnavailable,
@@ -282,6 +284,31 @@ def ended(threads: list[threading.Thread]) -> bool:
     for thread in threads:
         thread.join(20)
     return not any(thread.is_alive() for thread in threads)
+
+
+def test_who_was_denied_does_not_try_again_at_once(vcenter: Simulator, build: Build) -> None:
+    """An account that is tried too often is locked, for everybody."""
+    driver = build(vmware_server_password="wrong")
+    with pytest.raises(StoreDenied):
+        driver.check()
+    vcenter.stop()
+    with pytest.raises(StoreDenied):
+        driver.check()
+    vcenter.start()
+
+
+def test_those_who_wait_for_a_login_fail_with_it(vcenter: Simulator, build: Build) -> None:
+    """With a server that hangs they would have to wait one after the other."""
+    driver = build(vmware_call_timeout=3.0)
+    vcenter.freeze()
+    try:
+        with ThreadPoolExecutor(20) as pool:
+            asked = [pool.submit(driver.check) for _ in range(20)]
+            for each in asked:
+                assert isinstance(each.exception(30), StoreUnavailable)
+    finally:
+        vcenter.thaw()
+    driver.check()
 
 
 # -- the way
