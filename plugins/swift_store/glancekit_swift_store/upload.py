@@ -31,7 +31,7 @@ MOST_SEGMENTS = 1000
 
 GROWTH = 200
 """When the size is not known, segments become twice as large after as many as these: 1,000 of them
-hold 6 TB when the first are of 200 MB."""
+hold 1.2 TB when the first are of 200 MB."""
 
 LARGEST = 5_000_000_000
 """The largest segment; servers take a bit more."""
