@@ -71,6 +71,11 @@ class Simulator:
         """Where it listens, as host:port."""
         return (self.folder / "address").read_text()
 
+    @property
+    def is_running(self) -> bool:
+        """It was started, and not stopped since."""
+        return self._process is not None
+
     def datastore(self, name: str = DATASTORES[0]) -> Path:
         """Return the folder that is a datastore."""
         return self.folder / "ds" / name

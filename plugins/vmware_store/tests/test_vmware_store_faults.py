@@ -107,6 +107,8 @@ def driver(build: Build) -> VmwareStore:
 @pytest.fixture(autouse=True)
 def it_works_afterwards(vcenter: Simulator, driver: VmwareStore, files: Files) -> Iterator[None]:
     """The end of every test: the same driver writes, reads and deletes; no file remains."""
+    if not vcenter.is_running:  # an earlier test failed before it had started it again
+        vcenter.start()
     yield
     driver.check()
     location = put(driver, b"well again")
