@@ -40,10 +40,11 @@ class Download(ByteStream):
         length: int | None = None,
         parallel: int = 1,
     ) -> None:
-        asked = RANGE if length is None else min(RANGE, length)
+        # Nothing cannot be asked for; that it is of something is answered all the same.
+        asked = RANGE if length is None else min(RANGE, max(1, length))
         opened = bucket.get(key, offset=offset, length=asked)
         self._first = Range(bucket, key, opened, offset)
-        self._chunks: Iterator[bytes] = self._first.chunks()
+        self._chunks: Iterator[bytes] = iter(()) if length == 0 else self._first.chunks()
         self._next = offset + opened.length
         self._end = opened.total if length is None else min(opened.total, offset + length)
         self._parallel = parallel

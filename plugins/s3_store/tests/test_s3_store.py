@@ -380,8 +380,9 @@ def test_ranges_come_in_order(build: Build, bucket: str, small_ranges: None) -> 
     driver = build(bucket)
     location = put(driver)
     assert read(driver, location.url) == DATA
-    with driver.open_range(location, 5_001, 60_000) as opened:
-        assert b"".join(opened) == DATA[5_001:65_001]
+    for offset, length in ((5_001, 60_000), (0, 1), (7, 0), (len(DATA) - 1, 1)):
+        with driver.open_range(location, offset, length) as opened:
+            assert b"".join(opened) == DATA[offset : offset + length]
 
 
 def test_as_many_ranges_as_are_read_are_asked_for(
