@@ -33,8 +33,8 @@ def task() -> None:
 
 
 @task.command("list")
-@click.option("--status", type=click.Choice([*TaskStatus]), help="Those in this status alone.")
-@click.option("--type", "kind", type=click.Choice([*TaskType]), help="Those of this type alone.")
+@click.option("--status", type=click.Choice([one.value for one in TaskStatus]), help="Those in this status alone.")
+@click.option("--type", "kind", type=click.Choice([one.value for one in TaskType]), help="Those of this type alone.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 @format_option
 @click.pass_obj

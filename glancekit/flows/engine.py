@@ -112,6 +112,7 @@ class Worker:
         self._board = Board(settings)
         self._work = work
         self._conductor = _Conductor(
+            work,
             holder,
             self._board.jobs,
             persistence=self._board.records,
@@ -121,7 +122,6 @@ class Worker:
             log=_own_log,
             max_simultaneous_jobs=settings.max_workers,
         )
-        self._conductor.work = work
         self._conductor.notifier.register("job_consumed", self._consumed)
         self._stopping = threading.Event()
         self._tidying = threading.Thread(target=self._keep_tidy, name="tidying", daemon=True)
@@ -203,9 +203,26 @@ class Worker:
 class _Conductor(NonBlockingConductor):  # type: ignore[misc]  # taskflow has no types
     """TaskFlow's conductor, which asks before it runs a job."""
 
-    work: ImportWork
+    def __init__(self, work: ImportWork, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.work = work
+        self._at: set[str] = set()
+        self._at_lock = threading.Lock()
 
     def _dispatch_job(self, job: Any) -> bool:
+        # An import may be on the board twice: put there by who wanted it, and by who missed it.
+        with self._at_lock:
+            if job.name in self._at:
+                self._jobboard.leave_alone(job)
+                return False
+            self._at.add(job.name)
+        try:
+            return self._take_and_run(job)
+        finally:
+            with self._at_lock:
+                self._at.discard(job.name)
+
+    def _take_and_run(self, job: Any) -> bool:
         try:
             turn = self.work.take(job.name)
         except MetadataError as error:

@@ -43,6 +43,8 @@ class Companion:
                 code = self._process.poll()
                 if code is None:
                     return
+                assert self._process.stdin is not None
+                self._process.stdin.close()
                 if code != 0:
                     log.warning("'%s' ended with %d", " ".join(self._command[1:]), code)
             self._not_before = time.monotonic() + PAUSE

@@ -444,3 +444,17 @@ def test_a_legacy_task(importing: World, admin: Identity, run: Run, web: Web) ->
     assert image.properties["colour"] == "blue"
     assert (ended.type, ended.result) == ("import", {"image_id": image.id})
     assert given.items() <= ended.input.items()
+
+
+def test_an_import_that_is_on_the_board_twice_is_done_once(
+    importing: World, member: Identity, queued: Image, run: Run, board: Board, web: Web
+) -> None:
+    """On boards that do not know a job by its name, two may have posted it."""
+    task = begin(importing, member, queued, method="web-download", arguments={"uri": "x"})
+    (job,) = [job for job in board.jobs.every_job() if job.name == task.id]
+    twin = board.jobs._path(str(uuid.uuid4()))
+    text = board.jobs._path(job.uuid).read_text().replace(job.uuid, twin.stem)
+    twin.write_text(text)
+    image, ended = run(importing, queued.id)
+    assert (image.status, ended.status, ended.message) == ("active", "success", "")
+    assert web.offsets == [0]
