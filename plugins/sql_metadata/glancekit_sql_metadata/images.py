@@ -85,7 +85,7 @@ class SqlImages(ImageRepository):
     def get(self, image_id: str, *, viewer: Viewer = EVERYBODY) -> Image:
         """See the contract."""
         if not self._session.read_only:
-            self._hold(image_id)
+            self._session.hold(_LOCK, image_id)
         found = rows.images_with_locations(self._session.execute(_GET, {"id_": image_id}))
         if not found or not self._may_know(viewer, image_id, found[0].owner, found[0].visibility):
             raise ImageNotFound(image_id=image_id)
@@ -130,7 +130,7 @@ class SqlImages(ImageRepository):
 
     def save(self, image: Image, *, expect_status: Collection[ImageStatus]) -> Image:
         """See the contract."""
-        self._hold(image.id)
+        self._session.hold(_LOCK, image.id)
         found = rows.images_with_locations(self._session.execute(_GET, {"id_": image.id}))
         if not found:
             raise ImageNotFound(image_id=image.id)
@@ -170,12 +170,6 @@ class SqlImages(ImageRepository):
             Tombstone(id=row.id, owner=row.owner, deleted_at=rows.from_time(row.deleted_at))
             for row in found
         ]
-
-    def _hold(self, image_id: str) -> None:
-        """Keep others from changing an image until the end, where the database can do that."""
-        lock = self._session.dialect.locking(_LOCK)
-        if lock is not _LOCK:
-            self._session.execute(lock, {"id_": image_id})
 
     def _may_know(
         self, viewer: Viewer, image_id: str, owner: str | None, visibility: Visibility

@@ -148,9 +148,7 @@ class SqlQuotas(QuotaRepository):
         """Know that an image or its locations are about to change; the image is held for it."""
         self._new.pop(image_id, None)
         if image_id not in self._before:
-            lock = self._session.dialect.locking(_LOCK_IMAGE)
-            if lock is not _LOCK_IMAGE:
-                self._session.execute(lock, {"id_": image_id})
+            self._session.hold(_LOCK_IMAGE, image_id)
             self._before[image_id] = self._share(image_id)
 
     def added(self, image: Image) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Executable, Table, text
+from sqlalchemy import Connection, CursorResult, Executable, Select, Table, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from glancekit.plugin import Invalid, MetadataError
@@ -23,6 +23,7 @@ class Session:
         self.read_only = read_only
         self._connection = connection
         self._failure: MetadataError | None = None
+        self._held: set[str] = set()
 
     def execute(
         self, statement: Executable, parameters: Parameters | None = None
@@ -56,6 +57,17 @@ class Session:
         """
         self.require_writing()
         return self.execute(statement, parameters)
+
+    def hold(self, lock: Select[Any], image_id: str) -> None:
+        """Keep others from changing an image until the end, where the database can do that.
+
+        :param lock: finds the image by the parameter ``id_``.
+        """
+        locking = self.dialect.locking(lock)
+        if locking is lock or image_id in self._held:
+            return
+        if self.execute(locking, {"id_": image_id}).first() is not None:
+            self._held.add(image_id)
 
     def require_writing(self) -> None:
         """Refuse to change anything in what only reads.
