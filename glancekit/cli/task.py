@@ -19,6 +19,9 @@ from glancekit.core.model.task import UNFINISHED, Task, TaskQuery, TaskState, Ta
 if TYPE_CHECKING:
     from glancekit.core.contracts.metadata import MetadataDriver
 
+_STATUSES = [status.value for status in TaskStatus]
+_TYPES = [kind.value for kind in TaskType]
+
 _ROW = ("id", "type", "status", "image", "project", "step", "done", "created_at", "message")
 _WHOLE = (
     *("id", "type", "status", "image", "project", "user", "request", "method", "stores", "step"),
@@ -33,8 +36,8 @@ def task() -> None:
 
 
 @task.command("list")
-@click.option("--status", type=click.Choice([one.value for one in TaskStatus]), help="Those in this status alone.")
-@click.option("--type", "kind", type=click.Choice([one.value for one in TaskType]), help="Those of this type alone.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Those in this status alone.")
+@click.option("--type", "kind", type=click.Choice(_TYPES), help="Those of this type alone.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 @format_option
 @click.pass_obj
