@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from glancekit_glance_adoption.encryption import encrypt
 
+pytestmark = pytest.mark.timeout(300)  # each command is a process of its own
+
 for needed in ("glancekit_file_store", "glancekit_sqlite_metadata", "glancekit_keystone_auth"):
     pytest.importorskip(needed, reason=f"what is configured here needs {needed}")
 
