@@ -13,14 +13,19 @@ The vocabulary of its steps:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from taskflow.flow import Flow
 from taskflow.patterns import linear_flow, unordered_flow
 from taskflow.task import Task
+from taskflow.types.failure import Failure
 
+from glancekit.core.errors import GlancekitError
 from glancekit.flows.ports import ImportWork, Job, Measured, Staged
+
+log = logging.getLogger(__name__)
 
 Json = Mapping[str, Any]
 
@@ -80,6 +85,16 @@ def _staged(given: Json | None) -> Staged | None:
     return None if given is None else Staged.from_json(given)
 
 
+def _reason(job: Job, failure: Failure) -> str:
+    """Return what a task may say of a failure; what nobody foresaw is for the log alone."""
+    if failure.check(GlancekitError):
+        return str(failure.exception_str)
+    log.error(
+        "import %s met an error that it did not expect:\n%s", job.task_id, failure.pformat(True)
+    )
+    return "The import met an error that it did not expect; the service's log has it"
+
+
 class Hold(Task):  # type: ignore[misc]  # taskflow has no types
     """The first step, which has nothing to do: its undoing is the last, and ends the import."""
 
@@ -90,8 +105,9 @@ class Hold(Task):  # type: ignore[misc]  # taskflow has no types
         self, work: ImportWork, job: Json, flow_failures: Mapping[str, Any], **_found: Any
     ) -> None:
         """Put the image back; the failure of another step is the reason."""
-        reasons = [failure.exception_str for failure in flow_failures.values() if failure]
-        work.fail(Job.from_json(job), reasons[0] if reasons else "the import was stopped")
+        plan = Job.from_json(job)
+        reasons = [_reason(plan, failure) for failure in flow_failures.values()]
+        work.fail(plan, reasons[0] if reasons else "the import was stopped")
 
 
 class Fetch(Task):  # type: ignore[misc]

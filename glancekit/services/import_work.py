@@ -358,6 +358,8 @@ class Work(ImportWork):
         row = self._patiently(lambda work: self._find(work, job, store_id))
         if row is not None and row.status is LocationStatus.ACTIVE:
             return
+        if row is not None and row.status is LocationStatus.PENDING_DELETE:
+            raise Conflict(f"Store '{store_id}' has data of the image that are not removed yet")
         if row is not None and row.url == "":
             store.discard(job.image_id)  # of who died while writing it
         if row is None or row.url == "":

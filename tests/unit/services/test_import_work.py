@@ -458,3 +458,22 @@ def test_an_import_that_is_on_the_board_twice_is_done_once(
     image, ended = run(importing, queued.id)
     assert (image.status, ended.status, ended.message) == ("active", "success", "")
     assert web.offsets == [0]
+
+
+def test_what_nobody_foresaw_is_for_the_log(
+    importing: World,
+    member: Identity,
+    queued: Image,
+    run: Run,
+    web: Web,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def stumble() -> None:
+        raise ZeroDivisionError("of /etc/secret")
+
+    web.before_end = stumble
+    begin(importing, member, queued, method="web-download", arguments={"uri": "x"})
+    image, task = run(importing, queued.id)
+    assert (image.status, task.status) == ("queued", "failure")
+    assert "secret" not in task.message
+    assert "of /etc/secret" in caplog.text
