@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from glancekit.plugin import (
     CHUNK_SIZE,
     ConfigError,
-    Identity,
     ImportStep,
     Progress,
     SignatureInvalid,
@@ -24,6 +24,19 @@ from glancekit.plugin import (
 )
 
 log = logging.getLogger(__name__)
+
+_CASTELLANS = (
+    "backend",
+    "barbican_endpoint",
+    "auth_endpoint",
+    "vault_url",
+    "vault_root_token_id",
+    "vault_kv_mountpoint",
+    "vault_approle_role_id",
+    "vault_approle_secret_id",
+    "vault_ssl_ca_crt_file",
+)
+"""Options that castellan knows by the same names."""
 
 PROPERTIES = (
     "img_signature",
@@ -46,6 +59,11 @@ class SignatureVerification(ImportStep):
         ),
         StrOpt("barbican_endpoint", help="Address of Barbican. Default: from the catalog."),
         StrOpt("auth_endpoint", help="Address of Keystone, for Barbican."),
+        StrOpt("username", help="This service's user, who may read the certificates in Barbican."),
+        StrOpt("password", secret=True, help="That user's password."),
+        StrOpt("project_name", default="service", help="That user's project."),
+        StrOpt("user_domain_name", default="Default", help="That user's domain."),
+        StrOpt("project_domain_name", default="Default", help="That project's domain."),
         StrOpt("vault_url", help="Address of Vault."),
         StrOpt("vault_root_token_id", secret=True, help="Token for Vault."),
         StrOpt("vault_kv_mountpoint", help="Where Vault's keys are mounted."),
@@ -72,7 +90,7 @@ class SignatureVerification(ImportStep):
         missing = [name for name in PROPERTIES if name not in properties]
         if missing:
             raise SignatureInvalid(f"the image lacks the property {', '.join(missing)}")
-        verifier = self._verifier(properties, staged.caller)
+        verifier = self._verifier(properties)
         total = staged.path.stat().st_size
         with staged.path.open("rb") as file:
             while chunk := file.read(CHUNK_SIZE):
@@ -85,7 +103,7 @@ class SignatureVerification(ImportStep):
     def revert(self, staged: StagedImage) -> None:
         """Do nothing: nothing was made."""
 
-    def _verifier(self, properties: Mapping[str, str], caller: Identity) -> Any:
+    def _verifier(self, properties: Mapping[str, str]) -> Any:
         _require_installed()
         from castellan.common.exception import KeyManagerError
         from cursive.exception import CursiveException
@@ -93,7 +111,7 @@ class SignatureVerification(ImportStep):
 
         try:
             return get_verifier(
-                self._context(caller),
+                self._context(),
                 img_signature_certificate_uuid=properties["img_signature_certificate_uuid"],
                 img_signature_hash_method=properties["img_signature_hash_method"],
                 img_signature=properties["img_signature"],
@@ -105,21 +123,27 @@ class SignatureVerification(ImportStep):
                 raise Unavailable("the key manager does not answer") from error
             raise SignatureInvalid(str(error)) from error
 
-    def _context(self, caller: Identity) -> Any:
-        """Tell castellan, which knows one configuration in a process, ours; and who asks."""
-        from castellan.common.credentials.keystone_token import KeystoneToken
+    def _context(self) -> Any:
+        """Tell castellan, which knows one configuration in a process, ours; and who asks.
+
+        That is this service's user: an import outlives its caller's token.
+        """
+        from castellan.common.credentials.keystone_password import KeystonePassword
         from castellan.options import set_defaults
         from oslo_config import cfg
 
-        given = {name: value for name, value in vars(self._options).items() if value is not None}
-        known = {option.dest for option in self.options}
-        set_defaults(cfg.CONF, **{name: given[name] for name in known & given.keys()})
-        if caller.token is None:
+        options = self._options
+        given = {name: getattr(options, name) for name in _CASTELLANS}
+        set_defaults(cfg.CONF, **{name: value for name, value in given.items() if value})
+        if not options.username:
             return None
-        return KeystoneToken(
-            token=str(caller.token),
-            auth_url=self._options.auth_endpoint,
-            project_id=caller.project_id,
+        return KeystonePassword(
+            options.password,
+            username=options.username,
+            auth_url=options.auth_endpoint,
+            project_name=options.project_name,
+            user_domain_name=options.user_domain_name,
+            project_domain_name=options.project_domain_name,
         )
 
 
@@ -133,12 +157,8 @@ def _verify(verifier: Any) -> None:
 
 
 def _require_installed() -> None:
-    try:
-        import castellan
-        import cursive
-    except ImportError as error:
+    if missing := [name for name in ("castellan", "cursive") if find_spec(name) is None]:
         raise ConfigError(
-            "signatures are verified with cursive and castellan, and one of them is not there: "
+            f"signatures are verified with castellan and cursive, and {missing[0]} is not there: "
             "pip install glancekit-image-steps[signatures]"
-        ) from error
-    log.debug("signatures are verified by %s and %s", cursive.__name__, castellan.__name__)
+        )

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from glancekit_image_steps.signature import PROPERTIES, SignatureVerification
 
-from glancekit.plugin import CHUNK_SIZE, SignatureInvalid, StagedImage, Unavailable, secret
+from glancekit.plugin import CHUNK_SIZE, SignatureInvalid, StagedImage, Unavailable
 from glancekit.testing import ImportStepConformance
-from glancekit.testing.importing import CALLER, silent, stage
+from glancekit.testing.importing import silent, stage
 from glancekit.testing.store import sample
 
 pytest.importorskip("cursive", reason="pip install glancekit-image-steps[signatures]")
@@ -172,11 +172,15 @@ def test_a_key_manager_that_is_down_is_waited_for(
         build(SignatureVerification).execute(staged, silent)
 
 
-def test_the_key_manager_is_asked_in_the_caller_s_name(
+def test_the_key_manager_is_asked_as_this_service_s_user(
     build: Build, sign: Callable[..., StagedImage], keys: Keys
 ) -> None:
-    staged = replace(sign(), caller=replace(CALLER, token=secret("hunter2")))
-    step = build(SignatureVerification, auth_endpoint="http://keystone.invalid/v3")
+    staged = sign()
+    build(SignatureVerification).execute(staged, silent)
+    assert keys.asked_by[-1] is None
+    user = {"username": "glance", "password": "hunter2"}
+    step = build(SignatureVerification, auth_endpoint="http://keystone.invalid/v3", **user)
     step.execute(staged, silent)
-    assert keys.asked_by[-1].token == "hunter2"
-    assert keys.asked_by[-1].project_id == CALLER.project_id
+    asked = keys.asked_by[-1]
+    assert (asked.username, asked.project_name) == ("glance", "service")
+    assert asked.auth_url == "http://keystone.invalid/v3"
