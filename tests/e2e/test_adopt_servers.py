@@ -21,9 +21,10 @@ import requests
 from glancekit.testing import real_glance
 from glancekit.testing.real_glance import ADMIN, RealGlance
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(480)
 
 TRUSTED = "\n[auth]\ndriver = trusted\n"
+ENCRYPTED = "\n[DEFAULT]\nmetadata_encryption_key = 0123456789abcdef\n"
 VISIBILITIES = ("public", "community", "shared", "private")
 
 
@@ -106,9 +107,15 @@ def test_there_and_back_again(
     environment = real_glance.find_environment()
     assert environment is not None
     ours, theirs = server
-    glance = RealGlance(environment, tmp_path / "glance", connection=theirs("glance"))
+    glance = RealGlance(
+        environment, tmp_path / "glance", connection=theirs("glance"), more=ENCRYPTED
+    )
     back = RealGlance(
-        environment, tmp_path / "back", connection=theirs("back"), images=glance.images
+        environment,
+        tmp_path / "back",
+        connection=theirs("back"),
+        images=glance.images,
+        more=ENCRYPTED,
     )
     config, data_dir = tmp_path / "adopted.conf", tmp_path / "data"
     try:
@@ -134,6 +141,9 @@ def test_there_and_back_again(
         assert given["findings"] == []
         back.start()
         verify(service.url, back.url)
+        for url in (service.url, back.url):
+            file = f"{url}/v2/images/{ids[0]}/file"
+            assert requests.get(file, headers=ADMIN, timeout=60).content == b"data"
         made = {"namespace": "new", "resource_type_associations": [{"name": "New::Type"}]}
         url = f"{back.url}/v2/metadefs/namespaces"
         assert requests.post(url, headers=ADMIN, json=made, timeout=60).ok
