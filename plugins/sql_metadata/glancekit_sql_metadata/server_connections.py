@@ -12,7 +12,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,6 @@ class ServerConnections:
             if not self._was_committed(token):
                 raise self._dialect.translate(error) from error
             log.info("the answer to a commit got lost; it had happened")
-        self._count_commit()
 
     def end(self, connection: Connection, *, read_only: bool, committed: bool) -> None:
         """Take the connection back, rolling back what was not committed."""
@@ -111,6 +110,8 @@ class ServerConnections:
             raise
         finally:
             connection.close()
+        if committed and not read_only:
+            self._count_commit()
 
     @contextmanager
     def outside_transaction(self) -> Iterator[Connection]:
@@ -129,7 +130,7 @@ class ServerConnections:
             connection.close()
 
     def close(self) -> None:
-        """Close what is kept; what is in use closes when it comes back."""
+        """Close what is kept; what is in use is let go of when it comes back."""
         self._engine.dispose()
 
     def leave_to_parent(self) -> None:
@@ -149,8 +150,7 @@ class ServerConnections:
             for statement in self._dialect.beginning(read_only=read_only):
                 connection.exec_driver_sql(statement)
         except BaseException as error:
-            with suppress(SQLAlchemyError):
-                connection.invalidate(error)
+            connection.invalidate(error)
             connection.close()
             raise
         return connection

@@ -547,8 +547,16 @@ class ServerConformance:
             with pytest.raises(SchemaMismatch, match="newer release"):
                 attempt()
 
-    def test_tokens_of_commits_are_forgotten(self, driver: ServerMetadata) -> None:
+    def test_tokens_of_commits_are_forgotten(
+        self, driver: ServerMetadata, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """After an hour nobody looks one up."""
+        add(driver)
+        add(driver)
+        with _connection(driver) as connection:
+            assert connection.execute(text("SELECT count(*) FROM commits")).scalar() == 2
+            connection.execute(text("UPDATE commits SET at = 0"))
+        monkeypatch.setattr("glancekit_sql_metadata.server_connections._PRUNED_EVERY", 2)
         add(driver)
         add(driver)
         with _connection(driver) as connection:
