@@ -205,6 +205,7 @@ class Trial:
             ("glance_store", "default_backend"): "a",
             ("DEFAULT", "enabled_import_methods"): ["glance-direct", "copy-image"],
             ("taskflow", "max_tries"): 1000,
+            ("plugins", "plugin_start_timeout"): 60.0,
         }
         if options.jobboard:
             overrides["taskflow", "jobboard"] = options.jobboard
