@@ -55,6 +55,9 @@ class InTurn:
             running[project_of(job)] += 1
             yield job
 
+    def register_entity(self, _entity: Any) -> None:
+        """Nothing to do: who works is known by leases, whose names ZooKeeper takes for paths."""
+
     def every_job(self, *, ensure_fresh: bool = True) -> Iterator[Any]:
         """Return all jobs, claimed or not."""
         found: Iterator[Any] = super().iterjobs(  # type: ignore[misc]

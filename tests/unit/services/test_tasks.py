@@ -13,7 +13,7 @@ from glancekit.core.errors import Forbidden, ImageNotFound, Invalid, TaskNotFoun
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, now
 from glancekit.core.model.task import Task, TaskQuery, TaskStatus, TaskType
-from glancekit.services import tasks
+from glancekit.services import legacy_tasks, tasks
 from glancekit.services.world import World
 
 
@@ -41,11 +41,11 @@ def test_the_tasks_api_is_for_administrators(
     with pytest.raises(TaskNotFound):
         tasks.show(world, admin, "nothing")
     with pytest.raises(Invalid):
-        tasks.create(world, admin, TaskType.IMPORT)
+        legacy_tasks.create(world, admin, TaskType.IMPORT, {})
     for attempt in (
         lambda: tasks.show(world, member, task.id),
         lambda: tasks.find(world, member, TaskQuery()),
-        lambda: tasks.create(world, member, TaskType.IMPORT),
+        lambda: legacy_tasks.create(world, member, TaskType.IMPORT, {}),
     ):
         with pytest.raises(Forbidden):
             attempt()
