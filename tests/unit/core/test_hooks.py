@@ -195,9 +195,13 @@ def test_a_plugin_with_options_is_a_class_and_may_stand_for_several(install: Ins
     assert loaded.driver.parts["south"].where == "far south"
 
 
+def defaults(section: str, options: Sequence[Any]) -> SimpleNamespace:
+    return SimpleNamespace(**{option.dest: option.default for option in options})
+
+
 def add_installed(*, disabled: Sequence[str] = ()) -> tuple[Hooks, dict[str, PluginReport]]:
     hooks = Hooks()
-    loaded = load_all(wanted_hooks(disabled), deadline=1.5)
+    loaded = load_all(wanted_hooks(disabled, defaults), deadline=1.5)
     return hooks, {report.name: report for report in map(hooks.add_loaded, loaded)}
 
 
@@ -226,7 +230,7 @@ def test_our_own_parts_come_through_the_front_door() -> None:
     hooks, reports = add_installed()
     for name in ("audit_log", "outbox", "reaper"):
         assert reports[name].state is PluginState.OK, reports[name].reason
-    assert hooks.after_commit_listeners == ("audit_log",)
+    assert "audit_log" in hooks.after_commit_listeners
 
 
 def test_the_trace_switch_prints_calls(
