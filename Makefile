@@ -72,7 +72,8 @@ $(VENV)/.installed: setup.cfg $(PLUGINS)
 $(VENV)/.dev: $(VENV)/.installed
 	@sh tools/debian_packages.sh git:git qemu-img:qemu-utils xorriso:xorriso curl:curl nginx:nginx-light \
 		openssl:openssl ceph-mon:ceph-mon ceph-osd:ceph-osd rbd:ceph-common \
-		pg_ctlcluster:postgresql mariadbd:mariadb-server redis-server:redis-server
+		pg_ctlcluster:postgresql mariadbd:mariadb-server redis-server:redis-server \
+		rabbitmq-server:rabbitmq-server minisign:minisign zstd:zstd xz:xz-utils bzip2:bzip2
 	@sh tools/install.sh $(VENV) dev
 	@touch $@
 
