@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Workers that are killed, with boards of several machines: Redis, etcd and ZooKeeper.
+
+Each is the real server, on 127.0.0.1; the records of flows are in a real PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("kill_imports.py")
+LIMIT = 900
+START_LIMIT = 60.0
+JARS = Path("/usr/share/java")
+
+Start = Callable[[Path, int], Sequence[str]]
+
+
+def redis(folder: Path, port: int) -> list[str]:
+    return ["redis-server", "--port", str(port), "--save", "", "--dir", str(folder)]
+
+
+def etcd(folder: Path, port: int) -> list[str]:
+    url, peers = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{free_port()}"
+    return [
+        *("etcd", "--data-dir", str(folder / "data"), "--listen-client-urls", url),
+        *("--advertise-client-urls", url, "--listen-peer-urls", peers),
+        *("--initial-advertise-peer-urls", peers, "--initial-cluster", f"default={peers}"),
+    ]
+
+
+def zookeeper(folder: Path, port: int) -> list[str]:
+    lines = (
+        *("tickTime=2000", f"dataDir={folder / 'data'}", f"clientPort={port}"),
+        *("admin.enableServer=false", "4lw.commands.whitelist=envi"),
+    )
+    (folder / "zoo.cfg").write_text("\n".join(lines))
+    jars = ":".join(str(path) for path in sorted(JARS.glob("*.jar")))
+    main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+    return ["java", "-Xmx128m", "-cp", jars, main, str(folder / "zoo.cfg")]
+
+
+BOARDS: dict[str, tuple[Start, str, str, str]] = {
+    "redis": (redis, "redis-server", "redis", "redis-server"),
+    "etcd": (etcd, "etcd", "etcd3gw", "etcd-server"),
+    "zookeeper": (zookeeper, "java", "kazoo", "zookeeper"),
+}
+"""How each starts; its program, its client's module, and Debian's package."""
+
+
+def free_port() -> int:
+    """Ask the kernel for a port that nobody has."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until somebody listens."""
+    deadline = time.monotonic() + START_LIMIT
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the server ended"
+        with closing(socket.socket()) as line:
+            if line.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the server does not listen")
+
+
+@pytest.fixture(scope="module")
+def records() -> Iterator[str]:
+    """The URL of a PostgreSQL."""
+    testing = pytest.importorskip("glancekit_postgresql_metadata.testing")
+    reason = testing.missing()
+    if reason:
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        process = subprocess.Popen(
+            [sys.executable, "-m", testing.__name__, f"{folder}/pg"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdin is not None and process.stdout is not None
+        with process.stdout:
+            yield process.stdout.readline().strip()
+            process.stdin.close()
+            process.wait(60)
+
+
+@pytest.fixture
+def board(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a board."""
+    command, program, module, package = BOARDS[request.param]
+    if shutil.which(program) is None or (program == "java" and not _has_zookeeper()):
+        pytest.skip(f"needs {package}; run: apt-get install --no-install-recommends {package}")
+    pytest.importorskip(module)
+    port = free_port()
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen(command(tmp_path, port), stdout=log, stderr=log)
+    try:
+        wait_for(port, process)
+        yield f"{request.param}://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _has_zookeeper() -> bool:
+    return (JARS / "zookeeper.jar").exists()
+
+
+@pytest.mark.timeout(LIMIT)
+@pytest.mark.parametrize(
+    ("board", "every"), [("redis", 4), ("etcd", 9), ("zookeeper", 9)], indirect=["board"]
+)
+def test_every_import_survives(board: str, every: int, records: str, tmp_path: Path) -> None:
+    folder = tmp_path / "imports"
+    folder.mkdir()
+    options = ["--folder", str(folder), "--jobboard", board, "--persistence", records]
+    command = [sys.executable, "-W", "ignore", str(PROGRAM), *options, "--every", str(every)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert run.returncode == 0, run.stderr[-4000:]
+    counted = json.loads(run.stdout.splitlines()[-1])
+    print(board, counted)
+    assert counted["total"] > 1
+    assert counted["survived"] == counted["total"], counted["others"]
+    nothing = ("stuck images", "orphaned bytes", "rows", "jobs")
+    assert {name: counted[name] for name in nothing} == dict.fromkeys(nothing, 0)
