@@ -21,6 +21,7 @@ from glancekit.api.paging import first_link, next_link, page_limit, parse_query
 from glancekit.api.replies import json_reply
 from glancekit.api.v2.schemas import UUID_PATTERN
 from glancekit.core.errors import TaskNotFound
+from glancekit.core.model.image import without_credentials
 from glancekit.core.model.task import (
     TASK_SORT_KEYS,
     UNFINISHED,
@@ -35,7 +36,6 @@ from glancekit.services.world import World
 
 _PATH = "/v2/tasks"
 _UUID = re.compile(UUID_PATTERN)
-_USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/?#]*@", re.IGNORECASE)
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -174,9 +174,7 @@ def _shown_input(task: Task) -> Mapping[str, Any]:
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _without_secrets(inner) for name, inner in value.items()}
-    if isinstance(value, str) and "@" in value:
-        return _USERINFO.sub(r"\1", value)
-    return value
+    return without_credentials(value) if isinstance(value, str) else value
 
 
 def _shown_result(task: Task) -> Mapping[str, Any] | None:

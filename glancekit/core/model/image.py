@@ -25,6 +25,11 @@ _CREDENTIALS = re.compile(
 quote slashes; before the host of any other."""
 
 
+def without_credentials(url: str) -> str:
+    """Return a URL as clients may see it: without the user and password that old ones carry."""
+    return _CREDENTIALS.sub(lambda found: found[1] or found[2], url)
+
+
 def now() -> datetime:
     """The time as records carry it: UTC, aware, whole microseconds."""
     return datetime.now(UTC)
@@ -68,8 +73,8 @@ class Location:
 
     @property
     def shown_url(self) -> str:
-        """The URL as clients may see it: without the user and password that old ones carry."""
-        return _CREDENTIALS.sub(lambda found: found[1] or found[2], self.url)
+        """The URL as clients may see it."""
+        return without_credentials(self.url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
