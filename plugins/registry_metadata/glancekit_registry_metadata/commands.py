@@ -43,7 +43,7 @@ def register_commands(read_section: ReadSection, workbench: Workbench) -> list[c
 
 
 def _serve(workbench: Workbench, options: Any) -> None:
-    config = workbench.configuration()
+    config, _ = workbench.configuration()
     if config.get("metadata", "driver") == "registry":
         raise ConfigError(
             "The registry needs a metadata backend of its own: [metadata] driver is 'registry', "
