@@ -109,7 +109,7 @@ class ServerConnections:
             connection.invalidate(error)
             raise
         finally:
-            connection.close()
+            _let_go(connection)
         if committed and not read_only:
             self._count_commit()
 
@@ -127,7 +127,7 @@ class ServerConnections:
             connection.invalidate(error)
             raise
         finally:
-            connection.close()
+            _let_go(connection)
 
     def close(self) -> None:
         """Close what is kept; what is in use is let go of when it comes back."""
@@ -151,7 +151,7 @@ class ServerConnections:
                 connection.exec_driver_sql(statement)
         except BaseException as error:
             connection.invalidate(error)
-            connection.close()
+            _let_go(connection)
             raise
         return connection
 
@@ -231,6 +231,16 @@ class ServerConnections:
 
         self._dialect.spell(engine)
         return engine
+
+
+def _let_go(connection: Connection) -> None:
+    """Give a connection back; that it breaks right then is nobody's concern any more."""
+    try:
+        connection.close()
+    except DBAPIError as error:
+        log.info("a connection broke as it was given back: %s", error.orig)
+        connection.invalidate(error)
+        connection.close()
 
 
 def _now() -> int:
