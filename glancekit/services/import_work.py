@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from glancekit.core.contracts.importing import Fetched, StagedImage, SupportsDescription
+from glancekit.core.contracts.importing import SourceStream, StagedImage, SupportsDescription
 from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import (
     BlobNotFound,
@@ -47,7 +48,7 @@ from glancekit.services import import_records as records
 from glancekit.services import quotas
 from glancekit.services.import_pulse import Pulse
 from glancekit.services.notices import about, about_task
-from glancekit.services.staging import DATA, PARTIAL, Staging, sync_folder, write_whole
+from glancekit.services.staging import DATA, Staging, sync_folder, write_whole
 from glancekit.services.tasks import ended
 from glancekit.services.world import World
 
@@ -63,9 +64,6 @@ HOST_GRACE = timedelta(minutes=10)
 
 LONGEST_PAUSE = 5.0
 """Seconds between attempts to reach a database that is away."""
-
-_VERSION = "version"
-"""The file that says of which content the partial data are."""
 
 _DESCRIPTION = "description.json"
 """The file that says what the source said of the record."""
@@ -192,7 +190,7 @@ class Work(ImportWork):
             image = described
         folder = self._staging.prepare(job.image_id)
         write_whole(folder / _DESCRIPTION, json.dumps(staged.to_json()))
-        fetched = _left(folder)
+        fetched = self._staging.left(job.image_id)
         try:
             source = method.open(image, arguments, caller=caller, fetched=fetched)
         except SourceChanged:
@@ -201,11 +199,10 @@ class Work(ImportWork):
             fetched = None
             source = method.open(image, arguments, caller=caller, fetched=None)
         if fetched is None:
-            (folder / PARTIAL).unlink(missing_ok=True)
+            self._staging.drop_left(job.image_id)
         with source:
-            write_whole(folder / _VERSION, source.version or "")
             begun = 0 if fetched is None else fetched.size
-            receipt = self._receive(job, image, writing, source, source.size, begun)
+            receipt = self._receive(job, image, writing, source, begun)
         data = self._staging.publish(job.image_id, None if begun else receipt)
         return replace(staged, size=data.stat().st_size)
 
@@ -214,11 +211,11 @@ class Work(ImportWork):
         job: Job,
         image: Image,
         writing: Location,
-        source: ByteStream,
-        size: int | None,
+        source: SourceStream,
         begun: int,
     ) -> Receipt:
         """Let a source's bytes come in behind those that are there."""
+        size = source.size
         allowed = quotas.allowance(self._world, image.owner)
         if size is not None:
             self._patiently(lambda work: quotas.reserve(work, allowed, image.owner, writing, size))
@@ -231,7 +228,8 @@ class Work(ImportWork):
                 *quotas.observers(self._world, allowed, writing, size),
             ),
         )
-        return transfer(source, plan, lambda stream: self._staging.write(job.image_id, stream))[1]
+        write = partial(self._staging.write, job.image_id, version=source.version)
+        return transfer(source, plan, write)[1]
 
     def _intend_staging(self, work: UnitOfWork, job: Job) -> tuple[Image, Task, Location]:
         """Write down that bytes are about to come to this host."""
@@ -672,16 +670,6 @@ def _arguments(task: Task) -> dict[str, Any]:
     """Return what the request said about its method."""
     given = task.input.get("import_req", {}).get("method", {})
     return {name: value for name, value in given.items() if name != "name"}
-
-
-def _left(folder: Path) -> Fetched | None:
-    """Return what a fetch that broke off has left, if that can be gone on with."""
-    path = folder / PARTIAL
-    try:
-        version, size = (folder / _VERSION).read_text(), path.stat().st_size
-    except FileNotFoundError:
-        return None
-    return Fetched(path=path, size=size, version=version) if version and size else None
 
 
 def _pass_by(stream: ByteStream) -> Location:

@@ -18,7 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+from glancekit.core.contracts.importing import Fetched
 from glancekit.core.errors import StoreFailed, StoreFull
 from glancekit.core.model.image import Location
 from glancekit.core.options import STAGING_STORE
@@ -37,7 +39,10 @@ _IMAGE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _RECEIPT = "receipt.json"
 _PLACE = ".place"
 
-SYNC_EVERY = 64 << 20
+_MARK = "fetched.json"
+"""How much of the partial data is durable, and of which content they are."""
+
+SYNC_EVERY = 32 << 20
 """Bytes after which what came is made durable, so that a fetch can go on there."""
 
 
@@ -106,22 +111,41 @@ class Staging:
                 else:
                     path.unlink()
 
-    def write(self, image_id: str, source: ByteStream) -> Location:
+    def write(self, image_id: str, source: ByteStream, *, version: str | None = None) -> Location:
         """Write all bytes of a source as an image's data, behind what came of them before.
 
-        They are ``PARTIAL`` until ``publish``.
+        They are ``PARTIAL`` until ``publish``. Where the source has a ``version``, ``left`` finds
+        them after a kill, as far as they were durable.
         """
-        with _failing_as_store(), (self.prepare(image_id) / PARTIAL).open("ab") as file:
+        folder = self.prepare(image_id)
+        with _failing_as_store(), (folder / PARTIAL).open("ab") as file:
             synced = file.tell()
             while chunk := source.read(CHUNK_SIZE):
                 file.write(chunk)
                 if file.tell() - synced >= SYNC_EVERY:
-                    file.flush()
-                    os.fsync(file.fileno())
-                    synced = file.tell()
-            file.flush()
-            os.fsync(file.fileno())
+                    synced = _make_durable(file, version)
+            _make_durable(file, version)
         return Location(url="", store=STAGING_STORE, image_id=image_id)
+
+    def left(self, image_id: str) -> Fetched | None:
+        """Return what a fetch that broke off has left, if that can be gone on with."""
+        path = self.of(image_id) / PARTIAL
+        with _failing_as_store():
+            try:
+                mark = json.loads((path.parent / _MARK).read_text())
+                found = path.stat().st_size
+            except FileNotFoundError:
+                return None
+            if found < mark["size"]:
+                return None
+            os.truncate(path, mark["size"])  # a power cut may have left anything behind that
+        return Fetched(path=path, size=mark["size"], version=mark["version"])
+
+    def drop_left(self, image_id: str) -> None:
+        """Forget what a fetch has left; first what it was, then the bytes."""
+        with _failing_as_store():
+            for name in (_MARK, PARTIAL):
+                (self.of(image_id) / name).unlink(missing_ok=True)
 
     def publish(self, image_id: str, receipt: Receipt | None) -> Path:
         """Give the data their name, and keep what is known of them."""
@@ -168,6 +192,17 @@ class _Known:
         inode, modified = given.pop("inode"), given.pop("modified")
         receipt = Receipt(**given, detected_format=None, virtual_size=None)  # type: ignore[arg-type]
         return cls(inode, modified, receipt)  # type: ignore[arg-type]
+
+
+def _make_durable(file: BinaryIO, version: str | None) -> int:
+    """Sync a partial file, write down how far that is, and return it."""
+    file.flush()
+    os.fsync(file.fileno())
+    size = file.tell()
+    if version and size:
+        mark = {"version": version, "size": size}
+        write_whole(Path(file.name).with_name(_MARK), json.dumps(mark))
+    return size
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -202,8 +202,8 @@ def test_a_fetch_goes_on_where_it_was(
     importing: World, member: Identity, queued: Image, run: Run, web: Web
 ) -> None:
     folder = Staging(importing.staging).prepare(queued.id)
-    (folder / "data.part").write_bytes(web.data[:500])
-    (folder / "version").write_text("1")
+    (folder / "data.part").write_bytes(web.data[:500] + b"not durable yet")
+    (folder / "fetched.json").write_text('{"version": "1", "size": 500}')
     begin(importing, member, queued, method="web-download", arguments={"uri": "x"})
     image, _ = run(importing, queued.id)
     assert web.offsets == [500]
@@ -215,7 +215,7 @@ def test_a_changed_source_is_fetched_anew(
 ) -> None:
     folder = Staging(importing.staging).prepare(queued.id)
     (folder / "data.part").write_bytes(b"other")
-    (folder / "version").write_text("0")
+    (folder / "fetched.json").write_text('{"version": "0", "size": 5}')
     begin(importing, member, queued, method="web-download", arguments={"uri": "x"})
     image, _ = run(importing, queued.id)
     assert web.offsets == [0]
