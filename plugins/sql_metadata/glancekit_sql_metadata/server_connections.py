@@ -239,8 +239,6 @@ def _let_go(connection: Connection) -> None:
         connection.close()
     except DBAPIError as error:
         log.info("a connection broke as it was given back: %s", error.orig)
-        connection.invalidate(error)
-        connection.close()
 
 
 def _now() -> int:

@@ -37,7 +37,7 @@ from glancekit.plugin import (
     MetadataUnavailable,
     SchemaMismatch,
 )
-from glancekit_sql_metadata import migrate
+from glancekit_sql_metadata import migrate, server_connections
 from glancekit_sql_metadata.server import ServerMetadata
 from glancekit_sql_metadata.tables import REVISION, image_lists, metadata
 
@@ -213,6 +213,26 @@ class ServerConformance:
                 work.commit()
         with driver.unit_of_work(read_only=True) as work:
             assert work.images.get(image.id).name is None
+        assert ids(driver) == {image.id}
+
+    def test_a_connection_that_breaks_behind_the_commit_harms_nobody(
+        self,
+        server: Server,
+        database: str,
+        driver: ServerMetadata,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """What was committed was committed, and no place in the pool is lost."""
+        let_go = server_connections._let_go
+
+        def cut_and_let_go(connection: Connection) -> None:
+            for number in server.connections(name_of(database)):
+                server.cut(number)
+            let_go(connection)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(server_connections, "_let_go", cut_and_let_go)
+            image = add(driver)
         assert ids(driver) == {image.id}
 
     # -- the answer to a commit gets lost -----------------------------------------------------
