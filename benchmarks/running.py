@@ -44,9 +44,9 @@ class Service:
             raise RuntimeError(f"{method} {path}: {answer.status} {content!r}")
         return json.loads(content) if content else None
 
-    def create_image(self, name: str) -> str:
+    def create_image(self, name: str, disk_format: str = "raw") -> str:
         """Create a queued image and return its id."""
-        image = {"name": name, "disk_format": "raw", "container_format": "bare"}
+        image = {"name": name, "disk_format": disk_format, "container_format": "bare"}
         return str(self.call("POST", "/v2/images", image)["id"])
 
     def cpu_seconds(self) -> float:
