@@ -81,7 +81,8 @@ def _started(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=errors,
-        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+        # Each thread's heap would reserve room of its own, of which the limit has little.
+        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "MALLOC_ARENA_MAX": "1"},
     )
     try:
         yield process

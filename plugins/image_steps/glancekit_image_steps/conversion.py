@@ -50,7 +50,7 @@ class Conversion(ImportStep):
         ),
         IntOpt(
             "max_memory",
-            default=1024,
+            default=2048,
             min=128,
             help="MiB of address space that qemu-img may use.",
         ),
