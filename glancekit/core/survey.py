@@ -73,10 +73,9 @@ def _trial(offer: Offer, config: Configuration) -> Wanted:
 def _try_build(config: Configuration) -> Callable[[Any], None]:
     def build(kind: Any) -> None:
         try:
-            options = _defaults(kind, config)
+            driver = kind(_defaults(kind, config), name="trial")
         except ConfigError:  # it cannot be built before somebody configures it
             return
-        driver = kind(options, name="trial")
         close = getattr(driver, "close", None)
         if close is not None:
             close()
