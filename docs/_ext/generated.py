@@ -7,6 +7,7 @@ A page made so cannot fall behind; what a thing is for is said where it is decla
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -43,9 +44,10 @@ class Generated(SphinxDirective):
         """Return the nodes of the text."""
         return self.parse_text_to_nodes("\n".join(self.lines()), allow_section_headings=True)
 
+    @abstractmethod
     def lines(self) -> Iterator[str]:
         """Yield the text."""
-        raise NotImplementedError
+        ...
 
 
 class Options(Generated):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +18,19 @@ from glancekit.cli.image import calls, transfers
 from glancekit.cli.image.calls import Record
 from glancekit.cli.image.endpoint import Endpoint, Target, connect
 from glancekit.cli.image.failures import Failed, NotFound
+from glancekit.cli.image.sharing import member, tag
+from glancekit.cli.image.typed import (
+    VISIBILITIES,
+    described_by_options,
+    format_of,
+    given,
+    image_argument,
+    opened,
+    pointer,
+    progress_option,
+    properties_of,
+    size_of,
+)
 from glancekit.cli.tables import Shape, format_option, show, show_one
 
 COLUMNS = ("id", "name", "status")
@@ -31,45 +44,9 @@ LONG_COLUMNS = (
     "owner",
     "tags",
 )
-MEMBER_COLUMNS = ("image_id", "member_id", "status", "created_at", "updated_at")
-VISIBILITIES = ("public", "community", "shared", "private")
 
 POLL = 0.5
 """Seconds between two looks at an import."""
-
-_STANDARD = {
-    "--disk-format": ("disk_format", str, "raw, qcow2, vmdk, vhd, vhdx, vdi, iso, ami, ..."),
-    "--container-format": ("container_format", str, "bare, ovf, ova, docker, compressed, ..."),
-    "--visibility": ("visibility", click.Choice(VISIBILITIES), "Who may see it."),
-    "--min-disk": ("min_disk", click.IntRange(0), "GiB of disk that it needs."),
-    "--min-ram": ("min_ram", click.IntRange(0), "MiB of memory that it needs."),
-    "--owner": ("owner", str, "The project that it belongs to (administrators)."),
-    "--protected/--unprotected": ("protected", bool, "Whether it can be deleted."),
-    "--hidden/--shown": ("os_hidden", bool, "Whether lists leave it out."),
-}
-
-Command = Callable[..., Any]
-
-
-def _described(command: Command) -> Command:
-    """Let a command take what describes an image: standard fields and properties."""
-    for flag, (name, kind, meaning) in reversed(_STANDARD.items()):
-        command = click.option(flag, name, type=kind, default=None, help=meaning)(command)
-    return click.option(
-        "--property",
-        "properties",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="A property; may be given several times.",
-    )(command)
-
-
-_progress_option = click.option(
-    "--progress/--no-progress",
-    default=None,
-    help="Show bytes, rate and time left. Default: on a terminal.",
-)
-_image_argument = click.argument("image", metavar="IMAGE")
 
 
 @click.group()
@@ -114,12 +91,12 @@ def image(
 
 @image.command()
 @click.argument("name", required=False)
-@_described
+@described_by_options
 @click.option("--id", "id_", metavar="UUID", help="Its id. Default: the service chooses one.")
 @click.option("--tag", "tags", multiple=True, help="A tag; may be given several times.")
 @click.option("--file", "path", metavar="FILE", help="Its data; - is the standard input.")
 @click.option("--store", metavar="ID", help="The store for its data. Default: the service's.")
-@_progress_option
+@progress_option
 @format_option
 @click.pass_obj
 def create(
@@ -141,31 +118,31 @@ def create(
     When the data cannot be sent, the image is deleted again.
     """
     endpoint = connect(target)
-    described = _given(fields) | _properties(properties)
+    described = given(fields) | properties_of(properties)
     described |= {"name": name} if name else {}
     described |= {"id": id_} if id_ else {}
     described |= {"tags": list(tags)} if tags else {}
     if path is None:
         show_one(calls.create(endpoint, described), shape)
         return
-    with _opened(path) as source:
+    with opened(path) as source:
         described.setdefault("container_format", "bare")
         if "disk_format" not in described:
-            described["disk_format"] = _format_of(path)
+            described["disk_format"] = format_of(path)
         made = calls.create(endpoint, described)
         try:
             _send(endpoint, made["id"], source, store, stage=False, progress=progress)
         except BaseException:
-            calls.delete(endpoint, made["id"])
+            _take_back(endpoint, made["id"])
             raise
     show_one(calls.show(endpoint, made["id"]), shape)
 
 
 @image.command()
-@_image_argument
+@image_argument
 @click.argument("path", metavar="FILE")
 @click.option("--store", metavar="ID", help="The store for its data. Default: the service's.")
-@_progress_option
+@progress_option
 @click.pass_obj
 def upload(
     target: Target, image: str, path: str, store: str | None, progress: bool | None
@@ -173,20 +150,20 @@ def upload(
     """Give an image that has no data yet the data of FILE (-: the standard input)."""
     endpoint = connect(target)
     found = calls.find(endpoint, image)
-    with _opened(path) as source:
+    with opened(path) as source:
         _send(endpoint, found["id"], source, store, stage=False, progress=progress)
 
 
 @image.command()
-@_image_argument
+@image_argument
 @click.argument("path", metavar="FILE")
-@_progress_option
+@progress_option
 @click.pass_obj
 def stage(target: Target, image: str, path: str, progress: bool | None) -> None:
     """Send FILE to the staging area, for an import with the method glance-direct."""
     endpoint = connect(target)
     found = calls.find(endpoint, image)
-    with _opened(path) as source:
+    with opened(path) as source:
         _send(endpoint, found["id"], source, None, stage=True, progress=progress)
 
 
@@ -224,7 +201,7 @@ def list_(
     query: dict[str, Any] = {key: value for key, value in filters.items() if value is not None}
     if "name" in query:
         query["name"] = calls.exactly(query["name"])
-    query |= _properties(properties)
+    query |= properties_of(properties)
     query |= {"os_hidden": "true"} if hidden else {}
     query |= {"tag": list(tags)} if tags else {}
     found = list(calls.images(connect(target), query, most=limit))
@@ -236,7 +213,7 @@ def list_(
 
 
 @image.command("show")
-@_image_argument
+@image_argument
 @format_option
 @click.pass_obj
 def show_(target: Target, image: str, shape: Shape) -> None:
@@ -245,9 +222,9 @@ def show_(target: Target, image: str, shape: Shape) -> None:
 
 
 @image.command()
-@_image_argument
+@image_argument
 @click.option("--file", "path", metavar="FILE", help="Where to; - is the standard output.")
-@_progress_option
+@progress_option
 @click.pass_obj
 def save(target: Target, image: str, path: str | None, progress: bool | None) -> None:
     """Download an image's data and verify it.
@@ -267,9 +244,9 @@ def save(target: Target, image: str, path: str | None, progress: bool | None) ->
 
 
 @image.command("set")
-@_image_argument
+@image_argument
 @click.option("--name", help="Its new name.")
-@_described
+@described_by_options
 @click.option("--tag", "tags", multiple=True, help="A tag to add; may be given several times.")
 @click.option("--accept", "membership", flag_value="accepted", help="Take what was shared.")
 @click.option("--reject", "membership", flag_value="rejected", help="Refuse what was shared.")
@@ -293,11 +270,11 @@ def set_(
         raise click.UsageError("--accept and --reject need --project, whose decision it is.")
     endpoint = connect(target)
     found = calls.find(endpoint, image)
-    wanted = _given(fields) | _properties(properties)
+    wanted = given(fields) | properties_of(properties)
     operations: list[Mapping[str, Any]] = [
         {
             "op": "replace" if name in found else "add",
-            "path": _pointer(name),
+            "path": pointer(name),
             "value": value,
         }
         for name, value in wanted.items()
@@ -315,7 +292,7 @@ def set_(
 
 
 @image.command()
-@_image_argument
+@image_argument
 @click.option("--property", "properties", multiple=True, metavar="KEY", help="One to remove.")
 @click.option("--tag", "tags", multiple=True, help="A tag to remove; may be given several times.")
 @click.pass_obj
@@ -328,7 +305,7 @@ def unset(target: Target, image: str, properties: tuple[str, ...], tags: tuple[s
     if missing:
         raise NotFound(f"Image {found['id']} has no {' and no '.join(missing)}.")
     operations: list[Mapping[str, Any]] = [
-        {"op": "remove", "path": _pointer(name)} for name in properties
+        {"op": "remove", "path": pointer(name)} for name in properties
     ]
     if tags:
         left = [tag for tag in found["tags"] if tag not in tags]
@@ -362,7 +339,7 @@ def delete(target: Target, images: tuple[str, ...], store: str | None) -> None:
 
 
 @image.command("import")
-@_image_argument
+@image_argument
 @click.option(
     "--method",
     default="glance-direct",
@@ -382,7 +359,7 @@ def delete(target: Target, images: tuple[str, ...], store: str | None) -> None:
 )
 @click.option("--file", "path", metavar="FILE", help="Stage this first, for glance-direct.")
 @click.option("--wait/--no-wait", default=False, help="Return when it has ended. Default: no.")
-@_progress_option
+@progress_option
 @click.pass_obj
 def import_(
     target: Target,
@@ -401,7 +378,7 @@ def import_(
     endpoint = connect(target)
     found = calls.find(endpoint, image)
     if path is not None:
-        with _opened(path) as source:
+        with opened(path) as source:
             _send(endpoint, found["id"], source, None, stage=True, progress=progress)
     body: dict[str, Any] = {"method": {"name": method, **_method_arguments(arguments)}}
     if stores:
@@ -416,125 +393,11 @@ def import_(
         _follow(endpoint, found["id"], before, shown=transfers.wants_progress(progress))
 
 
-@image.group()
-def member() -> None:
-    """With which projects an image is shared."""
-
-
-@member.command("list")
-@_image_argument
-@format_option
-@click.pass_obj
-def list_members(target: Target, image: str, shape: Shape) -> None:
-    """List the projects that an image is shared with."""
-    endpoint = connect(target)
-    found = calls.members(endpoint, calls.find(endpoint, image)["id"])
-    show(MEMBER_COLUMNS, found, shape)
-
-
-@member.command("add")
-@_image_argument
-@click.argument("projects", metavar="PROJECT...", nargs=-1, required=True)
-@click.pass_obj
-def add_members(target: Target, image: str, projects: tuple[str, ...]) -> None:
-    """Share an image with projects."""
-    endpoint = connect(target)
-    found = calls.find(endpoint, image)
-    for project in projects:
-        calls.add_member(endpoint, found["id"], project)
-
-
-@member.command("remove")
-@_image_argument
-@click.argument("projects", metavar="PROJECT...", nargs=-1, required=True)
-@click.pass_obj
-def remove_members(target: Target, image: str, projects: tuple[str, ...]) -> None:
-    """Share an image with projects no longer."""
-    endpoint = connect(target)
-    found = calls.find(endpoint, image)
-    for project in projects:
-        calls.remove_member(endpoint, found["id"], project)
-
-
-@image.group()
-def tag() -> None:
-    """The tags of an image."""
-
-
-@tag.command("add")
-@_image_argument
-@click.argument("tags", metavar="TAG...", nargs=-1, required=True)
-@click.pass_obj
-def add_tags(target: Target, image: str, tags: tuple[str, ...]) -> None:
-    """Give an image tags."""
-    endpoint = connect(target)
-    found = calls.find(endpoint, image)
-    for name in tags:
-        calls.add_tag(endpoint, found["id"], name)
-
-
-@tag.command("remove")
-@_image_argument
-@click.argument("tags", metavar="TAG...", nargs=-1, required=True)
-@click.pass_obj
-def remove_tags(target: Target, image: str, tags: tuple[str, ...]) -> None:
-    """Take tags from an image."""
-    endpoint = connect(target)
-    found = calls.find(endpoint, image)
-    for name in tags:
-        calls.remove_tag(endpoint, found["id"], name)
+image.add_command(member)
+image.add_command(tag)
 
 
 # -- what several commands need
-
-
-def _given(fields: Mapping[str, Any]) -> Record:
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _properties(pairs: Iterable[str]) -> Record:
-    found = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not key or not equals:
-            raise click.UsageError(f"--property {pair!r} is not of the form KEY=VALUE.")
-        found[key] = value
-    return found
-
-
-def _pointer(name: str) -> str:
-    """Return the JSON pointer (RFC 6901) of a field."""
-    return "/" + name.replace("~", "~0").replace("/", "~1")
-
-
-def _opened(path: str) -> BinaryIO:
-    if path == "-":
-        return sys.stdin.buffer
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise click.UsageError(f"Cannot read {path!r}: {error.strerror}.") from error
-
-
-def _size_of(source: BinaryIO) -> int | None:
-    """Return the bytes of a file, None of a pipe."""
-    if not source.seekable():
-        return None
-    end = source.seek(0, 2)
-    source.seek(0)
-    return end
-
-
-def _format_of(path: str) -> str:
-    """Return what a file's content is; what nothing says anything else of is raw."""
-    if path == "-":
-        raise click.UsageError(
-            "The format of what comes through a pipe is not known beforehand; give --disk-format."
-        )
-    from oslo_utils.imageutils import format_inspector
-
-    found = str(format_inspector.detect_file_format(path))
-    return {"gpt": "raw", "luks": "raw"}.get(found, found)
 
 
 def _send(
@@ -550,11 +413,19 @@ def _send(
         endpoint,
         image_id,
         source,
-        size=_size_of(source),
+        size=size_of(source),
         store=store,
         stage=stage,
         progress=transfers.wants_progress(progress),
     )
+
+
+def _take_back(endpoint: Endpoint, image_id: str) -> None:
+    """Delete an image whose data could not be sent; where that fails, too, say what is left."""
+    try:
+        calls.delete(endpoint, image_id)
+    except Failed as failure:
+        click.echo(f"Image {image_id} is left without data: {failure.message}", err=True)
 
 
 def _method_arguments(arguments: Mapping[str, str | None]) -> Record:
