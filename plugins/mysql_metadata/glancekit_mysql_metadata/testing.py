@@ -7,31 +7,15 @@ input ends, and prints the URL of its database.
 
 from __future__ import annotations
 
-import os
-import pwd
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pymysql
 from glancekit_sql_metadata.testing_plans import Cost
+from glancekit_sql_metadata.testing_server import RealServer, keep_up
 from sqlalchemy import Connection
 
 PACKAGE = "mariadb-server"
-USER = "mysql"
-"""Whom root lets it run as: it refuses to run as root."""
-
-START_LIMIT = 60.0
-LIFETIME = 3600
-"""Seconds after which it ends by itself, should nobody end it."""
 
 
 def missing() -> str | None:
@@ -65,62 +49,43 @@ BIG = ("images", "image_lists", "image_locations", "image_members", "events")
 """Tables that grow; statements call them by these names or by others."""
 
 
-class RealMariadb:
-    """One MariaDB, which can be killed and started again on its data.
+class RealMariadb(RealServer):
+    """One MariaDB, which can be killed and started again on its data."""
 
-    :param folder: does not exist yet, in one that everybody may pass through.
-    :param durable: a commit is on the disk when it is acknowledged; without, tests are quicker.
-    :param settings: what follows ``--`` on the server's command line.
-    """
-
-    def __init__(
-        self, folder: Path, *, durable: bool = False, settings: Sequence[str] = ()
-    ) -> None:
-        self._folder = folder
-        self._settings = [*settings]
-        if not durable:
-            # What was committed outlives the process, not the machine.
-            self._settings += ["innodb-flush-log-at-trx-commit=2", "skip-innodb-doublewrite"]
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = int(probe.getsockname()[1])
-        self._process: subprocess.Popen[bytes] | None = None
-        self._make()
+    user = "mysql"
+    quicker = ("innodb-flush-log-at-trx-commit=2", "skip-innodb-doublewrite")
+    silence = pymysql.OperationalError
 
     def url(self, database: str = "mysql", *, user: str = "glance") -> str:
         """Return the URL of a database."""
         return f"mysql://{user}:secret@127.0.0.1:{self.port}/{database}"
 
-    def start(self) -> None:
-        """Start it, and wait for it to answer."""
-        command = ["timeout", "--signal=KILL", str(LIFETIME), "mariadbd", "--no-defaults"]
-        command += [f"--datadir={self._folder / 'data'}", f"--port={self.port}"]
-        command += ["--bind-address=127.0.0.1", f"--socket={self._folder / 'socket'}"]
-        command += [f"--pid-file={self._folder / 'pid'}", "--skip-log-bin"]
-        command += [f"--init-file={self._folder / 'init.sql'}"]
-        # Not what the driver wants, so that it has to say what it wants.
-        command += ["--character-set-server=latin1", "--collation-server=latin1_swedish_ci"]
-        command += [f"--{setting}" for setting in self._settings]
-        with (self._folder / "server.log").open("ab") as log:
-            self._process = self._run(command, log.fileno())
-        deadline = time.monotonic() + START_LIMIT
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise RuntimeError((self._folder / "server.log").read_text()[-2000:])
-            time.sleep(0.05)
+    def installation(self) -> list[str]:
+        """See the base."""
+        (self.folder / "init.sql").write_text(
+            "CREATE USER IF NOT EXISTS 'glance'@'%' IDENTIFIED BY 'secret';\n"
+            "GRANT ALL ON *.* TO 'glance'@'%' WITH GRANT OPTION;\n"
+        )
+        command = ["mariadb-install-db", "--no-defaults", f"--datadir={self.folder / 'data'}"]
+        return [*command, "--auth-root-authentication-method=normal", "--skip-test-db"]
 
-    def kill(self) -> None:
-        """End it at once, as a crash does; what was committed stays."""
-        process, self._process = self._process, None
-        if process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-    def stop(self) -> None:
-        """End it, and forget its data."""
-        self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def command(self) -> list[str]:
+        """See the base."""
+        return [
+            "mariadbd",
+            "--no-defaults",
+            f"--datadir={self.folder / 'data'}",
+            f"--port={self.port}",
+            "--bind-address=127.0.0.1",
+            f"--socket={self.folder / 'socket'}",
+            f"--pid-file={self.folder / 'pid'}",
+            "--skip-log-bin",
+            f"--init-file={self.folder / 'init.sql'}",
+            # Not what the driver wants, so that it has to say what it wants.
+            "--character-set-server=latin1",
+            "--collation-server=latin1_swedish_ci",
+            *(f"--{setting}" for setting in self.settings),
+        ]
 
     def execute(self, statement: str, database: str = "mysql") -> list[tuple[object, ...]]:
         """Do something with all rights; return the rows that come of it."""
@@ -169,64 +134,6 @@ class RealMariadb:
         )
         return self.url(name, user=user)
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def _make(self) -> None:
-        self._folder.mkdir(parents=True)
-        if os.getuid() == 0:
-            os.chown(self._folder, *_ids())
-        (self._folder / "init.sql").write_text(
-            "CREATE USER IF NOT EXISTS 'glance'@'%' IDENTIFIED BY 'secret';\n"
-            "GRANT ALL ON *.* TO 'glance'@'%' WITH GRANT OPTION;\n"
-        )
-        command = ["mariadb-install-db", "--no-defaults", f"--datadir={self._folder / 'data'}"]
-        command += ["--auth-root-authentication-method=normal", "--skip-test-db"]
-        with (self._folder / "install.log").open("ab") as log:
-            if self._run(command, log.fileno()).wait(120) != 0:
-                raise RuntimeError((self._folder / "install.log").read_text())
-
-    def _run(self, command: list[str], output: int) -> subprocess.Popen[bytes]:
-        user, group = _ids() if os.getuid() == 0 else (None, None)
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=self._folder,
-            user=user,
-            group=group,
-            extra_groups=[] if user is not None else None,
-            start_new_session=True,
-        )
-
-    def _answers(self) -> bool:
-        try:
-            self.execute("SELECT 1")
-        except pymysql.OperationalError:
-            return False
-        return True
-
-
-def _ids() -> tuple[int, int]:
-    entry = pwd.getpwnam(USER)
-    return entry.pw_uid, entry.pw_gid
-
-
-def _main() -> None:
-    with RealMariadb(Path(sys.argv[1])) as server:
-        print(server.make_database("glance"), flush=True)
-        sys.stdin.read()
-
 
 if __name__ == "__main__":
-    _main()
+    keep_up(RealMariadb)

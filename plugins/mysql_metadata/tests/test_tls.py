@@ -35,7 +35,7 @@ def folder() -> Iterator[Path]:
 def certificate(folder: Path) -> Path:
     certificate, key = make_certificate(folder)
     if os.getuid() == 0:
-        shutil.chown(key, testing.USER)
+        shutil.chown(key, testing.RealMariadb.user)
     return certificate
 
 
