@@ -279,7 +279,8 @@ def periodic_runner(
                 run=lambda: companion.ensure() if imports_wait(world) else None,
             )
         )
-    return PeriodicRunner(tasks, FileElection(config.data_dir))
+    here = FileElection(config.data_dir, "periodic on this host")
+    return PeriodicRunner(tasks, FileElection(config.data_dir), here)
 
 
 def import_worker(world: World, config: Configuration) -> Worker:
