@@ -21,7 +21,7 @@ from oslo_config.cfg import (
 
 from glancekit.core.config import Configuration
 from glancekit.core.contracts.auth import AuthDriver, Credentials
-from glancekit.core.contracts.cache import CacheEntry, CachePolicy
+from glancekit.core.contracts.cache import CacheEntry, CachePolicy, SupportsExpiry
 from glancekit.core.contracts.importing import (
     Fetched,
     ImportMethod,
@@ -234,6 +234,7 @@ __all__ = [
     "SupportsDetails",
     "SupportsDirectUrl",
     "SupportsDowngrade",
+    "SupportsExpiry",
     "SupportsHealth",
     "SupportsLocalFile",
     "SupportsMigration",

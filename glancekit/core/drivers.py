@@ -18,7 +18,7 @@ from typing import Any, Never
 from stevedore.driver import DriverManager
 
 from glancekit.core.contracts.auth import AuthDriver
-from glancekit.core.contracts.cache import CachePolicy
+from glancekit.core.contracts.cache import CACHE_CAPABILITIES, CachePolicy
 from glancekit.core.contracts.importing import ImportMethod, ImportStep
 from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import (
@@ -70,7 +70,12 @@ KINDS: dict[str, Kind] = {
     ),
     AUTH: Kind(AuthDriver, "glancekit-{name}-auth"),
     LIMITS: Kind(LimitSource, "glancekit-{name}-auth"),
-    CACHE_POLICIES: Kind(CachePolicy, "glancekit-{name}-cache-policy"),
+    CACHE_POLICIES: Kind(
+        CachePolicy,
+        "glancekit-{name}-cache-policy",
+        CACHE_CAPABILITIES,
+        packages=dict.fromkeys(("lru", "lfu", "ttl", "size"), "glancekit-cache-policies"),
+    ),
     IMPORT_METHODS: Kind(
         ImportMethod,
         "glancekit-{name}-import-method",

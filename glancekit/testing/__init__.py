@@ -11,6 +11,7 @@ import pytest
 # Before they are imported, so that a failed promise is explained like any other test's.
 pytest.register_assert_rewrite(
     "glancekit.testing.auth",
+    "glancekit.testing.cache",
     "glancekit.testing.hooks",
     "glancekit.testing.importing",
     "glancekit.testing.metadata",
@@ -21,6 +22,7 @@ pytest.register_assert_rewrite(
 )
 
 from glancekit.testing.auth import AuthConformance  # noqa: E402
+from glancekit.testing.cache import CachePolicyConformance  # noqa: E402
 from glancekit.testing.hooks import HooksConformance  # noqa: E402
 from glancekit.testing.importing import (  # noqa: E402
     ImportMethodConformance,
@@ -33,6 +35,7 @@ from glancekit.testing.store import StoreConformance  # noqa: E402
 
 __all__ = [
     "AuthConformance",
+    "CachePolicyConformance",
     "HooksConformance",
     "ImportMethodConformance",
     "ImportStepConformance",

@@ -17,7 +17,10 @@ from glancekit.core.model.image import Image
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheEntry:
-    """A cached image; ``size`` in bytes."""
+    """A cached image; ``size`` in bytes, times in UTC.
+
+    ``last_hit_at`` is ``cached_at`` where nobody has asked for it since.
+    """
 
     image_id: str
     size: int
@@ -32,6 +35,8 @@ class CachePolicy(Protocol):
 
     api_level: ClassVar[int]
     options: ClassVar[Sequence[Any]] = ()
+    section: ClassVar[str] = ""
+    """The section of the configuration that its options are in; it needs none without options."""
 
     @abstractmethod
     def admits(self, image: Image) -> bool:
@@ -40,5 +45,22 @@ class CachePolicy(Protocol):
 
     @abstractmethod
     def eviction_order(self, entries: Sequence[CacheEntry], now: datetime) -> Iterable[CacheEntry]:
-        """Yield entries in the order in which they should go; the cache stops when it has room."""
+        """Yield all entries in the order in which they should go.
+
+        The cache stops when it has room.
+        """
         ...
+
+
+@runtime_checkable
+class SupportsExpiry(Protocol):
+    """The policy has entries go for good reason even where there is room for them."""
+
+    @abstractmethod
+    def expired(self, entries: Sequence[CacheEntry], now: datetime) -> Iterable[CacheEntry]:
+        """Yield those of the entries that are not worth keeping any longer."""
+        ...
+
+
+CACHE_CAPABILITIES: tuple[type, ...] = (SupportsExpiry,)
+"""What a policy may be able to do besides."""
