@@ -28,6 +28,7 @@ from glancekit_sql_metadata.tables import (
     image_members,
     images,
     project_usage,
+    shared_images,
 )
 from sqlalchemy import Boolean, LargeBinary, Table
 from sqlalchemy.engine import make_url
@@ -35,7 +36,7 @@ from sqlalchemy.engine import make_url
 from benchmarks.listing.filling import open_driver
 from glancekit.plugin import MetadataDriver
 
-TABLES = (images, image_lists, image_locations, image_members, project_usage)
+TABLES = (images, image_lists, image_locations, image_members, shared_images, project_usage)
 
 _OPTIONS = {
     "max_pool_size": 70,

@@ -41,6 +41,11 @@ _USAGE = (
     "SELECT owner, SUM(size), 0, COUNT(*), 0 FROM images GROUP BY owner"
 )
 _MEMBER = "INSERT INTO image_members VALUES (?, ?, ?, ?, ?)"
+_SHARED = (
+    "INSERT INTO shared_images "
+    "SELECT image_id, project_id, image_members.status, os_hidden, name, images.created_at, "
+    "images.updated_at FROM image_members JOIN images ON images.id = image_id"
+)
 
 
 def open_driver(path: Path) -> SqliteMetadata:
@@ -81,6 +86,7 @@ def _insert(database: sqlite3.Connection, count: int) -> None:
             for name in _entries(image)
         )
         database.executemany("INSERT INTO entries VALUES (?, ?, ?)", entries)
+    database.execute(_SHARED)
     database.execute("INSERT INTO image_lists SELECT * FROM entries ORDER BY 1, 2, 3")
     database.execute(_USAGE)
     for index in indexes:

@@ -363,10 +363,14 @@ class MetadataConformance(TaskConformance, MetadefConformance, QuotaConformance)
         image = _kept(driver, an_image())
 
         def lists() -> tuple[int, ...]:
-            return tuple(
-                len(_find(driver, viewer=_viewer(OTHER), member_status=status))
-                for status in (*MemberStatus, None)
-            )
+            (found,) = {
+                tuple(
+                    len(_find(driver, viewer=_viewer(OTHER), member_status=status, sort=sort))
+                    for status in (*MemberStatus, None)
+                )
+                for sort in _WALKED
+            }
+            return found
 
         _share(driver, image, OTHER, MemberStatus.PENDING)
         assert lists() == (1, 0, 0, 1)
@@ -510,6 +514,27 @@ class MetadataConformance(TaskConformance, MetadefConformance, QuotaConformance)
             query = ImageQuery(sort=sort, limit=6, os_hidden=None)
             found = [image.id for page in _pages(driver, query) for image in page]
             assert found == [image.id for image in order], sort
+
+    def test_m44_what_is_shared_is_sorted_by_what_it_has_now(self, driver: MetadataDriver) -> None:
+        """M44: a member's pages, by name and by ``updated_at``, after every change of an image."""
+        sample = sample_images(random.Random(44), 20, visibility=Visibility.SHARED)
+        sample = [replace(image, owner=ME, os_hidden=False) for image in sample]
+        _keep_all(driver, sample)
+        for image in sample:
+            _share(driver, image, OTHER, MemberStatus.ACCEPTED)
+        for name, image in zip(("zz", None, "aa", "", "mm"), sample[::4], strict=True):
+            _save(driver, replace(_get(driver, image.id), name=name))
+        shown = [_get(driver, image.id) for image in sample]
+        for sort in _WALKED:
+            (key,) = sort
+            order = sorted(
+                shown,
+                key=lambda one: (*rank(getattr(one, key.column)), one.created_at, one.id),
+                reverse=key.descending,
+            )
+            query = ImageQuery(viewer=_viewer(OTHER), sort=sort, limit=3)
+            found = [image for page in _pages(driver, query) for image in page]
+            assert found == order, sort
 
     def test_m23_the_end_of_a_list(self, driver: MetadataDriver) -> None:
         """M23: ``is_full`` is False on the last page only, and a limit of 0 asks for nothing."""
@@ -957,6 +982,14 @@ def _kept(driver: MetadataDriver, image: Image) -> Image:
         work.images.add(image)
         work.commit()
     return _get(driver, image.id)
+
+
+_WALKED = [
+    (SortKey(column, descending),)
+    for column in ("created_at", "name", "updated_at")
+    for descending in (False, True)
+]
+"""The orders in which clients usually ask for pages."""
 
 
 def _keep_all(driver: MetadataDriver, images: Sequence[Image]) -> None:

@@ -24,6 +24,7 @@ from glancekit.plugin import (
     Invalid,
     MemberStatus,
     Page,
+    SortKey,
     StatusConflict,
     Tombstone,
     Viewer,
@@ -38,6 +39,7 @@ from glancekit_sql_metadata.tables import (
     image_locations,
     image_members,
     images,
+    shared_images,
 )
 
 _ID: BindParameter[str] = bindparam("id_")
@@ -65,12 +67,30 @@ _SAVE = update(images).where(images.c.id == _ID, images.c.version == bindparam("
 _DELETE = delete(images).where(images.c.id == _ID)
 _DELETE_MEMBERS = delete(image_members).where(image_members.c.image_id == _ID)
 _BURY = insert(deleted_images)
+_WITHDRAW = delete(shared_images).where(shared_images.c.image_id == _ID)
+_RESORT = update(shared_images).where(shared_images.c.image_id == _ID)
+_SHARE = insert(shared_images).from_select(
+    ["image_id", "project_id", "status", "os_hidden", "name", "created_at", "updated_at"],
+    select(
+        image_members.c.image_id,
+        image_members.c.project_id,
+        image_members.c.status,
+        images.c.os_hidden,
+        images.c.name,
+        images.c.created_at,
+        images.c.updated_at,
+    )
+    .join_from(images, image_members, image_members.c.image_id == images.c.id)
+    .where(images.c.id == _ID),
+)
 _ENTER = insert(image_lists)
 _LEAVE = delete(image_lists).where(
     image_lists.c.list == bindparam("list_"),
     image_lists.c.created_at == bindparam("at_"),
     image_lists.c.image_id == _ID,
 )
+
+_ACTIVE = Condition("status", Comparison.EQ, ImageStatus.ACTIVE.value)
 
 _INT64 = (1 << 63) - 1
 
@@ -98,6 +118,22 @@ class SqlImages(ImageRepository):
         plan = self._narrowed(lists.plan(query))
         if query.limit <= 0 or not plan.branches:
             return Page((), is_full=False)
+        if _ACTIVE in plan.conditions:
+            # Nearly every image is: where the page has no other, nothing needs to be looked up.
+            others = tuple(each for each in plan.conditions if each != _ACTIVE)
+            found = self._walk(query, replace(plan, conditions=others), order, marker)
+            if all(image.status is ImageStatus.ACTIVE for image in found):
+                return _page(query, found)
+        return _page(query, self._walk(query, plan, order, marker))
+
+    def _walk(
+        self,
+        query: ImageQuery,
+        plan: lists.Plan,
+        order: tuple[SortKey, ...],
+        marker: tuple[Any, ...] | None,
+    ) -> list[Image]:
+        """Return the images of a page and, if there is one, the first of the next page."""
         shape = paging.Shape(
             branches=tuple(
                 paging.BranchShape(
@@ -113,8 +149,7 @@ class SqlImages(ImageRepository):
         )
         statement = paging.page_statement(shape)
         parameters = _page_parameters(query, plan, marker)
-        found = rows.images_with_locations(self._session.execute(statement, parameters).all())
-        return Page(tuple(found[: query.limit]), is_full=len(found) > query.limit)
+        return rows.images_with_locations(self._session.execute(statement, parameters).all())
 
     def add(self, image: Image) -> None:
         """See the contract."""
@@ -183,7 +218,7 @@ class SqlImages(ImageRepository):
         asked = {"id_": image_id, "project": viewer.project_id}
         return self._session.execute(_IS_MEMBER, asked).first() is not None
 
-    def _marker(self, query: ImageQuery, order: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _marker(self, query: ImageQuery, order: tuple[SortKey, ...]) -> tuple[Any, ...]:
         """Return the marker's place in the order."""
         marker = query.marker or ""
         row = self._session.execute(_MARKER, {"id_": marker}).mappings().first()
@@ -213,11 +248,27 @@ class SqlImages(ImageRepository):
         before, after = self._all_lists(stored, saved)
         self._leave(before - after, values["created_at"], saved.id)
         self._enter(after - before, values["created_at"], saved.id)
+        self._sort_for_members(stored, saved, values)
+
+    def _sort_for_members(self, stored: Image, saved: Image, values: dict[str, Any]) -> None:
+        """Keep what members' pages are sorted by in step with an image that was saved."""
+        was_shared, is_shared = (
+            image.visibility is Visibility.SHARED for image in (stored, saved)
+        )
+        key = {"id_": saved.id}
+        if was_shared and is_shared:
+            sorts = {name: values[name] for name in ("os_hidden", "name", "updated_at")}
+            self._session.write(_RESORT, sorts | key)
+        elif was_shared:
+            self._session.write(_WITHDRAW, key)
+        elif is_shared:
+            self._session.write(_SHARE, key)
 
     def _bury(self, stored: Image, saved: Image) -> None:
         created_at = rows.to_time(stored.created_at)
         members = self._members(saved.id)
         self._leave(_labelled_lists(stored) | _member_lists(stored, members), created_at, saved.id)
+        self._session.write(_WITHDRAW, {"id_": saved.id})
         self._session.write(_DELETE_MEMBERS, {"id_": saved.id})
         self._session.write(_DELETE, {"id_": saved.id})
         tombstone = Tombstone(id=saved.id, owner=stored.owner, deleted_at=saved.updated_at)
@@ -296,6 +347,10 @@ def _member_lists(image: Image, members: list[tuple[str, MemberStatus]]) -> set[
     if image.visibility is not Visibility.SHARED:
         return set()
     return {lists.member_list(project, status, image.os_hidden) for project, status in members}
+
+
+def _page(query: ImageQuery, found: Sequence[Image]) -> Page:
+    return Page(tuple(found[: query.limit]), is_full=len(found) > query.limit)
 
 
 def _condition_shape(condition: Condition) -> tuple[str, Comparison]:

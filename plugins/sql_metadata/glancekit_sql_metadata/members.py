@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from glancekit.plugin import (
     Duplicate,
@@ -21,7 +22,7 @@ from glancekit.plugin import (
 from glancekit_sql_metadata import rows
 from glancekit_sql_metadata.lists import member_list
 from glancekit_sql_metadata.session import Session
-from glancekit_sql_metadata.tables import image_lists, image_members, images
+from glancekit_sql_metadata.tables import image_lists, image_members, images, shared_images
 
 _KEY = (
     image_members.c.image_id == bindparam("id_"),
@@ -33,11 +34,20 @@ _OF_IMAGE = (
     .where(image_members.c.image_id == bindparam("id_"))
     .order_by(image_members.c.created_at, image_members.c.project_id)
 )
-_IMAGE = select(images.c.created_at, images.c.visibility, images.c.os_hidden).where(
-    images.c.id == bindparam("id_")
-)
+_IMAGE = select(
+    images.c.created_at,
+    images.c.visibility,
+    images.c.os_hidden,
+    images.c.name,
+    images.c.updated_at,
+).where(images.c.id == bindparam("id_"))
 _SAVE = update(image_members).where(*_KEY)
 _REMOVE = delete(image_members).where(*_KEY)
+_SHARE = insert(shared_images)
+_WITHDRAW = delete(shared_images).where(
+    shared_images.c.image_id == bindparam("id_"),
+    shared_images.c.project_id == bindparam("project_"),
+)
 _ENTER = insert(image_lists)
 _LEAVE = delete(image_lists).where(
     image_lists.c.list == bindparam("list_"),
@@ -101,7 +111,7 @@ class SqlMembers(MemberRepository):
         self._session.write(_REMOVE, {"id_": image_id, "project_": project_id})
         self._list(image_id, project_id, stored.status, None)
 
-    def _image(self, image_id: str) -> Sequence[object] | None:
+    def _image(self, image_id: str) -> Row[Any] | None:
         lock = _IMAGE if self._session.read_only else self._session.dialect.locking(_IMAGE)
         return self._session.execute(lock, {"id_": image_id}).first()
 
@@ -114,13 +124,24 @@ class SqlMembers(MemberRepository):
     ) -> None:
         """Move an image from one of a project's lists to another, while it is shared."""
         image = self._image(image_id)
-        if image is None or image[1] != Visibility.SHARED or before is after:
+        if image is None or image.visibility != Visibility.SHARED or before is after:
             return
-        created_at, hidden = image[0], bool(image[2])
+        hidden = bool(image.os_hidden)
         if before is not None:
             name = member_list(project_id, before, hidden)
-            self._session.write(_LEAVE, {"list_": name, "at_": created_at, "id_": image_id})
+            self._session.write(_LEAVE, {"list_": name, "at_": image.created_at, "id_": image_id})
+            self._session.write(_WITHDRAW, {"id_": image_id, "project_": project_id})
         if after is not None:
             name = member_list(project_id, after, hidden)
-            entry = {"list": name, "created_at": created_at, "image_id": image_id}
+            entry = {"list": name, "created_at": image.created_at, "image_id": image_id}
             self._session.write(_ENTER, entry)
+            shared = {
+                "image_id": image_id,
+                "project_id": project_id,
+                "status": after.value,
+                "os_hidden": hidden,
+                "name": image.name,
+                "created_at": image.created_at,
+                "updated_at": image.updated_at,
+            }
+            self._session.write(_SHARE, shared)

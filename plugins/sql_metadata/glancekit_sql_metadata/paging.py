@@ -18,6 +18,7 @@ from sqlalchemy import (
     FromClause,
     Integer,
     Select,
+    Table,
     and_,
     bindparam,
     false,
@@ -32,7 +33,12 @@ from sqlalchemy import (
 
 from glancekit.plugin import Comparison, SortKey
 from glancekit_sql_metadata.rows import IMAGE_COLUMNS, LOCATION_COLUMNS
-from glancekit_sql_metadata.tables import image_lists, image_locations, images
+from glancekit_sql_metadata.tables import (
+    image_lists,
+    image_locations,
+    images,
+    shared_images,
+)
 
 CONDITION_COLUMNS = frozenset(images.c.keys()) - {"properties", "tags", "version"}
 """What a condition may be about."""
@@ -186,12 +192,17 @@ def _is_in_branch(shape: Shape, number: int, entry: FromClause) -> ColumnElement
             )
         )
     about = images.alias(f"image{number}")
-    columns = [_condition(about, shape, place) for place in range(len(shape.conditions))]
-    if branch.looks_at_owner:
-        columns.append(about.c.owner == bindparam(f"owner{number}"))
-    if columns:
+    if columns := _columns_tests(shape, number, about):
         tests.append(_there_is(about.c.id == entry.c.image_id, *columns))
     return and_(*tests)
+
+
+def _columns_tests(shape: Shape, number: int, about: FromClause) -> list[ColumnElement[bool]]:
+    """Return what a branch asks of an image's own columns."""
+    tests = [_condition(about, shape, place) for place in range(len(shape.conditions))]
+    if shape.branches[number].looks_at_owner:
+        tests.append(about.c.owner == bindparam(f"owner{number}"))
+    return tests
 
 
 def _there_is(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -229,24 +240,16 @@ def _condition(about: FromClause, shape: Shape, place: int) -> ColumnElement[boo
 
 
 def _walk_indexes(shape: Shape) -> Select[Any]:
-    columns = [images.c[name] for name in shape.columns]
     parts = []
     for number, branch in enumerate(shape.branches):
-        whole = select(*columns).where(_is_in_scope(shape, number))
-        if branch.kind == "member":
-            entry = image_lists.alias(f"entry{number}")
-            # Outer, so that no optimiser begins with the images.
-            joined = entry.outerjoin(images, images.c.id == entry.c.image_id)
-            whole = whole.select_from(joined).where(entry.c.list == bindparam(f"list{number}"))
-            # Sorted in full: what is shared with one project is little.
-            order = [part for key in shape.order for part in _ordering(images, key)]
-            if shape.marker is not None:
-                whole = whole.where(_behind_marker(shape))
-            parts.append(whole.order_by(*order))
-        else:
-            whole = _walking(whole, branch.kind, shape.columns[0])
-            ranges = _ranges(shape)
-            parts += [whole.where(within).order_by(*order) for within, order in ranges]
+        table = shared_images if branch.kind == "member" else images
+        columns = [_column(table, name) for name in shape.columns]
+        named = [column.label(name) for column, name in zip(columns, shape.columns, strict=True)]
+        whole = select(*named).where(*_is_in_scope(shape, number))
+        whole = _walking(whole, table, branch.kind, shape.columns[0])
+        parts += [
+            whole.where(within).order_by(*order) for within, order in _ranges(shape, columns)
+        ]
     tables = [
         part.limit(bindparam("limit")).subquery(f"part{number}")
         for number, part in enumerate(parts)
@@ -257,37 +260,52 @@ def _walk_indexes(shape: Shape) -> Select[Any]:
     return _whole_images(page, [part for key in shape.order for part in _ordering(page, key)])
 
 
-def _walking(statement: Select[Any], kind: str, column: str) -> Select[Any]:
+def _column(table: Table, name: str) -> ColumnElement[Any]:
+    """Return the column that has an image's ``name`` in a table of images or of what is shared."""
+    return table.c[name] if name in table.c else table.c["image_id"]
+
+
+def _walking(statement: Select[Any], table: Table, kind: str, column: str) -> Select[Any]:
     """Name the index to MariaDB and MySQL, which take a wider one for lists in which all is."""
-    wanted = ["visibility", "os_hidden", column, "created_at", "id"]
-    if kind == "owner":
-        wanted.insert(0, "owner")
-    name = next(index.name for index in images.indexes if [*index.columns.keys()] == wanted)
+    scope = {
+        "all": ["visibility", "os_hidden"],
+        "owner": ["owner", "visibility", "os_hidden"],
+        "member": ["project_id", "status", "os_hidden"],
+    }[kind]
+    wanted = [*scope, column, "created_at", _column(table, "id").key]
+    name = next(index.name for index in table.indexes if [*index.columns.keys()] == wanted)
     for dialect in ("mysql", "mariadb"):
-        statement = statement.with_hint(images, f"FORCE INDEX ({name})", dialect)
+        statement = statement.with_hint(table, f"FORCE INDEX ({name})", dialect)
     return statement
 
 
-def _is_in_scope(shape: Shape, number: int) -> ColumnElement[bool]:
+def _is_in_scope(shape: Shape, number: int) -> list[ColumnElement[bool]]:
+    """Return what an index is asked for, and what is looked up for each entry of it."""
     branch = shape.branches[number]
-    tests = [_condition(images, shape, place) for place in range(len(shape.conditions))]
-    if branch.kind != "member":
-        tests.append(images.c.visibility == bindparam(f"of{number}"))
-        tests.append(images.c.os_hidden == bindparam(f"hidden{number}"))
+    project: ColumnElement[str] = bindparam(f"project{number}")
+    of: ColumnElement[str] = bindparam(f"of{number}")
+    hidden: ColumnElement[bool] = bindparam(f"hidden{number}")
+    if branch.kind == "member":
+        shared = shared_images.c
+        tests = [shared.project_id == project, shared.status == of, shared.os_hidden == hidden]
+        about = images.alias(f"image{number}")
+        if looked_up := _columns_tests(shape, number, about):
+            tests.append(_there_is(about.c.id == shared.image_id, *looked_up))
+        return tests
+    tests = [images.c.visibility == of, images.c.os_hidden == hidden]
     if branch.kind == "owner":
-        tests.append(images.c.owner == bindparam(f"project{number}"))
-    if branch.looks_at_owner:
-        tests.append(images.c.owner == bindparam(f"owner{number}"))
-    return and_(true(), *tests)
+        tests.append(images.c.owner == project)
+    return tests + _columns_tests(shape, number, images)
 
 
-def _ranges(shape: Shape) -> list[tuple[ColumnElement[bool], list[ColumnElement[Any]]]]:
+def _ranges(
+    shape: Shape, columns: Sequence[ColumnElement[Any]]
+) -> list[tuple[ColumnElement[bool], list[ColumnElement[Any]]]]:
     """Return the ranges of an index behind the marker, each with its order.
 
     An index may have its nulls before all values; the API wants them after. So nulls are a range
     of their own.
     """
-    columns: list[ColumnElement[Any]] = [images.c[name] for name in shape.columns]
     values = [
         bindparam(f"marker{place}", type_=column.type) for place, column in enumerate(columns)
     ]

@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0005"
+REVISION = "0006"
 """The migration whose result this module describes."""
 
 metadata = MetaData(
@@ -120,6 +120,30 @@ image_members = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
+
+shared_images = Table(
+    "shared_images",
+    metadata,
+    Column("image_id", String(36), ForeignKey(images.c.id), primary_key=True),
+    Column("project_id", String(255), primary_key=True),
+    Column("status", String(10), nullable=False),
+    Column("os_hidden", Boolean, nullable=False),
+    Column("name", String(255)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+"""What is shared with a project now, with what its pages are sorted by; in step with the image."""
+
+for _column in (shared_images.c.name, shared_images.c.updated_at):
+    Index(
+        f"ix_shared_images_by_{_column.name}",
+        shared_images.c.project_id,
+        shared_images.c.status,
+        shared_images.c.os_hidden,
+        _column,
+        shared_images.c.created_at,
+        shared_images.c.image_id,
+    )
 
 tasks = Table(
     "tasks",

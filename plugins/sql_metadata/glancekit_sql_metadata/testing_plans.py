@@ -48,6 +48,8 @@ MOST_READ, MOST_SORTED = 800, 300
 
 ADMIN = Viewer(project_id="operators", is_admin=True)
 MANY, RARE, ORDINARY = (Viewer(project_id=name) for name in ("many", "few", "ordinary"))
+BEFRIENDED = Viewer(project_id="befriended")
+"""With whom nearly every shared image was shared, and who accepted it."""
 
 _QUERIES: dict[str, dict[str, Any]] = {
     "": {},
@@ -70,9 +72,17 @@ _QUERIES: dict[str, dict[str, Any]] = {
     },
 }
 
+_VIEWERS = {
+    "admin": ADMIN,
+    "many": MANY,
+    "few": RARE,
+    "ordinary": ORDINARY,
+    "befriended": BEFRIENDED,
+}
+
 CASES = {
     f"{who}{what}": ImageQuery(viewer=viewer, **query)
-    for who, viewer in {"admin": ADMIN, "many": MANY, "few": RARE, "ordinary": ORDINARY}.items()
+    for who, viewer in _VIEWERS.items()
     for what, query in _QUERIES.items()
 }
 """List pages by who asks for what."""
@@ -130,15 +140,25 @@ def fill(driver: ServerMetadata) -> None:
         connection.execute(insert(image_table), values)
         connection.execute(insert(image_lists), entries)
         connection.execute(insert(image_locations), locations)
-    shared = [image for image in made if image.visibility is Visibility.SHARED]
     with driver.unit_of_work() as work:
-        for image in shared[:FEW]:
-            accepted = MemberStatus.ACCEPTED
-            work.members.add(Member(image_id=image.id, project_id="ordinary", status=accepted))
+        share(work, made)
         work.quotas.recount("many")
         for image in made:
             work.events.append(Event(type="image.create", subject=image.id))
         work.commit()
+
+
+def share(work: UnitOfWork, made: Sequence[Image]) -> None:
+    """Share a few images with one project, and all that can be with another; both accepted."""
+    shared = [image for image in made if image.visibility is Visibility.SHARED]
+    for viewer, some in ((ORDINARY, shared[:FEW]), (BEFRIENDED, shared)):
+        for image in some:
+            member = Member(
+                image_id=image.id,
+                project_id=viewer.project_id or "",
+                status=MemberStatus.ACCEPTED,
+            )
+            work.members.add(member)
 
 
 def _lists_of(image: Image) -> set[bytes]:

@@ -87,3 +87,24 @@ OLD_LOCATION = text(
     "INSERT INTO image_locations (image_id, store, url, metadata, status) "
     "VALUES (:image_id, :store, '', '{}', :status)"
 )
+
+
+def test_what_was_shared_before_is_sorted() -> None:
+    with create_engine("sqlite://").connect() as connection:
+        command.upgrade(migrate.configuration(connection), "0005")
+        for number, visibility in enumerate(("shared", "private")):
+            image = {"id": str(number), "owner": "p", "status": "active", "size": 1}
+            connection.execute(OLD_IMAGE, image)
+            connection.execute(
+                text("UPDATE images SET visibility = :visibility WHERE id = :id"),
+                {"visibility": visibility, "id": str(number)},
+            )
+            connection.execute(
+                text("INSERT INTO image_members VALUES (:id, 'q', 'accepted', 1, 2)"),
+                {"id": str(number)},
+            )
+        migrate.upgrade(connection)
+        found = connection.execute(
+            text("SELECT image_id, project_id, status FROM shared_images")
+        ).all()
+    assert [tuple(row) for row in found] == [("0", "q", "accepted")]

@@ -22,13 +22,12 @@ from glancekit_sql_metadata.testing_plans import (
     RARE,
     from_the_middle,
     images,
+    share,
 )
 from glancekit_sqlite_metadata.driver import SqliteMetadata
 
 from glancekit.plugin import (
     ImageQuery,
-    Member,
-    MemberStatus,
     SortKey,
     Viewer,
     Visibility,
@@ -54,14 +53,11 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SqliteM
 def filled(path: Path, size: int) -> SqliteMetadata:
     driver = SqliteMetadata(SimpleNamespace(path=str(path), busy_timeout=30), name="sqlite")
     driver.start()
-    shared = 0
+    made = list(images(size))
     with driver.unit_of_work() as work:
-        for image in images(size):
+        for image in made:
             work.images.add(image)
-            if image.visibility is Visibility.SHARED and shared < FEW:
-                shared += 1
-                accepted = MemberStatus.ACCEPTED
-                work.members.add(Member(image_id=image.id, project_id="ordinary", status=accepted))
+        share(work, made)
         work.commit()
     return driver
 

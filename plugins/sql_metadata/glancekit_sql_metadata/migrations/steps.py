@@ -19,9 +19,9 @@ def make_table(name: str, *parts: SchemaItem, **options: Any) -> None:
     op.create_table(name, *parts, if_not_exists=True, **options)
 
 
-def make_index(table: str, *columns: str) -> None:
-    """Make an index under its usual name."""
-    name = f"ix_{table}_{'_'.join(columns)}"
+def make_index(table: str, *columns: str, name: str | None = None) -> None:
+    """Make an index, under its usual name if it is to have no other."""
+    name = name or f"ix_{table}_{'_'.join(columns)}"
     if name not in {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}:
         op.create_index(name, table, list(columns))
 
