@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from glancekit_sql_metadata.testing_plans import Cost
-from glancekit_sql_metadata.testing_server import RealServer, keep_up
+from glancekit_sql_metadata.testing_server import START_LIMIT, RealServer, keep_up
 from sqlalchemy import Connection
 
 PACKAGE = "postgresql"
@@ -143,6 +144,46 @@ class RealPostgres(RealServer):
         except (FileNotFoundError, ProcessLookupError):
             return []
         return [main, *_children(main)]
+
+
+class RealStandby(RealPostgres):
+    """One that follows another, durably, until it is promoted: whatever that commits waits for it.
+
+    :param primary: the server that is followed; it runs.
+    """
+
+    def __init__(self, folder: Path, *, primary: RealPostgres) -> None:
+        self._primary = primary
+        super().__init__(folder, durable=True, settings=("hot_standby=on",))
+
+    def installation(self) -> list[str]:
+        """See the base: a copy of the primary, which tells it where that is."""
+        command = [
+            _program("pg_basebackup"),
+            "-D",
+            str(self.folder / "data"),
+            "-R",
+            "-X",
+            "stream",
+        ]
+        return [*command, "-c", "fast", "-d", self._primary.url()]
+
+    def follow(self) -> None:
+        """Have the primary wait for this one from now on, and return when it does."""
+        self._primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self._primary.execute("SELECT pg_reload_conf()")
+        state = "SELECT sync_state FROM pg_stat_replication"
+        deadline = time.monotonic() + START_LIMIT
+        while self._primary.execute(state) != [("sync",)]:
+            if time.monotonic() > deadline:
+                raise RuntimeError((self.folder / "server.log").read_text()[-2000:])
+            time.sleep(0.05)
+
+    def promote(self) -> None:
+        """Make it the primary: no longer waiting for anybody, and taking changes."""
+        self.execute("SELECT pg_promote()")
+        self.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        self.execute("SELECT pg_reload_conf()")
 
 
 def _children(parent: int) -> list[int]:
