@@ -102,6 +102,7 @@ from glancekit.core.hookspecs import ReadSection, Workbench, hookimpl
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Identity, Viewer, secret
 from glancekit.core.model.image import (
+    Finding,
     Image,
     Location,
     Member,
@@ -167,6 +168,7 @@ __all__ = [
     "EventRepository",
     "Fetched",
     "FileStream",
+    "Finding",
     "FloatOpt",
     "FormatInspection",
     "GlancekitError",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, ClassVar
 
@@ -35,7 +35,15 @@ from glancekit.core.errors import (
 )
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Viewer
-from glancekit.core.model.image import Image, Location, Member, Tombstone, Visibility, now
+from glancekit.core.model.image import (
+    Finding,
+    Image,
+    Location,
+    Member,
+    Tombstone,
+    Visibility,
+    now,
+)
 from glancekit.core.model.listing import Comparison, Condition, ImageQuery, Page, SortKey
 from glancekit.core.model.metadef import (
     Association,
@@ -48,6 +56,8 @@ from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import UNFINISHED, Task, TaskQuery, TaskStatus, TaskType
 from glancekit.testing.memory_metadefs import MemoryMetadefs
 from glancekit.testing.memory_quotas import MemoryQuotas
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 _COMPARE: dict[Comparison, Callable[[Any, Any], bool]] = {
     Comparison.EQ: eq,
@@ -214,7 +224,8 @@ class _Locations(_Repository, LocationRepository):
         if any(place.store == location.store for place in self.of_image(location.image_id)):
             key = f"{location.store}' of image '{location.image_id}"
             raise Duplicate(kind="location", key=key)
-        added = replace(location, id=state.count("location"))
+        made = location.audited_at or now()
+        added = replace(location, id=state.count("location"), audited_at=made)
         state.locations[added.id or 0] = added
         return added
 
@@ -223,13 +234,47 @@ class _Locations(_Repository, LocationRepository):
         stored = state.locations.get(location.id or 0)
         if stored is None or stored.status is not expect_status:
             raise Conflict(f"Location {location.id} is not {expect_status} any more")
-        state.locations[location.id or 0] = replace(
+        saved = replace(
             stored,
             url=location.url,
             metadata=location.metadata,
             status=location.status,
             holder=location.holder,
         )
+        if LocationStatus.WRITING is stored.status is not saved.status:
+            saved = replace(saved, audited_at=now(), verified_at=None, finding=None, reason="")
+        state.locations[location.id or 0] = saved
+
+    def note(self, location: Location, *, since: datetime | None) -> None:
+        state = self._writable()
+        stored = state.locations.get(location.id or 0)
+        if (
+            stored is None
+            or stored.status is not LocationStatus.ACTIVE
+            or (stored.url, stored.audited_at) != (location.url, since)
+        ):
+            raise Conflict(f"Location {location.id} was changed since it was read")
+        state.locations[location.id or 0] = replace(
+            stored,
+            audited_at=location.audited_at,
+            verified_at=location.verified_at,
+            finding=location.finding,
+            reason=location.reason,
+        )
+
+    def due(self, store: str, *, before: datetime, limit: int) -> Sequence[Location]:
+        active = [
+            self._sized(row)
+            for row in self._all()
+            if row.store == store and row.status is LocationStatus.ACTIVE
+        ]
+        old = [row for row in active if (row.audited_at or _NEVER) < before]
+        return sorted(old, key=lambda row: (row.audited_at or _NEVER, row.id or 0))[:limit]
+
+    def found(self, finding: Finding, *, limit: int, after: int = 0) -> Sequence[Location]:
+        rows = [self._sized(row) for row in self._all() if row.finding is finding]
+        behind = [row for row in rows if (row.id or 0) > after]
+        return sorted(behind, key=lambda row: row.id or 0)[:limit]
 
     def remove(self, location_id: int) -> None:
         self._writable().locations.pop(location_id, None)

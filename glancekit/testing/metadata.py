@@ -36,6 +36,7 @@ from glancekit.core.errors import (
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Viewer
 from glancekit.core.model.image import (
+    Finding,
     Image,
     Location,
     Member,
@@ -649,6 +650,78 @@ class MetadataConformance(TaskConformance, MetadefConformance, QuotaConformance)
         expected = tuple(replace(row, size=11) for row in done[:2])
         assert _get(driver, image.id).locations == expected
         assert _find(driver)[0].locations == expected
+
+    def test_m47_what_audits_found_of_a_copy(self, driver: MetadataDriver) -> None:
+        """M47: noted by compare-and-set, kept by ``save``, gone with what was written anew."""
+        image = _kept(driver, an_image(size=11))
+        with driver.unit_of_work() as work:
+            made = work.locations.add(Location(url="u", store="s", image_id=image.id))
+            work.commit()
+        assert made.audited_at is not None
+        assert (made.verified_at, made.finding, made.reason) == (None, None, "")
+        later = made.audited_at + timedelta(seconds=1)
+        good = replace(made, audited_at=later, verified_at=later, finding=Finding.GOOD)
+        bad = replace(
+            good, audited_at=later + timedelta(days=1), finding=Finding.BAD, reason=_UNICODE
+        )
+        with driver.unit_of_work() as work:
+            work.locations.note(good, since=made.audited_at)
+            for changed in (good, replace(good, url="v"), replace(good, id=(made.id or 0) + 1)):
+                with pytest.raises(Conflict):
+                    work.locations.note(changed, since=made.audited_at)
+            work.locations.note(bad, since=later)
+            work.locations.save(replace(made, holder="h"), expect_status=LocationStatus.ACTIVE)
+            work.commit()
+        (kept,) = _get(driver, image.id).locations
+        assert (kept.holder, kept.audited_at, kept.verified_at) == ("h", bad.audited_at, later)
+        assert (kept.finding, kept.reason, kept.is_lost) == (Finding.BAD, _UNICODE, True)
+        assert _find(driver)[0].is_damaged
+        writing = LocationStatus.WRITING
+        with driver.unit_of_work() as work:
+            work.locations.save(replace(kept, status=writing), expect_status=LocationStatus.ACTIVE)
+            with pytest.raises(Conflict):
+                work.locations.note(bad, since=bad.audited_at)
+            work.locations.save(made, expect_status=writing)
+            work.commit()
+        (anew,) = _get(driver, image.id).locations
+        assert (anew.verified_at, anew.finding, anew.reason) == (None, None, "")
+        assert anew.audited_at is not None
+        assert anew.audited_at < later + timedelta(hours=1)
+
+    def test_m48_copies_by_their_audits(self, driver: MetadataDriver) -> None:
+        """M48: of a store those audited the longest ago; those of one finding, page by page."""
+        image, other = _kept(driver, an_image()), _kept(driver, an_image())
+        rows = {}
+        with driver.unit_of_work() as work:
+            for name, owner, store, days, finding in (
+                ("new", image, "a", 3, Finding.GOOD),
+                ("old", other, "a", 1, Finding.BAD),
+                ("elsewhere", image, "b", 0, Finding.BAD),
+                ("middle", an_image(), "a", 2, None),
+            ):
+                at = MORNING + timedelta(days=days)
+                row = Location(url="u", store=store, image_id=owner.id, audited_at=at)
+                rows[name] = work.locations.add(replace(row, finding=finding))
+            going = LocationStatus.PENDING_DELETE
+            gone = replace(rows["old"], id=None, image_id=an_image().id, status=going)
+            rows["gone"] = work.locations.add(gone)
+            work.commit()
+        with driver.unit_of_work(read_only=True) as work:
+
+            def due(days: int, limit: int = 9) -> list[int | None]:
+                before = MORNING + timedelta(days=days)
+                return [row.id for row in work.locations.due("a", before=before, limit=limit)]
+
+            names = ("old", "middle", "new")
+            assert due(4) == [rows[name].id for name in names]
+            assert due(3) == [rows[name].id for name in names[:2]]
+            assert due(3, limit=1) == [rows["old"].id]
+            assert due(1) == []
+            bad = work.locations.found(Finding.BAD, limit=9)
+            assert [row.id for row in bad] == [rows[n].id for n in ("old", "elsewhere", "gone")]
+            behind = work.locations.found(Finding.BAD, limit=1, after=rows["old"].id or 0)
+            assert [row.id for row in behind] == [rows["elsewhere"].id]
+            assert list(work.locations.found(Finding.MISSING, limit=9)) == []
 
     def test_m28_locations_by_status(self, driver: MetadataDriver) -> None:
         """M28: oldest first, those of deleted images too, as many as asked for."""

@@ -31,7 +31,7 @@ from glancekit.core.contracts.metadefs import MetadefRepository
 from glancekit.core.contracts.quotas import QuotaRepository
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Viewer
-from glancekit.core.model.image import Image, Location, Member, Tombstone
+from glancekit.core.model.image import Finding, Image, Location, Member, Tombstone
 from glancekit.core.model.listing import ImageQuery, Page
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import Task, TaskQuery, TaskStatus, TaskType
@@ -103,6 +103,9 @@ class LocationRepository(Protocol):
     def add(self, location: Location) -> Location:
         """Keep a new one, with all that the core stamps; return it with ``id``.
 
+        One without ``audited_at`` gets the present moment: a copy is due for its first audit a
+        cycle after it was made.
+
         :raises Duplicate: when this image has a row, in whatever state, in that store already.
         """
         ...
@@ -111,7 +114,37 @@ class LocationRepository(Protocol):
     def save(self, location: Location, *, expect_status: LocationStatus) -> None:
         """Replace a row's url, metadata, status and holder if it still has the expected status.
 
+        What audits found stays, but for a row that was ``writing`` and is so no longer: it is
+        audited as of now, and nothing was found.
+
         :raises Conflict: when it has another, or is gone.
+        """
+        ...
+
+    @abstractmethod
+    def note(self, location: Location, *, since: datetime | None) -> None:
+        """Write down what an audit found of an active copy: its four attributes for that.
+
+        The compare-and-set: it happens only if the row is still active, has this url, and was not
+        audited again ``since`` the audit (its ``audited_at``) that the caller knew of.
+
+        :raises Conflict: when it is not so any more, or the row is gone.
+        """
+        ...
+
+    @abstractmethod
+    def due(self, store: str, *, before: datetime, limit: int) -> Sequence[Location]:
+        """Return active rows of a store that were audited before this, the longest ago first.
+
+        Those that never were come first. The cost does not grow with the number of rows.
+        """
+        ...
+
+    @abstractmethod
+    def found(self, finding: Finding, *, limit: int, after: int = 0) -> Sequence[Location]:
+        """Return rows of which audits found this, in whatever state, by id, from behind one id.
+
+        The cost does not grow with the number of other rows.
         """
         ...
 

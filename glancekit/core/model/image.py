@@ -52,6 +52,27 @@ class MemberStatus(StrEnum):
     REJECTED = "rejected"
 
 
+class Finding(StrEnum):
+    """What an audit made of one copy of an image's bytes."""
+
+    GOOD = "good"
+    """It was read from its first byte to its last and is what it should be."""
+
+    BAD = "bad"
+    """It was read, and has other bytes than the image."""
+
+    MISSING = "missing"
+    """Its store works, and has nothing there."""
+
+    UNREADABLE = "unreadable"
+    """Its store works, and cannot read it."""
+
+    @property
+    def is_lost(self) -> bool:
+        """The bytes are not there to be had: nobody may be given what is read."""
+        return self in (Finding.BAD, Finding.MISSING)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
     """One copy of an image's bytes.
@@ -59,7 +80,11 @@ class Location:
     A driver fills ``url`` and ``metadata`` only; the core stamps the rest. ``url`` is empty while
     the copy is being written and the driver has not yet said where. ``size`` (bytes) is what the
     image has and what a driver may rely on for ranges; None when unknown. ``holder`` names the
-    lease of the process that writes or removes the copy, None when nobody is at it.
+    lease of the process that writes, repairs or removes the copy, None when nobody is at it.
+
+    ``audited_at`` is when the copy was last looked at by an audit, or made, and ``finding`` what
+    came of it, with ``reason`` in words where there is something to say; ``verified_at`` is when
+    it was last found good. None of it makes a copy another one, so it does not count for equality.
     """
 
     url: str
@@ -70,6 +95,15 @@ class Location:
     size: int | None = None
     id: int | None = None
     holder: str | None = None
+    audited_at: datetime | None = field(default=None, compare=False)
+    verified_at: datetime | None = field(default=None, compare=False)
+    finding: Finding | None = field(default=None, compare=False)
+    reason: str = field(default="", compare=False)
+
+    @property
+    def is_lost(self) -> bool:
+        """An audit found that its bytes are not there, or others."""
+        return self.finding is not None and self.finding.is_lost
 
     @property
     def shown_url(self) -> str:
@@ -112,6 +146,11 @@ class Image:
     def is_active(self) -> bool:
         """Its bytes are there and may be read."""
         return self.status is ImageStatus.ACTIVE
+
+    @property
+    def is_damaged(self) -> bool:
+        """It has copies of its bytes, and an audit found that each of them is lost."""
+        return bool(self.locations) and all(copy.is_lost for copy in self.locations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

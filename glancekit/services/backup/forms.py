@@ -15,6 +15,7 @@ import orjson
 
 from glancekit.core.errors import Invalid
 from glancekit.core.model.image import (
+    Finding,
     Image,
     Location,
     Member,
@@ -101,7 +102,12 @@ _CONVERT: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
         "tags": frozenset,
         "locations": tuple,
     },
-    Location: {"status": LocationStatus},
+    Location: {
+        "status": LocationStatus,
+        "audited_at": _moment,
+        "verified_at": _moment,
+        "finding": lambda value: None if value is None else Finding(value),
+    },
     Member: {**_TIMES, "status": MemberStatus},
     Tombstone: {"deleted_at": _moment},
     Task: {**_TIMES, "type": TaskType, "status": TaskStatus, "expires_at": _moment},

@@ -25,6 +25,7 @@ from glancekit.plugin import (
     Definition,
     DefinitionKind,
     Event,
+    Finding,
     GlancekitError,
     Image,
     ImageQuery,
@@ -80,8 +81,8 @@ _VALUES: Mapping[str, type] = {
 _NAMES: Mapping[str, type[StrEnum]] = {
     kind.__name__: kind
     for kind in (
-        Comparison, DefinitionKind, ImageStatus, LocationStatus, MemberStatus, Quota, TaskStatus,
-        TaskType, Visibility,
+        Comparison, DefinitionKind, Finding, ImageStatus, LocationStatus, MemberStatus, Quota,
+        TaskStatus, TaskType, Visibility,
     )
 }  # fmt: skip
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from sqlalchemy import bindparam, delete, select, update
 
-from glancekit.plugin import Conflict, Duplicate, Location, LocationRepository, LocationStatus
+from glancekit.plugin import (
+    Conflict,
+    Duplicate,
+    Finding,
+    Location,
+    LocationRepository,
+    LocationStatus,
+)
 from glancekit_sql_metadata import rows
 from glancekit_sql_metadata.quotas import SqlQuotas
 from glancekit_sql_metadata.session import Session
@@ -28,6 +36,29 @@ _WITH_STATUS = (
 _SAVE = update(image_locations).where(
     image_locations.c.id == bindparam("id_"), image_locations.c.status == bindparam("expected")
 )
+_NOTE = update(image_locations).where(
+    image_locations.c.id == bindparam("id_"),
+    image_locations.c.status == LocationStatus.ACTIVE.value,
+    image_locations.c.url == bindparam("url_"),
+    image_locations.c.audited_at == bindparam("since"),
+)
+_DUE = (
+    _LOCATIONS.where(
+        image_locations.c.store == bindparam("store_"),
+        image_locations.c.status == LocationStatus.ACTIVE.value,
+        image_locations.c.audited_at < bindparam("before"),
+    )
+    .order_by(image_locations.c.audited_at, image_locations.c.id)
+    .limit(bindparam("limit"))
+)
+_FOUND = (
+    _LOCATIONS.where(
+        image_locations.c.finding == bindparam("finding_"),
+        image_locations.c.id > bindparam("after"),
+    )
+    .order_by(image_locations.c.id)
+    .limit(bindparam("limit"))
+)
 _WHOSE = select(image_locations.c.image_id).where(image_locations.c.id == bindparam("id_"))
 _REMOVE = delete(image_locations).where(image_locations.c.id == bindparam("id_"))
 
@@ -44,7 +75,9 @@ class SqlLocations(LocationRepository):
     def add(self, location: Location) -> Location:
         """See the contract."""
         self._quotas.touch(location.image_id)
-        values = {
+        if location.audited_at is None:
+            location = replace(location, audited_at=datetime.now(UTC))
+        values = rows.audit_values(location) | {
             "image_id": location.image_id,
             "store": location.store,
             "url": location.url,
@@ -76,6 +109,11 @@ class SqlLocations(LocationRepository):
             "status": location.status.value,
             "holder": location.holder,
         }
+        if expect_status is _WRITING is not location.status:
+            made = replace(
+                location, audited_at=datetime.now(UTC), verified_at=None, finding=None, reason=""
+            )
+            values |= rows.audit_values(made)
         if self._session.write(_SAVE, values).rowcount != 1:
             raise Conflict(
                 f"The copy of image {location.image_id} in store '{location.store}' is not "
@@ -83,6 +121,29 @@ class SqlLocations(LocationRepository):
             )
         if begins_or_ends and location.id is not None:
             self._quotas.release(location.id)
+
+    def note(self, location: Location, *, since: datetime | None) -> None:
+        """See the contract."""
+        key = {
+            "id_": location.id,
+            "url_": location.url,
+            "since": 0 if since is None else rows.to_time(since),
+        }
+        if self._session.write(_NOTE, rows.audit_values(location) | key).rowcount != 1:
+            raise Conflict(
+                f"The copy of image {location.image_id} in store '{location.store}' was changed "
+                "since it was read"
+            )
+
+    def due(self, store: str, *, before: datetime, limit: int) -> Sequence[Location]:
+        """See the contract."""
+        asked = {"store_": store, "before": rows.to_time(before), "limit": limit}
+        return [rows.location(row, row[-1]) for row in self._session.execute(_DUE, asked)]
+
+    def found(self, finding: Finding, *, limit: int, after: int = 0) -> Sequence[Location]:
+        """See the contract."""
+        asked = {"finding_": finding.value, "after": after, "limit": limit}
+        return [rows.location(row, row[-1]) for row in self._session.execute(_FOUND, asked)]
 
     def remove(self, location_id: int) -> None:
         """See the contract."""

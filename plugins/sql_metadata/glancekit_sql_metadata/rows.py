@@ -13,6 +13,7 @@ from sqlalchemy import Column
 
 from glancekit.plugin import (
     Event,
+    Finding,
     Image,
     ImageStatus,
     Location,
@@ -33,6 +34,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _IMAGE_STATUS = {str(status): status for status in ImageStatus}
 _VISIBILITY = {str(visibility): visibility for visibility in Visibility}
 _LOCATION_STATUS = {str(status): status for status in LocationStatus}
+_FINDING = {str(finding): finding for finding in Finding}
 _MEMBER_STATUS = {str(status): status for status in MemberStatus}
 
 # The whole of json.loads without its look for white space, which is half of its time here.
@@ -52,6 +54,10 @@ LOCATION_COLUMNS: tuple[Column[Any], ...] = (
     image_locations.c.status,
     image_locations.c.holder,
     image_locations.c.image_id,
+    image_locations.c.audited_at,
+    image_locations.c.verified_at,
+    image_locations.c.finding,
+    image_locations.c.reason,
 )
 """The columns of a location in the order in which ``location`` takes them."""
 
@@ -148,7 +154,22 @@ def location(row: Sequence[Any], size: int | None) -> Location:
         holder=row[5],
         image_id=row[6],
         size=size,
+        audited_at=from_time(row[7]) if row[7] else None,
+        verified_at=None if row[8] is None else from_time(row[8]),
+        finding=None if row[9] is None else _FINDING[row[9]],
+        reason=row[10] or "",
     )
+
+
+def audit_values(location: Location) -> dict[str, Any]:
+    """Return what audits found of a location as columns of its row."""
+    at, verified = location.audited_at, location.verified_at
+    return {
+        "audited_at": 0 if at is None else to_time(at),
+        "verified_at": None if verified is None else to_time(verified),
+        "finding": None if location.finding is None else location.finding.value,
+        "reason": location.reason,
+    }
 
 
 def images_with_locations(rows: Iterable[Sequence[Any]]) -> list[Image]:

@@ -105,11 +105,25 @@ image_locations = Table(
     Column("metadata", Text, nullable=False),
     Column("status", String(20), nullable=False),
     Column("holder", String(255)),
+    # 0 stands for never: where a null sorts is another matter in each dialect.
+    Column("audited_at", BigInteger, nullable=False, server_default="0"),
+    Column("verified_at", BigInteger),
+    Column("finding", String(20)),
+    Column("reason", Text),
     UniqueConstraint("image_id", "store"),
     sqlite_autoincrement=True,
 )
 
 Index(None, image_locations.c.status, image_locations.c.id)
+# For the audit: which copy of a store was looked at the longest ago, and of which it found what.
+Index(
+    None,
+    image_locations.c.store,
+    image_locations.c.status,
+    image_locations.c.audited_at,
+    image_locations.c.id,
+)
+Index(None, image_locations.c.finding, image_locations.c.id)
 
 image_members = Table(
     "image_members",

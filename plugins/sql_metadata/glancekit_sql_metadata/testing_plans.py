@@ -19,6 +19,7 @@ from glancekit.plugin import (
     Comparison,
     Condition,
     Event,
+    Finding,
     Image,
     ImageQuery,
     ImageStatus,
@@ -202,6 +203,8 @@ def _reserve(work: UnitOfWork) -> None:
 
 def _background(work: UnitOfWork) -> None:
     work.locations.with_status(LocationStatus.PENDING_DELETE, limit=25)
+    work.locations.due("s", before=datetime.now(UTC), limit=25)
+    work.locations.found(Finding.BAD, limit=25)
     work.tasks.unfinished(TaskType.IMPORT, limit=25)
     work.tasks.of_image(_SOME)
     last = work.events.last_position()

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +28,7 @@ from glancekit_sql_metadata.testing_plans import (
 from glancekit_sqlite_metadata.driver import SqliteMetadata
 
 from glancekit.plugin import (
+    Finding,
     ImageQuery,
     SortKey,
     Viewer,
@@ -139,6 +141,23 @@ def test_no_table_is_scanned(databases: list[SqliteMetadata], case: str) -> None
                 line for line in plan if re.match(r"SCAN (?!page|merged|part|\(|CONST)", line)
             ]
             assert scans == [], plan
+
+
+def test_audits_find_their_copies_by_an_index(driver: SqliteMetadata) -> None:
+    """Neither is a table scanned nor anything sorted: the same at ten copies and at a million."""
+    statements: list[str] = []
+    with reading_connection(driver) as connection:
+        connection.set_trace_callback(statements.append)
+        with driver.unit_of_work(read_only=True) as work:
+            work.locations.due("s", before=datetime.now(UTC), limit=5)
+            work.locations.found(Finding.BAD, limit=5)
+        connection.set_trace_callback(None)
+        selects = [text for text in statements if text.startswith("SELECT")]
+        assert len(selects) == 2
+        for select in selects:
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {select}")]
+            assert plan[0].startswith("SEARCH image_locations USING INDEX ix_"), plan
+            assert not any("B-TREE" in line for line in plan), plan
 
 
 def test_an_image_is_one_statement(driver: SqliteMetadata) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from glancekit.core.errors import Conflict, Duplicate, Invalid
 from glancekit.core.model.image import (
+    Finding,
     Image,
     Location,
     Member,
@@ -62,7 +63,15 @@ def full() -> MemoryMetadata:
             )
             work.images.add(image)
             for store, status in (("s", LocationStatus.ACTIVE), ("t", LocationStatus.WRITING)):
-                place = Location(url=f"file:///{number}", store=store, status=status)
+                place = Location(
+                    url=f"file:///{number}",
+                    store=store,
+                    status=status,
+                    audited_at=MORNING,
+                    verified_at=MORNING,
+                    finding=Finding.BAD,
+                    reason="ü",
+                )
                 work.locations.add(
                     Location(**{**fields(place), "image_id": image.id, "metadata": {"m": [1]}})
                 )
@@ -124,6 +133,7 @@ def test_everything_comes_back_as_it_was() -> None:
     assert len(kinds) == 13
     with other.unit_of_work() as work:
         assert work.metadefs.namespace("n").enforced
+        assert len(work.locations.found(Finding.BAD, limit=99)) == 14
         assert work.quotas.usage("me").images == 7
         with pytest.raises(Duplicate):
             work.images.add(Image(id="gone", owner="me"))

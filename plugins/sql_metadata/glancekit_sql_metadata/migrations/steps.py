@@ -26,6 +26,29 @@ def make_index(table: str, *columns: str, name: str | None = None) -> None:
         op.create_index(name, table, list(columns))
 
 
+def add_column(table: str, column: sa.Column[Any]) -> None:
+    """Add a column to a table."""
+    if column.name not in _columns(table):
+        op.add_column(table, column)
+
+
+def drop_column(table: str, name: str) -> None:
+    """Drop a column, which no index may have any more."""
+    if name in _columns(table):
+        op.drop_column(table, name)
+
+
+def _columns(table: str) -> set[str]:
+    return {column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)}
+
+
+def drop_index(table: str, *columns: str) -> None:
+    """Drop an index that has its usual name."""
+    name = f"ix_{table}_{'_'.join(columns)}"
+    if name in {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}:
+        op.drop_index(name, table)
+
+
 def drop_table(name: str) -> None:
     """Drop a table with its indexes."""
     op.drop_table(name, if_exists=True)
