@@ -133,7 +133,7 @@ def test_everything_comes_back_as_it_was() -> None:
     assert len(kinds) == 13
     with other.unit_of_work() as work:
         assert work.metadefs.namespace("n").enforced
-        assert len(work.locations.found(Finding.BAD, limit=99)) == 14
+        assert len(work.locations.found(Finding.BAD, limit=99)) == 16
         assert work.quotas.usage("me").images == 7
         with pytest.raises(Duplicate):
             work.images.add(Image(id="gone", owner="me"))
