@@ -473,7 +473,7 @@ class ServerConformance:
         assert [process.exitcode for process in processes] == [0] * 4
         assert len(ids(driver)) == 4
 
-    @pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
+    @pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006"])
     def test_every_earlier_revision_is_upgraded_with_what_is_in_it(
         self, build: Build, revision: str
     ) -> None:

@@ -73,14 +73,14 @@ def test_what_was_there_before_quotas_is_counted() -> None:
 
 def test_copies_from_before_audits_are_due_at_once_and_survive_the_way_back() -> None:
     with create_engine("sqlite://").connect() as connection:
-        command.upgrade(migrate.configuration(connection), "0005")
+        command.upgrade(migrate.configuration(connection), "0006")
         place = {"image_id": "1", "store": "s", "status": "active"}
         connection.execute(OLD_LOCATION, place)
         for _ in range(2):
             migrate.upgrade(connection)
             query = text("SELECT store, audited_at, verified_at, finding FROM image_locations")
             assert connection.execute(query).all() == [("s", 0, None, None)]
-            migrate.downgrade(connection, "0005")
+            migrate.downgrade(connection, "0006")
             columns = connection.execute(text("SELECT * FROM image_locations")).keys()
             assert list(columns)[-1] == "holder"
 
