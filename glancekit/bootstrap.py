@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never
 
 from glancekit.api.options import API_OPTIONS
 from glancekit.core import drivers
+from glancekit.core.background import Background
 from glancekit.core.breaker import Breaker
+from glancekit.core.cache.folder import CacheFolder, Limits
+from glancekit.core.cache.image_cache import ImageCache, PrefetchRule
 from glancekit.core.config import Configuration, StoreEntry, find_files
 from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import MetadataDriver
@@ -60,6 +65,7 @@ class Parts:
     metadata: Loaded
     auth: Loaded
     limits: Loaded
+    cache_policy: Loaded | None
     stores: Mapping[StoreEntry, Loaded]
     methods: Mapping[str, Loaded]
     steps: Mapping[str, Loaded]
@@ -117,6 +123,7 @@ def bootstrap(config: Configuration) -> World:
         protections=protections,
         limits=limits if limits.is_limiting() else None,
         importing=_importing(config, parts),
+        cache=_cache(config, parts),
         plugins=parts.plugins,
     )
 
@@ -130,21 +137,24 @@ def load_parts(config: Configuration) -> Parts:
         _driver(config, drivers.METADATA, "metadata"),
         _driver(config, drivers.AUTH, "auth"),
         _limits(config),
+        *_cache_policy(config),
         *(_store(config, entry) for entry in config.stores),
         *(_import_part(config, drivers.IMPORT_METHODS, name) for name in methods),
         *(_import_part(config, drivers.IMPORT_STEPS, name) for name in steps),
         *wanted_hooks(config.get("plugins", "disabled"), partial(_read_section, config)),
     ]
     metadata, auth, limits, *rest = drivers.load_all(wanted, deadline=patience)
+    cached, rest = rest[: len(_cache_policy(config))], rest[len(_cache_policy(config)) :]
     count = len(config.stores)
     last = count + len(methods) + len(steps)
     hooks = Hooks(patience=patience)
     heard = [hooks.add_loaded(loaded) for loaded in rest[last:]]
-    loaded_drivers = (metadata, auth, limits, *rest[:last])
+    loaded_drivers = (metadata, auth, limits, *cached, *rest[:last])
     return Parts(
         metadata=metadata,
         auth=auth,
         limits=limits,
+        cache_policy=cached[0] if cached else None,
         stores=dict(zip(config.stores, rest[:count], strict=True)),
         methods=dict(zip(methods, rest[count : count + len(methods)], strict=True)),
         steps=dict(zip(steps, rest[count + len(methods) : last], strict=True)),
@@ -362,6 +372,52 @@ def _importing(config: Configuration, parts: Parts) -> Importing:
         max_parallel_stores=config.get("image_import_opts", "max_parallel_stores"),
         announce=announcer.announce,
         close=announcer.close,
+    )
+
+
+def _cache_policy(config: Configuration) -> list[Wanted]:
+    """Return what the image cache needs, nothing where it is off."""
+    if not config.get(DEFAULT, "image_cache_dir"):
+        return []
+    name = config.get(DEFAULT, "image_cache_policy")
+
+    def build(kind: Callable[..., Any]) -> Any:
+        section = getattr(kind, "section", "") or f"{name}_cache_policy"
+        config.register(section, getattr(kind, "options", ()))
+        return kind(config.section(section), name=name)
+
+    return [Wanted(group=drivers.CACHE_POLICIES, name=name, use="image cache", build=build)]
+
+
+def _cache(config: Configuration, parts: Parts) -> ImageCache | None:
+    """Return the image cache, None where it is off, or where it cannot be used, which is logged.
+
+    :raises ConfigError: when its options make no sense.
+    """
+    options = config.section(DEFAULT)
+    prefetch = [PrefetchRule.parse(rule) for rule in options.image_cache_prefetch]
+    if parts.cache_policy is None:
+        return None
+    if parts.cache_policy.error is not None:
+        log.error("nothing is cached: %s", parts.cache_policy.error)
+        return None
+    policy = parts.cache_policy.driver
+    limits = Limits(size=options.image_cache_max_size, free=options.image_cache_free_reserve)
+    try:
+        folder = CacheFolder(Path(options.image_cache_dir), limits, policy)
+    except OSError as error:
+        log.error("nothing is cached, [DEFAULT] image_cache_dir cannot be used: %s", error)
+        return None
+    verify_after = options.image_cache_verify_after
+    return ImageCache(
+        folder=folder,
+        policy=policy,
+        fills=Background(options.image_cache_fills),
+        stall_time=options.image_cache_stall_time,
+        interval=options.cache_prefetcher_interval,
+        prefetch=prefetch,
+        verify_after=timedelta(hours=verify_after) if verify_after else None,
+        node=options.worker_self_reference_url or socket.gethostname(),
     )
 
 

@@ -167,6 +167,24 @@ class Hooks:
                 )
         return None
 
+    def should_cache(self, image: Image, stores: Stores) -> bool:
+        """Return the first answer that is one; without any, an image may be cached.
+
+        A listener that fails, hangs or says another thing is logged, and the next one asked.
+        """
+        for name in self._choosers("should_cache"):
+            ask = self._alone(name, "should_cache")
+            try:
+                answer = self._in_time.call(partial(ask, image=image, stores=stores))
+            except Exception:
+                log.exception("plugin %s failed in should_cache", name)
+                continue
+            if isinstance(answer, bool):
+                return answer
+            if answer is not None:
+                log.error("plugin %s said %.80r in should_cache, no yes or no", name, answer)
+        return True
+
     # -- metadata
 
     @property

@@ -6,6 +6,7 @@ The prefix of a name tells what the return value means:
 * ``register_*``  things to collect, once, at start
 * ``after_*``     ignored; a listener that raises is logged, the others are still told
 * ``choose_*``    the first answer that is not None and makes sense; without one, the default
+* ``should_*``    yes or no: the first answer that is True or False; without one, yes
 
 Listeners may take fewer arguments than the hook offers. A hook is never renamed or removed.
 """
@@ -90,6 +91,11 @@ def choose_store(
     image: Image, size: int | None, project_id: str | None, stores: Stores
 ) -> str | None:
     """Return the id of the store that takes an image for which nobody named one, or None."""
+
+
+@hookspec(firstresult=True)
+def should_cache(image: Image, stores: Stores) -> bool | None:
+    """Return whether an image is worth a place in the image cache, or None."""
 
 
 # -- metadata ----------------------------------------------------------------------------------

@@ -79,7 +79,16 @@ def default_data_dir() -> str:
 def service_options() -> dict[str, list[cfg.Opt]]:
     """Return the options of every section that is always there."""
     return {
-        DEFAULT: [*_places(), *_imports(), *_limits(), *_answers(), *_PROTECTIONS, *_logs()],
+        DEFAULT: [
+            *_places(),
+            *_imports(),
+            *_limits(),
+            *_answers(),
+            *_PROTECTIONS,
+            *_cache(),
+            *_prefetching(),
+            *_logs(),
+        ],
         "glance_store": _STORES,
         "metadata": _METADATA,
         "auth": _AUTH,
@@ -313,6 +322,82 @@ def _answers() -> list[cfg.Opt]:
             type=Folder(),
             help="JSON file with the properties that the image schema shows besides the base "
             "ones. Default: schema-image.json beside a configuration file, else a built-in set.",
+        ),
+    ]
+
+
+def _cache() -> list[cfg.Opt]:
+    return [
+        cfg.Opt(
+            "image_cache_dir",
+            type=Folder(),
+            help="Folder of this host for images that were downloaded, to serve them from there "
+            "the next time. All processes of the host share it. Default: nothing is cached.",
+        ),
+        cfg.Opt(
+            "image_cache_max_size",
+            type=Size(),
+            default=10 << 30,
+            sample_default="10GB",
+            help="Most bytes that cached images take, those that are being fetched included. It "
+            "is never passed: what has no room is served past the cache.",
+        ),
+        cfg.Opt(
+            "image_cache_free_reserve",
+            type=Size(),
+            default=1 << 30,
+            sample_default="1GB",
+            help="Bytes of the cache's disk that stay free, whatever else is on it.",
+        ),
+        cfg.StrOpt(
+            "image_cache_policy",
+            default="lru",
+            help="What is worth keeping, and what goes first when room is needed: lru, lfu, ttl, "
+            "size, or a plugin's.",
+        ),
+        cfg.IntOpt(
+            "image_cache_fills",
+            default=16,
+            min=1,
+            help="Images that one process fetches into the cache at a time; more are served past "
+            "it.",
+        ),
+        cfg.IntOpt(
+            "image_cache_stall_time",
+            default=86400,
+            min=1,
+            help="Seconds without a byte after which an unfinished image is removed. What a dead "
+            "process left goes at once.",
+        ),
+        cfg.FloatOpt(
+            "image_cache_verify_after",
+            default=0.0,
+            min=0.0,
+            help="Hours after which a cached image is read again and held against its digest; 0: "
+            "never.",
+        ),
+        cfg.StrOpt(
+            "worker_self_reference_url",
+            default="",
+            help="URL of the service on this host. The cache tells by it which hosts have an "
+            "image. Default: the name of the host.",
+        ),
+    ]
+
+
+def _prefetching() -> list[cfg.Opt]:
+    return [
+        cfg.IntOpt(
+            "cache_prefetcher_interval",
+            default=300,
+            min=1,
+            help="Seconds between looks for images that image_cache_prefetch means.",
+        ),
+        cfg.ListOpt(
+            "image_cache_prefetch",
+            default=[],
+            help="Which active images are fetched into the cache before anybody asks for them: "
+            "tag:NAME or PROPERTY=VALUE, with commas between.",
         ),
     ]
 

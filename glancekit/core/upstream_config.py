@@ -131,7 +131,7 @@ KEYSTONE_NAMES: Mapping[str, str] = MappingProxyType(
 """Old names in ``[keystone_authtoken]``. All others are the same in ``[auth]``."""
 
 _LATER = "not in this release"
-_CACHE = f"the image cache is {_LATER}"
+_CACHE = "the cache keeps what it knows beside its files: there is one kind only"
 _EVENTS = "glancekit-oslo-notifications has no such option"
 _SCRUB = "images are deleted at once, and what a crash leaves behind is found by the reaper"
 _LOGS = "lines go to the standard error stream or to log_file, for a collector to take"
@@ -158,14 +158,8 @@ IGNORED: Mapping[Place, str] = MappingProxyType(
         ("DEFAULT", "digest_algorithm"): _REMOVED,
         ("DEFAULT", "metadata_encryption_key"): "locations are kept as they are; protect the "
         "database itself. 'glancekit adopt' reads what was encrypted with it",
-        ("DEFAULT", "worker_self_reference_url"): "processes share one database and need no "
-        "address of each other",
-        ("DEFAULT", "image_cache_dir"): _CACHE,
         ("DEFAULT", "image_cache_driver"): _CACHE,
-        ("DEFAULT", "image_cache_max_size"): _CACHE,
-        ("DEFAULT", "image_cache_stall_time"): _CACHE,
         ("DEFAULT", "image_cache_sqlite_db"): _CACHE,
-        ("DEFAULT", "cache_prefetcher_interval"): _CACHE,
         ("DEFAULT", "rpc_response_timeout"): _EVENTS,
         ("DEFAULT", "executor_thread_pool_size"): _EVENTS,
         ("DEFAULT", "notification_driver"): _EVENTS,

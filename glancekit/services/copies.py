@@ -25,7 +25,7 @@ from glancekit.core.errors import (
 )
 from glancekit.core.model.image import Image, Location
 from glancekit.core.model.status import ImageStatus
-from glancekit.core.stores import DirectTransfer, Store
+from glancekit.core.stores import DirectTransfer, Store, Stores
 from glancekit.core.stream import ByteStream
 from glancekit.services.world import World
 
@@ -72,7 +72,7 @@ def open_best(
     :raises StoreError: when none can be: unavailability, if a copy may be read again soon.
     """
     failures: list[GlancekitError] = []
-    for location in _in_order(world, image.locations):
+    for location in in_order(world.stores, image.locations):
         try:
             return _open(world, image, location, offset, length, redirect=redirect)
         except (StoreError, StoreNotFound) as error:
@@ -81,11 +81,20 @@ def open_best(
     raise _most_hopeful(failures) or BlobNotFound(store="-", image_id=image.id)
 
 
-def _in_order(world: World, locations: Iterable[Location]) -> list[Location]:
+def may_be_elsewhere(world: World, image: Image, redirect: Redirect) -> bool:
+    """Say whether the copy that is read first may be one that the client is sent to."""
+    for location in in_order(world.stores, image.locations)[:1]:
+        store = world.stores.by_id.get(location.store)
+        if store is not None and image.is_active and store.supports(SupportsDirectUrl):
+            return _is_sent_there(store, redirect)
+    return False
+
+
+def in_order(stores: Stores, locations: Iterable[Location]) -> list[Location]:
     """Put first what answers, then what is not being drained, then what is heaviest."""
 
     def rank(location: Location) -> tuple[bool, bool, int]:
-        store = world.stores.by_id.get(location.store)
+        store = stores.by_id.get(location.store)
         if store is None:
             return True, False, 0
         return not store.is_available, store.draining, -store.weight
@@ -237,7 +246,7 @@ class _Continued(ByteStream):
         """
         self._let_go()
         others = [copy for copy in self._image.locations if copy not in self._tried]
-        for location in _in_order(self._world, others):
+        for location in in_order(self._world.stores, others):
             self._tried.append(location)
             try:
                 self._stream = self._open_rest(location)

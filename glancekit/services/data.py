@@ -35,6 +35,7 @@ from glancekit.core.stream import ByteStream
 from glancekit.core.transfer import Receipt, TransferPlan
 from glancekit.core.transfer import run as transfer
 from glancekit.services import copies, quotas, stores
+from glancekit.services.cache.serving import open_cached
 from glancekit.services.copies import Download, Redirect
 from glancekit.services.images import find_visible
 from glancekit.services.notices import about
@@ -248,7 +249,8 @@ def download(
 ) -> Download:
     """Open an image's bytes, or the wanted range of them, or say where else they can be had.
 
-    A copy that cannot be read is passed over for the next, also when it fails midway.
+    What is in the cache comes from there. A copy that cannot be read is passed over for the next,
+    also when it fails midway.
 
     :raises ImageNotFound: when there is none that the caller may see.
     :raises Forbidden: when the caller may not, or the image is deactivated.
@@ -263,7 +265,8 @@ def download(
     if not image.locations:
         return Download(image=image)
     offset, length = _resolve(image, wanted)
-    return copies.open_best(world, image, offset, length, redirect=redirect)
+    cached = open_cached(world, image, offset, length, redirect=redirect)
+    return cached or copies.open_best(world, image, offset, length, redirect=redirect)
 
 
 def _resolve(image: Image, wanted: ByteRange | None) -> tuple[int, int | None]:

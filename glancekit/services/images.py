@@ -25,6 +25,7 @@ from glancekit.core.model.listing import ImageQuery, Page
 from glancekit.core.model.status import ImageStatus, LocationStatus, require_transition
 from glancekit.core.quota import Quota
 from glancekit.services import attributes
+from glancekit.services.cache.serving import forget
 from glancekit.services.metadefs import enforcement
 from glancekit.services.notices import about
 from glancekit.services.permitted import READ_AHEAD, fill_page
@@ -242,6 +243,7 @@ def delete(world: World, caller: Identity, image_id: str) -> None:
             return
         condemned = _condemn(world, work, image)
         work.commit()
+    forget(world, image_id)
     try:
         left = [location for location in condemned if not remove_bytes(world, location)]
     except BlobInUse:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from glancekit.core.background import Background
+from glancekit.core.cache.image_cache import ImageCache
 from glancekit.core.contracts.auth import AuthDriver
 from glancekit.core.contracts.importing import ImportMethod, ImportStep
 from glancekit.core.contracts.limits import LimitSource
@@ -100,6 +101,7 @@ class World:
     protections: Protections = field(default_factory=Protections)
     limits: LimitSource | None = None
     importing: Importing = field(default_factory=Importing)
+    cache: ImageCache | None = None
     background: Background = field(default_factory=Background)
     plugins: tuple[PluginReport, ...] = ()
 
@@ -114,6 +116,8 @@ class World:
             parts.callback(self.importing.close)
             parts.callback(self.lease.stop)
             parts.callback(self.background.stop)
+            if self.cache is not None:
+                parts.callback(self.cache.close)
 
     def __enter__(self) -> Self:
         return self
