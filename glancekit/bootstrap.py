@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Never
 
 from glancekit.api.options import API_OPTIONS
 from glancekit.core import drivers
+from glancekit.core.asked_limits import AskedLimits
+from glancekit.core.asking import Asked
 from glancekit.core.background import Background
 from glancekit.core.breaker import Breaker
 from glancekit.core.cache.folder import CacheFolder, Limits
@@ -28,6 +30,8 @@ from glancekit.core.config import Configuration, StoreEntry, find_files
 from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import MetadataDriver
 from glancekit.core.contracts.store import SupportsDirectUrl
+from glancekit.core.counted_metadata import CountedMetadata
+from glancekit.core.counters import Counters, Observer
 from glancekit.core.drivers import Loaded, PluginReport, PluginState, Wanted
 from glancekit.core.election import FileElection
 from glancekit.core.errors import ConfigError, PluginError, PluginMissing
@@ -54,6 +58,11 @@ log = logging.getLogger(__name__)
 IMPORTS_LOOK = 0.5
 """Seconds between looks for imports, while no worker runs."""
 
+_METADATA = "[metadata] driver"
+
+LIMITS_PATIENCE = 60.0
+"""Seconds that whoever knows the limits has: longer than its own time-outs."""
+
 FURTHER_SECTIONS = {"server": SERVER_OPTIONS, FLOW_SECTION: FLOW_OPTIONS, **API_OPTIONS}
 """Sections that are always there, with options of other rooms than the core."""
 
@@ -71,6 +80,7 @@ class Parts:
     steps: Mapping[str, Loaded]
     hooks: Hooks
     plugins: tuple[PluginReport, ...]
+    counters: Counters
 
 
 def load_config(
@@ -84,10 +94,12 @@ def load_config(
     return Configuration(find_files(files), overrides=overrides, sections=FURTHER_SECTIONS)
 
 
-def bootstrap(config: Configuration) -> World:
+def bootstrap(config: Configuration, observer: Observer | None = None) -> World:
     """Build and start the service. Whoever calls this closes the world it returns.
 
     A store or a listener that cannot be used is reported and left out.
+
+    :param observer: is told of every call to a plugin, besides the world's own counters.
 
     :raises ConfigError: when something the service needs is not configured as it must be.
     :raises PluginError: when the plugin for something that it needs cannot be used.
@@ -96,15 +108,16 @@ def bootstrap(config: Configuration) -> World:
     default = config.default_store
     access, protections = read_rules(rule_files_of(config))
     _make_data_dir(config)
-    parts = load_parts(config)
+    parts = load_parts(config, Counters(observer))
     with ExitStack() as built:
         for loaded in (*parts.stores.values(), parts.limits, parts.auth, parts.metadata):
             if loaded.driver is not None:
                 built.callback(loaded.driver.close)
         stores = _mount(config, parts, default)
-        metadata = _insist(parts.metadata, "a metadata backend", "[metadata] driver")
+        metadata = _counted(_insist(parts.metadata, "a metadata backend", _METADATA), parts)
         auth = _insist(parts.auth, "an auth driver", "[auth] driver")
-        limits = _insist(parts.limits, "projects' limits", _limits_option(config))
+        source = _insist(parts.limits, "projects' limits", _limits_option(config))
+        limits = _asked(source, parts)
         _tell(config, parts)
         _tell_of(stores)
         metadata.start()
@@ -125,11 +138,13 @@ def bootstrap(config: Configuration) -> World:
         importing=_importing(config, parts),
         cache=_cache(config, parts),
         plugins=parts.plugins,
+        counters=parts.counters,
     )
 
 
-def load_parts(config: Configuration) -> Parts:
+def load_parts(config: Configuration, counters: Counters | None = None) -> Parts:
     """Build all drivers that the configuration names, and let all listen that may."""
+    counters = Counters() if counters is None else counters
     patience = config.get("plugins", "plugin_start_timeout")
     methods = [name for name in methods_of(config) if name not in OWN_METHODS]
     steps = steps_of(config)
@@ -147,7 +162,7 @@ def load_parts(config: Configuration) -> Parts:
     cached, rest = rest[: len(_cache_policy(config))], rest[len(_cache_policy(config)) :]
     count = len(config.stores)
     last = count + len(methods) + len(steps)
-    hooks = Hooks(patience=patience)
+    hooks = Hooks(patience=patience, counters=counters)
     heard = [hooks.add_loaded(loaded) for loaded in rest[last:]]
     loaded_drivers = (metadata, auth, limits, *cached, *rest[:last])
     return Parts(
@@ -160,6 +175,7 @@ def load_parts(config: Configuration) -> Parts:
         steps=dict(zip(steps, rest[count + len(methods) : last], strict=True)),
         hooks=hooks,
         plugins=(*(loaded.report for loaded in loaded_drivers), *heard),
+        counters=counters,
     )
 
 
@@ -177,7 +193,7 @@ def load_metadata(config: Configuration) -> MetadataDriver:
     wanted = _driver(config, drivers.METADATA, "metadata")
     patience = config.get("plugins", "plugin_start_timeout")
     (loaded,) = drivers.load_all([wanted], deadline=patience)
-    driver: MetadataDriver = _insist(loaded, "a metadata backend", "[metadata] driver")
+    driver: MetadataDriver = _insist(loaded, "a metadata backend", _METADATA)
     return driver
 
 
@@ -290,7 +306,18 @@ def periodic_runner(
             )
         )
     here = FileElection(config.data_dir, "periodic on this host")
+    tasks = [_counted_task(world.counters, task) for task in tasks]
     return PeriodicRunner(tasks, FileElection(config.data_dir), here)
+
+
+def _counted_task(counters: Counters, task: PeriodicTask) -> PeriodicTask:
+    calls = counters.of("periodic tasks", task.name)
+
+    def run() -> object:
+        with calls.counted("run"):
+            return task.run()
+
+    return replace(task, run=run)
 
 
 def import_worker(world: World, config: Configuration) -> Worker:
@@ -438,37 +465,59 @@ def _store(config: Configuration, entry: StoreEntry) -> Wanted:
     return Wanted(group=drivers.STORES, name=entry.driver, use=f"store {entry.id}", build=build)
 
 
+def _asked(source: LimitSource, parts: Parts) -> LimitSource:
+    report = parts.limits.report
+    asked = Asked(
+        report.group,
+        report.name,
+        use=report.use,
+        counters=parts.counters,
+        seconds=LIMITS_PATIENCE,
+    )
+    return AskedLimits(source, asked)
+
+
+def _counted(driver: MetadataDriver, parts: Parts) -> MetadataDriver:
+    report = parts.metadata.report
+    return CountedMetadata(driver, parts.counters.of(report.group, report.name, report.use))
+
+
 def _mount(config: Configuration, parts: Parts, default: str) -> Stores:
     stores = []
     for entry, loaded in parts.stores.items():
-        if loaded.error is not None:
-            if entry.id == default:
-                _give_up(loaded, f"its default store '{default}'", "[DEFAULT] enabled_backends")
-            continue
-        options = config.section(entry.id)
-        stores.append(
-            Store(
-                entry.id,
-                loaded.driver,
-                kind=entry.driver,
-                description=options.store_description,
-                weight=options.weight,
-                read_only=options.read_only,
-                draining=options.drain,
-                is_default=entry.id == default,
-                deadline=options.timeout,
-                breaker=Breaker(
-                    failures=options.breaker_failures,
-                    pause=options.breaker_pause,
-                    longest_pause=options.breaker_longest_pause,
-                ),
-                direct_transfer=DirectTransfer(options.direct_transfer),
-                direct_transfer_ttl=options.direct_transfer_ttl,
-                sweep_after=options.sweep_after,
-                sweep_dry_run=options.sweep_dry_run,
-            )
-        )
+        if loaded.error is None:
+            stores.append(mount(config, entry, loaded, parts.counters))
+        elif entry.id == default:
+            _give_up(loaded, f"its default store '{default}'", "[DEFAULT] enabled_backends")
     return Stores(stores, default, choose_by=ChooseBy(config.get("glance_store", "choose_by")))
+
+
+def mount(
+    config: Configuration, entry: StoreEntry, loaded: Loaded, counters: Counters | None = None
+) -> Store:
+    """Return a store with its driver, set up as its section of the configuration says."""
+    options = config.section(entry.id)
+    return Store(
+        entry.id,
+        loaded.driver,
+        kind=entry.driver,
+        description=options.store_description,
+        weight=options.weight,
+        read_only=options.read_only,
+        draining=options.drain,
+        is_default=entry.id == config.default_store,
+        deadline=options.timeout,
+        breaker=Breaker(
+            failures=options.breaker_failures,
+            pause=options.breaker_pause,
+            longest_pause=options.breaker_longest_pause,
+        ),
+        direct_transfer=DirectTransfer(options.direct_transfer),
+        direct_transfer_ttl=options.direct_transfer_ttl,
+        sweep_after=options.sweep_after,
+        sweep_dry_run=options.sweep_dry_run,
+        counters=counters,
+    )
 
 
 def _insist(loaded: Loaded, what: str, option: str) -> Any:

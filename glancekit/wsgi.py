@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from glancekit.api.app import create_app
+from glancekit.api.metrics import Metrics
 from glancekit.api.options import ApiSettings
 from glancekit.bootstrap import bootstrap, import_companion, load_config, periodic_runner
 from glancekit.core.config import Configuration
@@ -33,8 +34,9 @@ class Service:
 
         :raises GlancekitError: as ``bootstrap`` does.
         """
-        self._world = bootstrap(config)
-        self._app = create_app(self._world, ApiSettings.of(config))
+        metrics = Metrics.of(config)
+        self._world = bootstrap(config, metrics)
+        self._app = create_app(self._world, ApiSettings.of(config), metrics)
         self._companion = import_companion(config)
         self._periodic = periodic_runner(self._world, config, self._companion)
         self._periodic.start()

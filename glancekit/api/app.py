@@ -6,6 +6,7 @@ Which routes there are is v2/router's business.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
@@ -13,10 +14,11 @@ from werkzeug.exceptions import BadRequest
 from werkzeug.routing import Rule
 
 from glancekit.api import errors, request_ids
-from glancekit.api.auth import identify
+from glancekit.api.auth import Callers
 from glancekit.api.body import JSON_LIMIT, has_body, request_body
 from glancekit.api.cors import Cors
 from glancekit.api.health import HealthCheck
+from glancekit.api.metrics import Metrics
 from glancekit.api.openapi.page import Documentation
 from glancekit.api.options import ApiSettings
 from glancekit.api.proxies import Proxies
@@ -37,7 +39,9 @@ CREATES_IMAGE = "POST /v2/images"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def create_app(world: World, settings: ApiSettings | None = None) -> Flask:
+def create_app(
+    world: World, settings: ApiSettings | None = None, metrics: Metrics | None = None
+) -> Flask:
     """Build the application on a built world. What is switched off costs nothing."""
     settings = settings or ApiSettings()
     app = _ImagesApp("glancekit", static_folder=None, template_folder=None)
@@ -46,6 +50,8 @@ def create_app(world: World, settings: ApiSettings | None = None) -> Flask:
     app.url_map.merge_slashes = False
     _add_unversioned_routes(app, world)
     add_routes(app, world)
+    if metrics is not None:
+        _add_metrics(app, metrics)
     _add_frame(app, world, settings)
     app.wsgi_app = _in_front(app.wsgi_app, settings)  # type: ignore[method-assign, assignment]
     return app
@@ -95,6 +101,7 @@ def _add_frame(app: Flask, world: World, settings: ApiSettings) -> None:
     """Add what every request passes on its way in and every answer on its way out."""
     max_length = world.settings.max_request_id_length
     limits = RateLimits(settings.rate_limit) if settings.rate_limit.is_on else None
+    callers = Callers(world)
 
     @app.before_request
     def admit() -> None:
@@ -104,17 +111,17 @@ def _add_frame(app: Flask, world: World, settings: ApiSettings) -> None:
         logcontext.note(request_id=g.request_id)
         _require_readable(environ["PATH_INFO"])
         if not request.path.startswith("/v2/") or request.method == "OPTIONS":
-            if limits and request.endpoint != "health":
+            if limits and request.endpoint not in ("health", "metrics"):
                 limits.admit_unknown(environ)
             return
-        g.caller = _admitted(world, environ, limits)
+        g.caller = _admitted(world, callers, environ, limits)
         logcontext.note(project_id=g.caller.project_id)
         if request.routing_exception is None and has_body(environ):
             _require_expected_body()
 
     @app.errorhandler(Exception)
     def answer_error(error: Exception) -> Response:
-        return errors.answer(error, request_id=_request_id(), challenge=world.auth.challenge())
+        return errors.answer(error, request_id=_request_id(), challenge=callers.challenge)
 
     @app.after_request
     def finish(response: Response) -> Response:
@@ -124,13 +131,34 @@ def _add_frame(app: Flask, world: World, settings: ApiSettings) -> None:
         return response
 
 
-def _admitted(world: World, environ: WSGIEnvironment, limits: RateLimits | None) -> Identity:
+def _add_metrics(app: Flask, metrics: Metrics) -> None:
+    """Count every request, from before anything else is asked of it, and show the numbers."""
+
+    @app.before_request
+    def begin() -> None:
+        g.begun_at = time.perf_counter()
+
+    @app.after_request
+    def count(response: Response) -> Response:
+        if "begun_at" in g:
+            rule = request.url_rule
+            route = "none" if rule is None else rule.rule  # never what a client made up
+            seconds = time.perf_counter() - g.begun_at
+            metrics.answered(request.method, route, response.status_code, seconds)
+        return response
+
+    app.add_url_rule("/metrics", endpoint="metrics", view_func=metrics.show)
+
+
+def _admitted(
+    world: World, callers: Callers, environ: WSGIEnvironment, limits: RateLimits | None
+) -> Identity:
     """Return who sends a request, unless they send too many."""
     if limits is None:
-        return world.access.recognise(identify(world.auth, environ, g.request_id))
+        return world.access.recognise(callers.identify(environ, g.request_id))
     limits.require_patience(environ)
     try:
-        identity = world.access.recognise(identify(world.auth, environ, g.request_id))
+        identity = world.access.recognise(callers.identify(environ, g.request_id))
     except Unauthenticated:
         limits.admit_unknown(environ)
         raise

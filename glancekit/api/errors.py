@@ -7,7 +7,7 @@ The one place that knows both. Whoever raises knows the fact, not the status.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from http import HTTPStatus
@@ -80,8 +80,8 @@ def row_for(kind: type[BaseException]) -> Row:
     return next((TABLE[parent] for parent in kind.__mro__ if parent in TABLE), _UNKNOWN)
 
 
-def answer(error: Exception, *, request_id: str, challenge: str | None) -> Response:
-    """Return the answer to a request that ended in an error."""
+def answer(error: Exception, *, request_id: str, challenge: Callable[[], str | None]) -> Response:
+    """Return the answer to a request that ended in an error; a 401 asks for the challenge."""
     if isinstance(error, HTTPException) and error.code is not None:
         return _http_answer(error)
     row = row_for(type(error))
@@ -102,13 +102,13 @@ def _log(error: Exception, row: Row, request_id: str) -> None:
         log.warning("request %s could not be served: %s", request_id, error)
 
 
-def _headers(error: Exception, row: Row, challenge: str | None) -> dict[str, str]:
+def _headers(error: Exception, row: Row, challenge: Callable[[], str | None]) -> dict[str, str]:
     facts = error.facts if isinstance(error, e.GlancekitError) else {}
     headers: dict[str, str] = {}
     if row.retry:
         headers["Retry-After"] = str(facts.get("retry_after") or RETRY_AFTER)
-    if row.status == 401 and challenge:
-        headers["WWW-Authenticate"] = challenge
+    if row.status == 401 and (asked := challenge()):
+        headers["WWW-Authenticate"] = asked
     if row.status == 416 and "size" in facts:
         headers["Content-Range"] = f"bytes */{facts['size']}"
     return headers

@@ -9,6 +9,7 @@ from typing import Any, Self
 from oslo_config import cfg
 
 from glancekit.api.cors import CORS_OPTIONS, CorsSettings
+from glancekit.api.metrics import METRICS_OPTIONS, SECTION
 from glancekit.api.proxies import PROXY_OPTIONS, ProxySettings
 from glancekit.api.rate_limit import RATE_OPTIONS, RateSettings
 from glancekit.core.config import Configuration
@@ -30,6 +31,7 @@ API_OPTIONS: dict[str, list[cfg.Opt]] = {
         ),
     ],
     "rate_limit": RATE_OPTIONS,
+    SECTION: METRICS_OPTIONS,
 }
 
 

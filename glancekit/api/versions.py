@@ -28,7 +28,7 @@ LISTED = (
 ACCEPTED = frozenset({"v2", *LISTED})
 """What may stand in front of a path."""
 
-OWN_PATHS = frozenset({"versions", "healthcheck", "openapi.json", "docs"})
+OWN_PATHS = frozenset({"versions", "healthcheck", "openapi.json", "docs", "metrics"})
 """First segments that belong to no version."""
 
 _MEDIA_TYPE = re.compile(r"\s*application/vnd\.openstack\.images-(v2(?:\.\d+)?)\s*(?:[,;]|\Z)")

@@ -48,6 +48,7 @@ def serve(invocation: Invocation, /, config_files: tuple[str, ...], **given: Any
     than the configuration files.
     """
     # Imported before the workers are forked, which then share what was imported.
+    from glancekit.api import metrics
     from glancekit.bootstrap import bootstrap, preload
     from glancekit.serving.addresses import require_local
     from glancekit.serving.server import Server, ServerSettings
@@ -57,11 +58,13 @@ def serve(invocation: Invocation, /, config_files: tuple[str, ...], **given: Any
     config = replace(invocation, config_files=files).load_config(
         {_OPTIONS[flag]: value for flag, value in given.items() if value is not None}
     )
+    metrics.prepare(config)
     preload(config)
     options = config.section("server")
     settings = ServerSettings.of(options)
 
     def check() -> None:
+        metrics.Metrics.of(config)
         with bootstrap(config) as world:
             if world.auth.loopback_only and not options.unsafe_allow_unauthenticated_access:
                 require_local(settings.address)

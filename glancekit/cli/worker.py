@@ -41,6 +41,7 @@ def worker(
     'glancekit serve' runs a worker of its own. More of them, on this host or others, share the
     work; on others they need a jobboard and records of flows that all reach ([taskflow]).
     """
+    from glancekit.api.metrics import Metrics
     from glancekit.bootstrap import bootstrap, import_worker
 
     files = (*invocation.config_files, *config_files)
@@ -51,7 +52,7 @@ def worker(
         signal.signal(sign, lambda *_: stopping.set())
     if attached:
         threading.Thread(target=_wait_for_end, args=(stopping,), daemon=True).start()
-    with bootstrap(config) as world:
+    with bootstrap(config, Metrics.of(config)) as world:
         running = import_worker(world, config)
         running.start()
         log.info("this worker runs imports")

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import TypeVar
 
 from glancekit.core.breaker import Breaker, BreakerState, BreakerStatus
+from glancekit.core.counters import Calls, Counters
 from glancekit.core.deadline import Deadline, DeadlineMissed
 from glancekit.core.errors import (
     BlobExists,
@@ -35,6 +36,9 @@ T = TypeVar("T")
 _ANSWERS = (BlobExists, BlobInUse, BlobNotFound, StoreDenied, StoreFull)
 """Errors that a store can only give when it is there."""
 
+_NO_FAULTS = (BlobExists, BlobInUse, BlobNotFound)
+"""Errors that say how things are: nothing is wrong with a store that gives them."""
+
 
 class Tells(Enum):
     """What it says of a store that an operation went well."""
@@ -50,7 +54,7 @@ class Guard:
 
     A call that hangs is unavailability after ``deadline`` seconds (0: never). When too many calls
     in a row end like that, the ``breaker`` opens: further ones are refused at once, and a thread
-    asks the driver itself, by ``probe``, until it answers.
+    asks the driver itself, by ``probe``, until it answers. ``calls`` is where all are counted.
     """
 
     def __init__(
@@ -60,8 +64,10 @@ class Guard:
         deadline: float,
         breaker: Breaker | None = None,
         probe: Callable[[], None] | None = None,
+        calls: Calls | None = None,
     ) -> None:
         self._store = store
+        self._calls = Counters().of("", store) if calls is None else calls
         self._deadline = Deadline(f"store {store}", deadline) if deadline > 0 else None
         self._breaker = breaker if probe is not None else None
         self._probe = probe
@@ -136,9 +142,36 @@ class Guard:
         if self._breaker is not None:
             self._breaker.succeeded()
 
+    def has_begun_to_give(self, seconds: float) -> None:
+        """Hear that a stream's first bytes have come, so many seconds after they were wanted."""
+        self._calls.note("read", seconds)
+        self.works()
+
     @contextmanager
     def stamped(self, operation: str) -> Iterator[None]:
-        """Say in every error where it came from; make ours what a driver did not translate."""
+        """Say in every error where it came from; make ours what a driver did not translate.
+
+        What is done inside is counted as one call.
+        """
+        with self._calls.counted(operation, is_answer=self._is_no_fault), self._ours(operation):
+            yield
+
+    def close(self) -> None:
+        """Let the threads end; those that hang end when their call does."""
+        self._closing.set()
+        if self._deadline is not None:
+            self._deadline.close()
+
+    # -- how
+
+    def _is_no_fault(self, error: BaseException) -> bool:
+        """Say whether a store that raised this did as it should, or another thing raised it."""
+        if not isinstance(error, StoreError):
+            return True
+        return isinstance(error, _NO_FAULTS) or error.store != self._store
+
+    @contextmanager
+    def _ours(self, operation: str) -> Iterator[None]:
         try:
             yield
         except StoreError as error:
@@ -148,17 +181,9 @@ class Guard:
             raise
         except DeadlineMissed as error:
             raise StoreUnavailable(str(error), store=self._store, operation=operation) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # it may end itself, not the service
             detail = f"{type(error).__name__}: {error}"
             raise StoreFailed(detail, store=self._store, operation=operation) from error
-
-    def close(self) -> None:
-        """Let the threads end; those that hang end when their call does."""
-        self._closing.set()
-        if self._deadline is not None:
-            self._deadline.close()
-
-    # -- how
 
     def _in_time(self, ask: Callable[[], T], too_late: Callable[[T], object] | None) -> T:
         if self._deadline is None:

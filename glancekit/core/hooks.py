@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from glancekit.core import hookspecs
+from glancekit.core.counters import Calls, Counters
 from glancekit.core.deadline import Deadline
 from glancekit.core.drivers import (
     COMMANDS,
@@ -29,7 +30,7 @@ from glancekit.core.drivers import (
     failure,
     offers_of,
 )
-from glancekit.core.errors import PluginError
+from glancekit.core.errors import PluginError, Unavailable
 from glancekit.core.periodic import PeriodicTask
 from glancekit.core.trials import attempt_all
 
@@ -49,13 +50,14 @@ TRACE = "GLANCEKIT_TRACE_HOOKS"
 class Hooks:
     """All listeners. They are added at start and asked in the order of their names."""
 
-    def __init__(self, *, patience: float = 5.0) -> None:
+    def __init__(self, *, patience: float = 5.0, counters: Counters | None = None) -> None:
         """Begin with none.
 
         ``patience`` is how many seconds each has for what it does at start, and for an answer that
-        somebody waits for.
+        somebody waits for. What each is asked is counted in ``counters``.
         """
         self._patience = patience
+        self._counters = Counters() if counters is None else counters
         self._in_time = Deadline("hooks", patience)
         self._names: set[str] = set()
         self._plugins = pluggy.PluginManager(hookspecs.PROJECT)
@@ -110,8 +112,10 @@ class Hooks:
         for name, outcome in zip(names, attempt_all(jobs, deadline=self._patience), strict=True):
             if isinstance(outcome, BaseException):
                 error = failure(PluginReport(group=HOOKS, name=name), outcome, self._patience)
+                self._calls(name).note("register_periodic_tasks", error=error)
                 log.error("no periodic task of plugin %s will run: %s", name, error)
             else:
+                self._calls(name).note("register_periodic_tasks")
                 tasks.extend(outcome)
         return tasks
 
@@ -154,17 +158,15 @@ class Hooks:
             ask = self._alone(name, "choose_store")
             given = {"image": image, "size": size, "project_id": project_id, "stores": stores}
             try:
-                answer = self._in_time.call(partial(ask, **given))
+                with self._calls(name).counted("choose_store"):
+                    answer = self._in_time.call(partial(ask, **given))
+                    if answer is None:
+                        continue
+                    if answer in [store.id for store in stores.takers]:
+                        return str(answer)
+                    raise ValueError(f"it chose {answer!r:.80}, which cannot take the image")
             except Exception:
-                log.exception("plugin %s failed in choose_store", name)
-                continue
-            if answer in [store.id for store in stores.takers]:
-                return str(answer)
-            if answer is not None:
-                log.error(
-                    "plugin %s chose store %.80r for image %s, which cannot take it",
-                    *(name, answer, image.id),
-                )
+                log.exception("plugin %s failed in choose_store of image %s", name, image.id)
         return None
 
     def should_cache(self, image: Image, stores: Stores) -> bool:
@@ -202,9 +204,14 @@ class Hooks:
 
     def tell(self, listener: str, events: Sequence[Event]) -> None:
         """Tell one listener what happened, and let it raise what it will."""
-        self._alone(listener, "after_commit")(events=events)
+        with self._calls(listener).counted("after_commit", is_answer=_is_away):
+            self._alone(listener, "after_commit")(events=events)
 
     # -- how
+
+    def _calls(self, listener: str) -> Calls:
+        """Return where a listener's calls are counted; those of its parts are a plugin's own."""
+        return self._counters.of(HOOKS, listener.partition("/")[0], "hooks")
 
     def _known(self) -> list[str]:
         is_spec = partial(self._plugins.parse_hookspec_opts, hookspecs)
@@ -227,7 +234,20 @@ class Hooks:
     def _alone(self, name: str, hook: str) -> Callable[..., Any]:
         """Return a hook as one plugin's alone: pluggy itself stops at the first that raises."""
         others = self._plugins.get_plugins() - {self._plugins.get_plugin(name)}
-        return self._plugins.subset_hook_caller(hook, others)
+        ask = self._plugins.subset_hook_caller(hook, others)
+
+        def ask_safely(**given: Any) -> Any:
+            try:
+                return ask(**given)
+            except SystemExit as error:  # its error, not the end of whoever asks
+                raise PluginError(group=HOOKS, name=name, reason=f"it exits: {error}") from error
+
+        return ask_safely
+
+
+def _is_away(error: BaseException) -> bool:
+    """Say whether it is not the listener that is at fault, but whom it tells is away."""
+    return isinstance(error, Unavailable)
 
 
 def wanted_hooks(

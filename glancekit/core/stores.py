@@ -7,12 +7,13 @@ call is kept from hanging or failing others is the business of guard.py.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from glancekit.core.breaker import Breaker, BreakerStatus
 from glancekit.core.contracts.store import (
@@ -31,6 +32,8 @@ from glancekit.core.contracts.store import (
     SupportsWrite,
     Usage,
 )
+from glancekit.core.counters import Counters
+from glancekit.core.drivers import STORES
 from glancekit.core.errors import (
     CapabilityMissing,
     StoreError,
@@ -41,6 +44,8 @@ from glancekit.core.errors import (
 from glancekit.core.guard import Guard, Tells
 from glancekit.core.model.image import Location
 from glancekit.core.stream import CHUNK_SIZE, ByteStream
+
+T = TypeVar("T")
 
 DEADLINE = 30.0
 """Seconds for one answer: a disk that was spun down wakes up in less, a dead mount never does."""
@@ -78,6 +83,8 @@ class Store:
 
     A store that can be asked how it is (``SupportsHealth``) has a breaker. Others have none: each
     of their locations may be another server, whose silence says nothing of the rest.
+
+    What the driver is asked is counted in ``counters``.
     """
 
     def __init__(
@@ -97,6 +104,7 @@ class Store:
         direct_transfer_ttl: int = DIRECT_TRANSFER_TTL,
         sweep_after: float = SWEEP_AFTER,
         sweep_dry_run: bool = False,
+        counters: Counters | None = None,
     ) -> None:
         self.id = id
         self.driver = driver
@@ -116,6 +124,7 @@ class Store:
             deadline=deadline,
             breaker=Breaker() if breaker is None else breaker,
             probe=driver.check if isinstance(driver, SupportsHealth) else None,
+            calls=(counters or Counters()).of(STORES, kind, f"store {id}"),
         )
 
     # -- what it can do
@@ -173,7 +182,7 @@ class Store:
         self.require_writable()
         driver = cast(SupportsWrite, self.driver)
         with self._guard.told("write"):
-            location = driver.write(image_id, source, size)
+            location = _a(Location, driver.write(image_id, source, size))
         return replace(location, store=self.id, image_id=image_id, size=size)
 
     def open(self, location: Location) -> ByteStream:
@@ -189,7 +198,7 @@ class Store:
             driver = cast(SupportsRange, self.driver)
             stream = self._guard.answer(
                 "open_range",
-                lambda: driver.open_range(location, offset, length),
+                lambda: _a_stream(driver.open_range(location, offset, length)),
                 tells=Tells.NOTHING,
                 too_late=_close,
             )
@@ -205,7 +214,10 @@ class Store:
     def _open(self, location: Location) -> ByteStream:
         """Open it; that it works is known when the first byte has come."""
         return self._guard.answer(
-            "open", lambda: self.driver.open(location), tells=Tells.NOTHING, too_late=_close
+            "open",
+            lambda: _a_stream(self.driver.open(location)),
+            tells=Tells.NOTHING,
+            too_late=_close,
         )
 
     def discard(self, image_id: str) -> None:
@@ -233,7 +245,9 @@ class Store:
         if not self.supports(SupportsAdopt):
             return None
         driver = cast(SupportsAdopt, self.driver)
-        location = self._guard.answer("adopt", lambda: driver.adopt(path, image_id))
+        location = self._guard.answer(
+            "adopt", lambda: _one_or_none(Location, driver.adopt(path, image_id))
+        )
         if location is None:
             return None
         return replace(location, store=self.id, image_id=image_id, size=size)
@@ -242,7 +256,9 @@ class Store:
         """Return what takes room and is no image, and was not touched for ``age`` seconds."""
         self.require(SupportsSweep)
         driver = cast(SupportsSweep, self.driver)
-        return self._guard.answer("remnants", lambda: driver.remnants(age))
+        return self._guard.answer(
+            "remnants", lambda: [_a(Remnant, found) for found in driver.remnants(age)]
+        )
 
     def sweep(self, remnant: Remnant) -> None:
         """Remove one such thing, of which the caller knows that nobody is writing it."""
@@ -254,14 +270,18 @@ class Store:
 
     def size(self, location: Location) -> int | None:
         """Return how many bytes are at a location, None when the store cannot tell."""
-        return self._guard.answer("size", lambda: self.driver.size(location))
+        return self._guard.answer(
+            "size", lambda: _one_or_none(int, self.driver.size(location), least=0)
+        )
 
     def local_path(self, location: Location) -> Path | None:
         """Return the plain file that holds an image's bytes, None when there is no such file."""
         if not self.supports(SupportsLocalFile):
             return None
         driver = cast(SupportsLocalFile, self.driver)
-        return self._guard.answer("local_path", lambda: driver.local_path(location))
+        return self._guard.answer(
+            "local_path", lambda: _one_or_none(Path, driver.local_path(location))
+        )
 
     def direct_url(self, location: Location) -> str:
         """Return a URL that gives an image's bytes to whoever has it, for a while.
@@ -272,7 +292,7 @@ class Store:
         driver = cast(SupportsDirectUrl, self.driver)
         return self._guard.answer(
             "direct_url",
-            lambda: driver.direct_url(location, self.direct_transfer_ttl),
+            lambda: _a(str, driver.direct_url(location, self.direct_transfer_ttl)),
             tells=Tells.NOTHING,
         )
 
@@ -281,14 +301,18 @@ class Store:
         if not self.supports(SupportsUsage):
             return Usage(total=None, free=None)
         driver = cast(SupportsUsage, self.driver)
-        return self._guard.answer("usage", driver.usage, tells=Tells.NOTHING)
+        return self._guard.answer("usage", lambda: _a(Usage, driver.usage()), tells=Tells.NOTHING)
 
     def details(self) -> Mapping[str, Any]:
         """Return how the driver is set up, as far as it tells."""
         if not self.supports(SupportsDetails):
             return MappingProxyType({})
         driver = cast(SupportsDetails, self.driver)
-        return self._guard.answer("details", driver.details, tells=Tells.NOTHING)
+        return self._guard.answer(
+            "details",
+            lambda: _a(Mapping, driver.details()),  # type: ignore[type-abstract]
+            tells=Tells.NOTHING,
+        )
 
     def check(self) -> None:
         """Return when the store works, as far as the driver can tell; raise why it does not."""
@@ -312,6 +336,7 @@ class _Opened(ByteStream):
         self._stream = stream
         self._length = length
         self._left = length
+        self._wanted_since: float | None = None
         self._has_told = False
 
     def read(self, size: int = -1, /) -> bytes:
@@ -319,6 +344,8 @@ class _Opened(ByteStream):
             size = self._left if size < 0 else min(size, self._left)
             if size == 0:
                 return b""
+        if self._wanted_since is None:
+            self._wanted_since = time.perf_counter()
         try:  # no context manager: it is entered a thousand times for each GiB
             chunk = self._take(size)
         except Exception:
@@ -326,11 +353,13 @@ class _Opened(ByteStream):
                 raise
         if not self._has_told:
             self._has_told = True
-            self._guard.works()
+            self._guard.has_begun_to_give(time.perf_counter() - self._wanted_since)
         return chunk
 
     def _take(self, size: int) -> bytes:
         chunk = self._stream.read(size)
+        if type(chunk) is not bytes or len(chunk) > size >= 0:
+            raise StoreFailed(f"read({size}) returned {_named(chunk)}")
         if self._left is not None:
             self._left -= len(chunk)
             if not chunk:
@@ -340,6 +369,35 @@ class _Opened(ByteStream):
     def close(self) -> None:
         with self._guard.stamped("close"):
             self._stream.close()
+
+
+def _a(kind: type[T], answer: Any) -> T:
+    """Return an answer that is what it should be; a driver's nonsense goes no further."""
+    if not isinstance(answer, kind):
+        raise StoreFailed(f"it returned {_named(answer)}, no {kind.__name__}")
+    return answer
+
+
+def _one_or_none(kind: type[T], answer: Any, *, least: Any = None) -> T | None:
+    if answer is None:
+        return None
+    found = _a(kind, answer)
+    if least is not None and answer < least:
+        raise StoreFailed(f"it returned {_named(answer)}, less than {least}")
+    return found
+
+
+def _a_stream(answer: Any) -> ByteStream:
+    if not (callable(getattr(answer, "read", None)) and callable(getattr(answer, "close", None))):
+        raise StoreFailed(f"it returned {_named(answer)}, no stream")
+    return cast(ByteStream, answer)
+
+
+def _named(answer: object) -> str:
+    """Return what an answer was, in a few words: it may be anything, of any size."""
+    if isinstance(answer, bytes | str):
+        return f"{len(answer)} of {type(answer).__name__}"
+    return f"{answer!r:.40}" if isinstance(answer, int | None) else f"a {type(answer).__name__}"
 
 
 def _skip(stream: ByteStream) -> None:

@@ -22,7 +22,7 @@ from taskflow.patterns import linear_flow, unordered_flow
 from taskflow.task import Task
 from taskflow.types.failure import Failure
 
-from glancekit.core.errors import GlancekitError
+from glancekit.core.errors import GlancekitError, PluginError
 from glancekit.flows.ports import ImportWork, Job, Measured, Staged
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def _staged(given: Json | None) -> Staged | None:
 
 def _reason(job: Job, failure: Failure) -> str:
     """Return what a task may say of a failure; what nobody foresaw is for the log alone."""
-    if failure.check(GlancekitError):
+    if failure.check(GlancekitError) and not failure.check(PluginError):
         return str(failure.exception_str)
     log.error(
         "import %s met an error that it did not expect:\n%s", job.task_id, failure.pformat(True)

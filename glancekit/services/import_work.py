@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from glancekit.core.contracts.importing import SourceStream, StagedImage, SupportsDescription
 from glancekit.core.contracts.metadata import UnitOfWork
+from glancekit.core.drivers import IMPORT_METHODS, IMPORT_STEPS
 from glancekit.core.errors import (
     BlobNotFound,
     Conflict,
@@ -183,21 +184,25 @@ class Work(ImportWork):
             raise Invalid(f"The import method '{job.method}' is not available any more")
         image, task, writing = self._patiently(lambda work: self._intend_staging(work, job))
         arguments, caller = _arguments(task), records.caller_of(task)
+        asked = records.asked(self._world, IMPORT_METHODS, job.method)
+        open_source = partial(method.open, image, arguments, caller=caller)
         staged = Staged(file=DATA, size=0)
         if isinstance(method, SupportsDescription):
-            described = method.describe(image, arguments, caller=caller)
+            describe = partial(method.describe, image, arguments, caller=caller)
+            described = asked.answer("describe", describe, kind=Image)
             staged = records.difference(image, described, staged)
             image = described
+            open_source = partial(method.open, image, arguments, caller=caller)
         folder = self._staging.prepare(job.image_id)
         write_whole(folder / _DESCRIPTION, json.dumps(staged.to_json()))
         fetched = self._staging.left(job.image_id)
         try:
-            source = method.open(image, arguments, caller=caller, fetched=fetched)
+            source = asked.answer("open", partial(open_source, fetched=fetched), kind=ByteStream)
         except SourceChanged:
             if fetched is None:
                 raise
             fetched = None
-            source = method.open(image, arguments, caller=caller, fetched=None)
+            source = asked.answer("open", partial(open_source, fetched=None), kind=ByteStream)
         if fetched is None:
             self._staging.drop_left(job.image_id)
         with source:
@@ -257,9 +262,12 @@ class Work(ImportWork):
             raise Invalid(f"The import step '{step}' is not available any more")
         self._staging.keep_only(job.image_id, staged.file)
         before = self._as_staged(job, staged)
-        if not driver.applies_to(before):
+        asked = records.asked(self._world, IMPORT_STEPS, step)
+        if not asked.answer("applies_to", partial(driver.applies_to, before), kind=bool):
             return staged
-        after = driver.execute(before, Pulse(self._beat(job), step, staged.size))
+        progress = Pulse(self._beat(job), step, staged.size)
+        execute = partial(driver.execute, before, progress)
+        after = asked.answer("execute", execute, kind=StagedImage)
         _sync(after.path)
         known = replace(staged, file=after.path.name, size=after.path.stat().st_size)
         return records.difference(before.image, after.image, known)

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from glancekit.core.contracts.metadata import UnitOfWork
+from glancekit.core.drivers import IMPORT_METHODS
 from glancekit.core.errors import (
     Conflict,
     ImageGone,
@@ -117,7 +118,8 @@ def _begin(
     require_offered(world, request.method)
     driver = world.importing.methods[request.method]
     if driver is not None:
-        driver.validate(request.arguments)
+        ask = partial(driver.validate, request.arguments)
+        records.asked(world, IMPORT_METHODS, request.method).answer("validate", ask)
     targets = _targets(world, caller, image, request)
     allowed = quotas.allowance(world, image.owner)
     with world.metadata.unit_of_work() as work:

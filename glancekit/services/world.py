@@ -16,6 +16,7 @@ from glancekit.core.contracts.auth import AuthDriver
 from glancekit.core.contracts.importing import ImportMethod, ImportStep
 from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import MetadataDriver
+from glancekit.core.counters import Counters
 from glancekit.core.drivers import PluginReport
 from glancekit.core.hooks import Hooks
 from glancekit.core.lease import Lease
@@ -87,7 +88,8 @@ class Importing:
 class World:
     """The parts of a running service; a context manager that closes them.
 
-    ``staging`` is the folder for image data on their way in; it may not be there yet.
+    ``staging`` is the folder for image data on their way in; it may not be there yet. In
+    ``counters`` is what the plugins were asked.
     """
 
     metadata: MetadataDriver
@@ -104,6 +106,7 @@ class World:
     cache: ImageCache | None = None
     background: Background = field(default_factory=Background)
     plugins: tuple[PluginReport, ...] = ()
+    counters: Counters = field(default_factory=Counters)
 
     def close(self) -> None:
         """Stop, in the reverse order of the start. All parts are closed, also when some fail."""

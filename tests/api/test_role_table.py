@@ -227,6 +227,7 @@ create a task                403    403   400   403   403    401
 stores                       ok     ok    ok    ok    ok     401
 stores in detail             403    403   ok    ok    403    401
 import methods               ok     ok    ok    ok    ok     401
+plugins                      403    403   ok    ok    403    401
 usage                        ok     ok    ok    ok    403    401
 schema of images             ok     ok    ok    ok    ok     401
 schema of namespaces         ok     ok    ok    ok    ok     401
@@ -376,6 +377,7 @@ ON_THE_SERVICE = {
     "stores": get("/v2/info/stores"),
     "stores in detail": get("/v2/info/stores/detail"),
     "import methods": get("/v2/info/import"),
+    "plugins": get("/v2/info/plugins"),
     "usage": get("/v2/info/usage"),
     "schema of images": get("/v2/schemas/image"),
     "schema of namespaces": get("/v2/schemas/metadefs/namespace"),

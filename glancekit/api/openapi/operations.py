@@ -230,6 +230,11 @@ _SERVICE: dict[str, Operation] = {
         answers={200: "stores"},
         tag="Service",
     ),
+    "GET /v2/info/plugins": Operation(
+        summary="List the plugins, how they are, and what they were asked",
+        answers={200: "plugins"},
+        tag="Service",
+    ),
     "GET /v2/info/usage": Operation(
         summary="See what the caller's project uses of its limits",
         answers={200: "usage"},

@@ -183,6 +183,25 @@ def _answers() -> dict[str, Schema]:
     methods = _object(
         {"description": _TEXT, "type": _TEXT, "value": {"type": "array", "items": _TEXT}}, "value"
     )
+    tally = _object(
+        {
+            "calls": {"type": "integer"},
+            "errors": {"type": "integer"},
+            "seconds": {"type": "number"},
+            "last_error": _TEXT,
+        },
+        *("calls", "errors", "seconds", "last_error"),
+    )
+    plugin = _object(
+        {
+            **{name: _TEXT for name in ("group", "name", "use", "state", "reason")},
+            **{name: _TEXT_OR_NULL for name in ("distribution", "version")},
+            "api_level": {"type": ["integer", "null"]},
+            "capabilities": {"type": "array", "items": _TEXT},
+            "calls": {"type": "object", "additionalProperties": tally},
+        },
+        *("group", "name", "state", "calls"),
+    )
     resource_type = _object({"name": _TEXT, "created_at": _TEXT, "updated_at": _TEXT}, "name")
     return {
         "any": {"type": "object"},
@@ -192,6 +211,7 @@ def _answers() -> dict[str, Schema]:
             {"ok": {"type": "boolean"}, "parts": {"type": "array", "items": part}}, "ok", "parts"
         ),
         "stores": _object({"stores": {"type": "array", "items": store}}, "stores"),
+        "plugins": _object({"plugins": {"type": "array", "items": plugin}}, "plugins"),
         "usage": _object({"usage": {"type": "object", "additionalProperties": used}}, "usage"),
         "import_methods": _object({"import-methods": methods}, "import-methods"),
         "locations": location_schema(),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from flask import Response
@@ -10,7 +11,7 @@ from flask import Response
 from glancekit.api.auth import caller
 from glancekit.api.replies import json_reply
 from glancekit.core.stores import Store
-from glancekit.services import stores, usage
+from glancekit.services import plugins, stores, usage
 from glancekit.services.stores import StoreDetail
 from glancekit.services.world import World
 
@@ -30,6 +31,11 @@ class Info:
         return json_reply(
             {"stores": [_detailed(store) for store in stores.details(self._world, caller())]}
         )
+
+    def plugins(self) -> Response:
+        """Answer with what administrators and other services may know of the plugins."""
+        found = plugins.details(self._world, caller())
+        return json_reply({"plugins": [asdict(detail) for detail in found]})
 
     def usage(self) -> Response:
         """Answer with what the caller's project uses of each quota; nothing without limits."""

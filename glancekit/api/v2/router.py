@@ -58,6 +58,7 @@ def add_routes(app: Flask, world: World) -> None:
         ("GET", "/v2/info/import", info.import_methods),
         ("GET", "/v2/info/stores", info.stores),
         ("GET", "/v2/info/stores/detail", info.store_details),
+        ("GET", "/v2/info/plugins", info.plugins),
         ("GET", "/v2/info/usage", info.usage),
         ("GET", "/v2/cache", cache.answer),
         ("DELETE", "/v2/cache", cache.answer),

@@ -56,14 +56,16 @@ def test_no_class_lands_on_500_by_accident(kind: type[e.GlancekitError]) -> None
 )
 def test_statuses(error: Exception, status: int) -> None:
     with Flask("x").test_request_context(headers={"Accept": "application/json"}):
-        assert answer(error, request_id="req-1", challenge=None).status_code == status
+        assert answer(error, request_id="req-1", challenge=lambda: None).status_code == status
 
 
 def test_a_fault_of_ours_shows_the_request_id_and_nothing_else() -> None:
     failed = e.StoreFailed("/var/lib/secret", store="x", operation="write")
     for error in (ZeroDivisionError("secret"), failed):
         with Flask("x").test_request_context():
-            text = answer(error, request_id="req-77", challenge=None).get_data(as_text=True)
+            text = answer(error, request_id="req-77", challenge=lambda: None).get_data(
+                as_text=True
+            )
         assert "req-77" in text
         assert "secret" not in text
 
@@ -84,7 +86,7 @@ def test_the_body_is_of_the_kind_that_the_client_accepts(
 ) -> None:
     headers = {"Accept": accept} if accept else {}
     with Flask("x").test_request_context(headers=headers):
-        response = answer(e.ImageNotFound(image_id="<42>"), request_id="r", challenge=None)
+        response = answer(e.ImageNotFound(image_id="<42>"), request_id="r", challenge=lambda: None)
     assert response.mimetype == content_type
     text = response.get_data(as_text=True)
     assert ("&lt;42&gt;" if content_type == "text/html" else "<42>") in text
@@ -92,7 +94,7 @@ def test_the_body_is_of_the_kind_that_the_client_accepts(
 
 def test_the_json_body_is_upstreams() -> None:
     with Flask("x").test_request_context(headers={"Accept": "application/json"}):
-        response = answer(e.ImageNotFound(image_id="42"), request_id="r", challenge=None)
+        response = answer(e.ImageNotFound(image_id="42"), request_id="r", challenge=lambda: None)
     assert response.json == {
         "message": "No image found with ID 42",
         "code": "404 Not Found",
@@ -102,9 +104,11 @@ def test_the_json_body_is_upstreams() -> None:
 
 def test_headers_that_tell_what_to_do_next() -> None:
     with Flask("x").test_request_context():
-        unauthenticated = answer(e.Unauthenticated(), request_id="r", challenge="Keystone uri=x")
-        busy = answer(e.Unavailable("x", retry_after=7), request_id="r", challenge=None)
-        beyond = answer(e.RangeUnsatisfiable(size=5), request_id="r", challenge=None)
+        unauthenticated = answer(
+            e.Unauthenticated(), request_id="r", challenge=lambda: "Keystone uri=x"
+        )
+        busy = answer(e.Unavailable("x", retry_after=7), request_id="r", challenge=lambda: None)
+        beyond = answer(e.RangeUnsatisfiable(size=5), request_id="r", challenge=lambda: None)
     assert unauthenticated.headers["WWW-Authenticate"] == "Keystone uri=x"
     assert busy.headers["Retry-After"] == "7"
     assert beyond.headers["Content-Range"] == "bytes */5"
