@@ -1,34 +1,280 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``glancekit plugins``: what is installed, and how it is."""
+"""``glancekit plugins``: what is installed, how it is, and what is wrong first.
+
+How parts are tried out is the business of services/examination.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from glancekit.cli import Invocation
-from glancekit.cli.tables import Shape, format_option, show
+from glancekit.cli.tables import Shape, format_option, show, show_one
+
+if TYPE_CHECKING:
+    from glancekit.bootstrap import Parts
+    from glancekit.core.config import Configuration
+    from glancekit.core.drivers import PluginReport
+    from glancekit.services.examination import Finding
 
 _PLUGIN_COLUMNS = (
     *("group", "name", "state", "use", "distribution", "version", "api_level"),
     *("capabilities", "reason"),
 )
+_FINDING_COLUMNS = ("part", "step", "verdict", "seconds", "detail", "advice")
+
+Command = Callable[..., Any]
 
 
-@click.command()
+def service_options(command: Command) -> Command:
+    """Let a command ask a running service instead of looking at what is installed here."""
+    for option in reversed(
+        (
+            click.option(
+                "--url",
+                metavar="URL",
+                help="Ask the running service at this address, as an administrator; of its "
+                "processes, the one answers that the request comes to.",
+            ),
+            click.option("--token", envvar="OS_TOKEN", help="Token to show to that service."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(invoke_without_command=True)
+@format_option
+@click.pass_context
+def plugins(ctx: click.Context, shape: Shape) -> None:
+    """Show what is installed and how it is; try out whether it works.
+
+    Without a further word: as 'list'.
+    """
+    if ctx.invoked_subcommand is None:
+        show(_PLUGIN_COLUMNS, [asdict(report) for report in _installed(ctx.obj)], shape)
+
+
+@plugins.command("list")
+@service_options
 @format_option
 @click.pass_obj
-def plugins(invocation: Invocation, shape: Shape) -> None:
+def list_(invocation: Invocation, url: str | None, token: str | None, shape: Shape) -> None:
     """Show every installed plugin: what it is for, whether it works, and if not why.
 
     Those that the configuration names are built as the service would build them; the others are
-    imported, and built with the defaults of their options where these suffice.
+    imported, and built with the defaults of their options where these suffice. With --url: those
+    that a running service uses, and what it has asked them.
     """
+    if url is None:
+        show(_PLUGIN_COLUMNS, [asdict(report) for report in _installed(invocation)], shape)
+        return
+    rows = [{**plugin, **_sums(plugin)} for plugin in _of_service(url, token)]
+    show((*_PLUGIN_COLUMNS, "calls", "errors", "seconds"), rows, shape)
+
+
+@plugins.command("show")
+@click.argument("name")
+@service_options
+@format_option
+@click.pass_context
+def show_(ctx: click.Context, name: str, url: str | None, token: str | None, shape: Shape) -> None:
+    """Show all that is known of the plugins called NAME; with --url also each of their calls."""
+    if url is None:
+        known = [asdict(report) for report in _installed(ctx.obj)]
+    else:
+        known = _of_service(url, token)
+    found = [plugin for plugin in known if name in (plugin["name"], plugin["distribution"])]
+    if not found:
+        names = ", ".join(sorted({plugin["name"] for plugin in known}))
+        raise click.ClickException(f"There is no plugin {name!r}; there are: {names}")
+    for plugin in found:
+        show_one(plugin, shape)
+
+
+@plugins.command()
+@click.argument("store", required=False)
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0.1),
+    default=30.0,
+    show_default=True,
+    help="Seconds for each step.",
+)
+@service_options
+@format_option
+@click.pass_context
+def doctor(
+    ctx: click.Context,
+    store: str | None,
+    patience: float,
+    url: str | None,
+    token: str | None,
+    shape: Shape,
+) -> None:
+    """Try out every part that is configured, and say what is wrong first and what to do.
+
+    The records, who is recognised, limits, what processes agree by, and each store (or the one
+    named STORE) with an object that is written, read and deleted. Run it as the service's user.
+    With --url a running service is asked what it knows instead. Exit code 1 when anything is
+    wrong.
+    """
+    if url is not None:
+        findings = list(_findings_of_service(url, token))
+    else:
+        findings = list(_findings(ctx.obj, store, patience))
+    rows = [{**asdict(finding), "seconds": round(finding.seconds, 3)} for finding in findings]
+    show(_FINDING_COLUMNS, rows, shape)
+    first = next((finding for finding in findings if finding.verdict == "wrong"), None)
+    if first is not None:
+        click.echo(
+            f"glancekit: {first.part}: {first.step}: {first.detail}. What to do: {first.advice}.",
+            err=True,
+        )
+        ctx.exit(1)
+
+
+def _installed(invocation: Invocation) -> list[PluginReport]:
     from glancekit.bootstrap import load_parts
     from glancekit.core.survey import unused
 
     config = invocation.load_config()
     used = load_parts(config).plugins
-    reports = [*used, *unused(config, used)]
-    show(_PLUGIN_COLUMNS, [asdict(report) for report in reports], shape)
+    return [*used, *unused(config, used)]
+
+
+# -- a running service
+
+
+def _of_service(url: str, token: str | None) -> list[dict[str, Any]]:
+    from glancekit.cli.image.endpoint import Target, ask, connect
+
+    endpoint = connect(Target(url=url, token=token))
+    found: list[dict[str, Any]] = ask(endpoint, "GET", "/info/plugins", "list plugins").json()[
+        "plugins"
+    ]
+    return found
+
+
+def _sums(plugin: Mapping[str, Any]) -> dict[str, Any]:
+    tallies = list(plugin["calls"].values())
+    return {
+        "calls": sum(tally["calls"] for tally in tallies),
+        "errors": sum(tally["errors"] for tally in tallies),
+        "seconds": round(sum(tally["seconds"] for tally in tallies), 3),
+    }
+
+
+def _findings_of_service(url: str, token: str | None) -> Iterator[Finding]:
+    """Yield how each part says that it is, then whose calls have failed since the start."""
+    from glancekit.cli.stores import parts_of
+    from glancekit.services.examination import Finding, Verdict
+
+    for name, part in parts_of(url).items():
+        yield Finding(
+            part=name,
+            step="health",
+            verdict=Verdict.OK if part["ok"] else Verdict.WRONG,
+            detail=part.get("detail", ""),
+            advice="" if part["ok"] else "run 'glancekit plugins doctor' on its host",
+        )
+    for plugin in _of_service(url, token):
+        for operation, tally in plugin["calls"].items():
+            wrong = tally["errors"] > 0
+            detail = f"{tally['errors']} of {tally['calls']} calls failed"
+            yield Finding(
+                part=plugin["use"] if plugin["use"] != "hooks" else f"plugin {plugin['name']}",
+                step=operation,
+                verdict=Verdict.WRONG if wrong else Verdict.OK,
+                detail=f"{detail}, at last: {tally['last_error']}" if wrong else "",
+                advice=f"look for it in the log; it is {_whose(plugin)}" if wrong else "",
+                seconds=tally["seconds"],
+            )
+
+
+def _whose(plugin: Mapping[str, Any]) -> str:
+    return f"plugin {plugin['name']} of {plugin['distribution']} {plugin['version'] or ''}".strip()
+
+
+# -- what is configured here
+
+
+def _findings(invocation: Invocation, only: str | None, patience: float) -> Iterator[Finding]:
+    from glancekit.bootstrap import load_parts
+
+    config = invocation.load_config()
+    parts = load_parts(config)
+    try:
+        if only is None:
+            yield from _findings_but_stores(config, parts, patience)
+        yield from _findings_of_stores(config, parts, only, patience)
+    finally:
+        for loaded in (*parts.stores.values(), parts.limits, parts.auth, parts.metadata):
+            if loaded.driver is not None:
+                with suppress(Exception):  # it was examined; what is wrong with it has been said
+                    loaded.driver.close()
+
+
+def _findings_but_stores(
+    config: Configuration, parts: Parts, patience: float
+) -> Iterator[Finding]:
+    from glancekit.bootstrap import staging_of, unread_sections
+    from glancekit.services import examination as examine
+
+    for sentence in config.unknown(unread=unread_sections(parts)):
+        yield examine.Finding(
+            part="configuration",
+            step="read",
+            verdict=examine.Verdict.WRONG,
+            detail=sentence,
+            advice="mend the option's name, or take it out",
+        )
+    yield examine.folder("data_dir", config.data_dir)
+    yield examine.folder("staging", staging_of(config))
+    yield from examine.plugins(parts.plugins)
+    if parts.metadata.driver is not None:
+        yield from examine.metadata(parts.metadata.driver, patience=patience)
+    if parts.auth.driver is not None:
+        yield from examine.auth(parts.auth.driver, patience=patience)
+    if parts.limits.driver is not None:
+        yield from examine.limits(parts.limits.driver, patience=patience)
+    for part, work in _agreements(config):
+        yield from examine.coordination(part, work, patience=patience)
+
+
+def _agreements(config: Configuration) -> Iterable[tuple[str, Callable[[], object]]]:
+    """Return what processes agree by: who does the periodic work, and who does which import."""
+    from glancekit.bootstrap import flow_settings
+    from glancekit.core.election import FileElection
+
+    def elect() -> None:
+        with FileElection(config.data_dir, "doctor") as election:
+            election.won()
+
+    def open_board() -> None:
+        from glancekit.flows.engine import Board
+
+        Board(flow_settings(config)).close()
+
+    return (("election", elect), ("jobboard", open_board))
+
+
+def _findings_of_stores(
+    config: Configuration, parts: Parts, only: str | None, patience: float
+) -> Iterator[Finding]:
+    from glancekit.bootstrap import mount
+    from glancekit.services import examination as examine
+
+    known = [entry.id for entry in parts.stores]
+    if only is not None and only not in known:
+        raise click.ClickException(f"There is no store {only!r}; there are: {', '.join(known)}")
+    for entry, loaded in parts.stores.items():
+        if only in (None, entry.id) and loaded.error is None:
+            yield from examine.store(mount(config, entry, loaded), patience=patience)
+        elif only == entry.id:
+            yield from examine.plugins((loaded.report,))

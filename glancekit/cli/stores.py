@@ -48,7 +48,7 @@ def stores(invocation: Invocation, url: str | None, shape: Shape) -> None:
     if url is None:
         show(_COLUMNS, rows, shape)
         return
-    found = _ask(url)
+    found = parts_of(url)
     show((*_COLUMNS, *_FOUND), [{**row, **_found(found, row["id"])} for row in rows], shape)
 
 
@@ -70,7 +70,7 @@ def _row(config: Configuration, entry: StoreEntry, loaded: Loaded) -> dict[str, 
     }
 
 
-def _ask(url: str) -> Mapping[str, Mapping[str, Any]]:
+def parts_of(url: str) -> Mapping[str, Mapping[str, Any]]:
     """Return the parts of a service by their names, each as its health report has it."""
     import requests
 
