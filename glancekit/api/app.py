@@ -53,13 +53,15 @@ def create_app(
     if metrics is not None:
         _add_metrics(app, metrics)
     _add_frame(app, world, settings)
-    app.wsgi_app = _in_front(app.wsgi_app, settings)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = _in_front(app.wsgi_app, settings, world)  # type: ignore[method-assign, assignment]
     return app
 
 
-def _in_front(application: WSGIApplication, settings: ApiSettings) -> WSGIApplication:
+def _in_front(
+    application: WSGIApplication, settings: ApiSettings, world: World
+) -> WSGIApplication:
     """Put in front what is WSGI: the last one meets a request first."""
-    application = VersionNegotiation(application)
+    application = VersionNegotiation(application, with_cache=world.cache is not None)
     if settings.proxies.is_on:
         application = Proxies(application, settings.proxies)
     if settings.cors.allowed_origin:
@@ -83,7 +85,7 @@ class _ImagesApp(Flask):
 
 
 def _add_unversioned_routes(app: Flask, world: World) -> None:
-    versions = Versions(world.settings.public_endpoint)
+    versions = Versions(world.settings.public_endpoint, with_cache=world.cache is not None)
     health = HealthCheck(world)
     every = sorted(_METHODS - {"OPTIONS"})
     app.add_url_rule("/", endpoint="choices", view_func=versions.choices, methods=every)

@@ -7,7 +7,7 @@ All minor versions are the same code: none switches anything on or off.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, redirect, request
@@ -17,21 +17,25 @@ from glancekit.api.replies import json_reply
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-CURRENT = "v2.17"
+WITH_CACHE = ("v2.18", "v2.16", "v2.14")
+"""What upstream ties to its cache: listed and accepted where there is one."""
 
 LISTED = (
     "v2.17", "v2.15", "v2.13", "v2.12", "v2.11", "v2.10", "v2.9", "v2.8",
     "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0",
 )  # fmt: skip
-"""What the version document shows, without those that upstream ties to its cache."""
-
-ACCEPTED = frozenset({"v2", *LISTED})
-"""What may stand in front of a path."""
+"""What the version document shows, the newest first, which is the current one."""
 
 OWN_PATHS = frozenset({"versions", "healthcheck", "openapi.json", "docs", "metrics"})
 """First segments that belong to no version."""
 
 _MEDIA_TYPE = re.compile(r"\s*application/vnd\.openstack\.images-(v2(?:\.\d+)?)\s*(?:[,;]|\Z)")
+
+
+def listed(*, with_cache: bool) -> tuple[str, ...]:
+    """Return the versions that there are, the newest first."""
+    there = (*LISTED, *WITH_CACHE) if with_cache else LISTED
+    return tuple(sorted(there, key=lambda name: -int(name.partition(".")[2])))
 
 
 class VersionNegotiation:
@@ -40,25 +44,26 @@ class VersionNegotiation:
     What names none, or one that is not here, becomes ``/``, which answers with the versions.
     """
 
-    def __init__(self, application: WSGIApplication) -> None:
+    def __init__(self, application: WSGIApplication, *, with_cache: bool = False) -> None:
         self._application = application
+        self._accepted = frozenset({"v2", *listed(with_cache=with_cache)})
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if not path.startswith("/v2/"):
-            environ["PATH_INFO"] = negotiate(path, environ.get("HTTP_ACCEPT", ""))
+            environ["PATH_INFO"] = negotiate(path, environ.get("HTTP_ACCEPT", ""), self._accepted)
         return self._application(environ, start_response)
 
 
-def negotiate(path: str, accept: str) -> str:
-    """Return the path that a request means."""
+def negotiate(path: str, accept: str, accepted: Collection[str]) -> str:
+    """Return the path that a request means, of a service that has these versions."""
     first, slash, rest = path.lstrip("/").partition("/")
     if first in OWN_PATHS:
         return path
-    if first in ACCEPTED:
+    if first in accepted:
         return f"/v2{slash}{rest}"
     match = _MEDIA_TYPE.match(accept)
-    if match and match[1] in ACCEPTED:
+    if match and match[1] in accepted:
         return f"/v2/{path.lstrip('/')}"
     return "/"
 
@@ -66,8 +71,9 @@ def negotiate(path: str, accept: str) -> str:
 class Versions:
     """The version documents."""
 
-    def __init__(self, public_endpoint: str | None) -> None:
+    def __init__(self, public_endpoint: str | None, *, with_cache: bool = False) -> None:
         self._public_endpoint = public_endpoint
+        self._listed = listed(with_cache=with_cache)
 
     def choices(self) -> Response:
         """Answer a request that names no version."""
@@ -90,9 +96,9 @@ class Versions:
             "versions": [
                 {
                     "id": version,
-                    "status": "CURRENT" if version == CURRENT else "SUPPORTED",
+                    "status": "CURRENT" if version == self._listed[0] else "SUPPORTED",
                     "links": [link],
                 }
-                for version in LISTED
+                for version in self._listed
             ]
         }

@@ -391,29 +391,86 @@ _TASKS: dict[str, Operation] = {
     ),
 }
 
+_NO_CACHE = 404
+
 _CACHE: dict[str, Operation] = {
     "GET /v2/cache": Operation(
-        summary="List what is cached", answers={}, errors=(403, 404), tag="Cache"
-    ),
-    "DELETE /v2/cache": Operation(
-        summary="Forget what is cached",
-        answers={},
-        sends=("x-image-cache-clear-target",),
-        errors=(403, 404),
+        summary="List what is cached and what is queued",
+        answers={200: "cache"},
+        more="Of the host that answers, as all of these.",
+        errors=(403, _NO_CACHE),
         tag="Cache",
     ),
-    "PUT /v2/cache/<image_id>": Operation(summary="Cache an image", answers={}, tag="Cache"),
+    "DELETE /v2/cache": Operation(
+        summary="Forget what is cached, queued, or both",
+        answers={204: None},
+        sends=("x-image-cache-clear-target",),
+        errors=(403, _NO_CACHE),
+        tag="Cache",
+    ),
+    "GET /v2/cache/stats": Operation(
+        summary="Show how the cache is",
+        answers={200: "cache_statistics"},
+        errors=(403, _NO_CACHE),
+        tag="Cache",
+    ),
+    "PUT /v2/cache/<image_id>": Operation(
+        summary="Have an image fetched into the cache", answers={202: None}, tag="Cache"
+    ),
     "DELETE /v2/cache/<image_id>": Operation(
-        summary="Forget a cached image", answers={}, tag="Cache"
+        summary="Forget a cached or queued image", answers={204: None}, tag="Cache"
     ),
     "GET /v2/cache/nodes/<image_id>": Operation(
-        summary="List the nodes that have an image cached", answers={}, tag="Cache"
+        summary="List the hosts that have an image cached",
+        answers={200: "cache_nodes"},
+        tag="Cache",
     ),
     "POST /v2/cache/clean": Operation(
-        summary="Remove what was never finished", answers={}, errors=(403, 404), tag="Cache"
+        summary="Remove what was never finished, and what is not right any more",
+        answers={200: None},
+        errors=(403, _NO_CACHE),
+        tag="Cache",
     ),
     "POST /v2/cache/prune": Operation(
-        summary="Make the cache smaller", answers={}, errors=(403, 404), tag="Cache"
+        summary="Make the cache as small as it should be",
+        answers={200: "cache_pruned"},
+        errors=(403, _NO_CACHE),
+        tag="Cache",
+    ),
+    "GET /v2/cached_images": Operation(
+        summary="List what is cached (older path)",
+        answers={200: "cached_images"},
+        errors=(403, _NO_CACHE),
+        tag="Cache",
+    ),
+    "DELETE /v2/cached_images": Operation(
+        summary="Forget all that is cached (older path)",
+        answers={200: "number_deleted"},
+        errors=(403, _NO_CACHE),
+        tag="Cache",
+    ),
+    "DELETE /v2/cached_images/<image_id>": Operation(
+        summary="Forget a cached image (older path)", answers={200: "nothing"}, tag="Cache"
+    ),
+    "GET /v2/queued_images": Operation(
+        summary="List what is queued (older path)",
+        answers={200: "queued_images"},
+        errors=(403, _NO_CACHE),
+        tag="Cache",
+    ),
+    "DELETE /v2/queued_images": Operation(
+        summary="Forget all that is queued (older path)",
+        answers={200: "number_deleted"},
+        errors=(403, _NO_CACHE),
+        tag="Cache",
+    ),
+    "PUT /v2/queued_images/<image_id>": Operation(
+        summary="Have an image fetched into the cache (older path)",
+        answers={200: "nothing"},
+        tag="Cache",
+    ),
+    "DELETE /v2/queued_images/<image_id>": Operation(
+        summary="Forget a queued image (older path)", answers={200: "nothing"}, tag="Cache"
     ),
 }
 

@@ -219,6 +219,44 @@ def _answers() -> dict[str, Schema]:
         "all_resource_types": _object(
             {"resource_types": {"type": "array", "items": resource_type}}, "resource_types"
         ),
+        **_of_the_cache(),
+    }
+
+
+def _of_the_cache() -> dict[str, Schema]:
+    number, ids = {"type": "integer", "minimum": 0}, {"type": "array", "items": _TEXT}
+    entry = _object(
+        {
+            "image_id": _TEXT,
+            "hits": number,
+            "last_accessed": {"type": "number"},
+            "last_modified": {"type": "number"},
+            "size": number,
+        },
+        *("image_id", "hits", "last_accessed", "last_modified", "size"),
+    )
+    entries: Schema = {"type": "array", "items": entry}
+    numbers = ("used", "limit", "free_reserve", "images", "queued")
+    pruned = ("total_files_pruned", "total_bytes_pruned")
+    return {
+        "cache": _object(
+            {"cached_images": entries, "queued_images": ids}, "cached_images", "queued_images"
+        ),
+        "cached_images": _object({"cached_images": entries}, "cached_images"),
+        "queued_images": _object({"queued_images": ids}, "queued_images"),
+        "cache_statistics": _object(
+            {
+                "node": _TEXT,
+                **dict.fromkeys(numbers, number),
+                "fetching": ids,
+                "counts": {"type": "object", "additionalProperties": number},
+            },
+            *("node", "fetching", "counts", *numbers),
+        ),
+        "cache_nodes": ids,
+        "cache_pruned": _object(dict.fromkeys(pruned, number), *pruned),
+        "number_deleted": _object({"num_deleted": number}, "num_deleted"),
+        "nothing": {"type": "null"},
     }
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from flask import Flask
 
 from glancekit.api.v2.actions import Actions
+from glancekit.api.v2.cache import cache_routes
 from glancekit.api.v2.image_data import ImageData
 from glancekit.api.v2.images import Images
 from glancekit.api.v2.imports import Imports
@@ -15,7 +16,6 @@ from glancekit.api.v2.members import Members
 from glancekit.api.v2.metadefs import METADEF_BODIES, Route, metadef_routes
 from glancekit.api.v2.schemas.documents import SchemaDocuments
 from glancekit.api.v2.stores import StoreCopies
-from glancekit.api.v2.switched_off import CacheOff
 from glancekit.api.v2.tags import Tags
 from glancekit.api.v2.tasks import Tasks
 from glancekit.services.world import World
@@ -26,7 +26,7 @@ def add_routes(app: Flask, world: World) -> None:
     images, image_data, tags = Images(world), ImageData(world), Tags(world)
     members, actions, locations = Members(world), Actions(world), Locations(world)
     tasks, copies = Tasks(world), StoreCopies(world)
-    imports, cache = Imports(world), CacheOff()
+    imports = Imports(world)
     schemas, info = SchemaDocuments(world.settings), Info(world)
     routes: tuple[Route, ...] = (
         ("GET", "/v2/images", images.index),
@@ -60,13 +60,7 @@ def add_routes(app: Flask, world: World) -> None:
         ("GET", "/v2/info/stores/detail", info.store_details),
         ("GET", "/v2/info/plugins", info.plugins),
         ("GET", "/v2/info/usage", info.usage),
-        ("GET", "/v2/cache", cache.answer),
-        ("DELETE", "/v2/cache", cache.answer),
-        ("PUT", "/v2/cache/<image_id>", cache.answer),
-        ("DELETE", "/v2/cache/<image_id>", cache.answer),
-        ("GET", "/v2/cache/nodes/<image_id>", cache.answer),
-        ("POST", "/v2/cache/clean", cache.answer),
-        ("POST", "/v2/cache/prune", cache.answer),
+        *cache_routes(world),
         *metadef_routes(world),
     )
     for method, path, view in routes:

@@ -49,13 +49,14 @@ def fetch_queued(world: World, cache: ImageCache) -> int:
     What cannot be cached leaves the queue all the same; why is in the log.
     """
     fetched = 0
-    for image_id in cache.folder.queued():
-        if cache.fetching.stopping.is_set():
-            break
-        image = _find(world, image_id)
-        if image is not None:
-            fetched += fetch(world, cache, image)
-        cache.folder.dequeue(image_id)
+    while queued := cache.folder.queued():
+        for image_id in queued:
+            if cache.fetching.stopping.is_set():
+                return fetched
+            image = _find(world, image_id)
+            if image is not None:
+                fetched += fetch(world, cache, image)
+            cache.folder.dequeue(image_id)
     return fetched
 
 

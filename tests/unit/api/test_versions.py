@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from glancekit.api.versions import CURRENT, LISTED, negotiate
+from glancekit.api.versions import listed, negotiate
 
 MEDIA = "application/vnd.openstack.images-"
 
@@ -38,8 +38,12 @@ MEDIA = "application/vnd.openstack.images-"
     ],
 )
 def test_negotiation(path: str, accept: str, meant: str) -> None:
-    assert negotiate(path, accept) == meant
+    assert negotiate(path, accept, {"v2", *listed(with_cache=False)}) == meant
 
 
-def test_the_current_version_is_listed_once() -> None:
-    assert LISTED.count(CURRENT) == 1
+def test_some_are_there_with_a_cache_alone() -> None:
+    with_cache = listed(with_cache=True)
+    assert with_cache[:5] == ("v2.18", "v2.17", "v2.16", "v2.15", "v2.14")
+    assert listed(with_cache=False)[0] == "v2.17"
+    assert set(with_cache) - set(listed(with_cache=False)) == {"v2.14", "v2.16", "v2.18"}
+    assert negotiate("/v2.18/cache", "", {"v2", *with_cache}) == "/v2/cache"
