@@ -31,6 +31,7 @@ from glancekit.core.contracts.importing import (
     StagedImage,
     SupportsDescription,
 )
+from glancekit.core.contracts.ledger import LedgerRepository, MarkRepository
 from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import (
     EventRepository,
@@ -99,6 +100,7 @@ from glancekit.core.errors import (
 )
 from glancekit.core.formats import FormatInspection, Verdict
 from glancekit.core.hookspecs import ReadSection, Workbench, hookimpl
+from glancekit.core.ledger import DAY, StorageUse, day_of, kept_of, spread
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Identity, Viewer, secret
 from glancekit.core.model.image import (
@@ -137,6 +139,7 @@ from glancekit.core.urifilter import FILTER_SECTION, Destination, UriFilter
 __all__ = [
     "API_LEVEL",
     "CHUNK_SIZE",
+    "DAY",
     "EVERYBODY",
     "FILTER_SECTION",
     "NOTHING_USED",
@@ -184,12 +187,14 @@ __all__ = [
     "Invalid",
     "IteratorStream",
     "LeaseRepository",
+    "LedgerRepository",
     "LimitExceeded",
     "LimitSource",
     "ListOpt",
     "Location",
     "LocationRepository",
     "LocationStatus",
+    "MarkRepository",
     "Member",
     "MemberNotFound",
     "MemberRepository",
@@ -221,6 +226,7 @@ __all__ = [
     "SourceStream",
     "StagedImage",
     "StatusConflict",
+    "StorageUse",
     "StoreDenied",
     "StoreDriver",
     "StoreFailed",
@@ -264,8 +270,11 @@ __all__ = [
     "Viewer",
     "Visibility",
     "Workbench",
+    "day_of",
     "hookimpl",
+    "kept_of",
     "secret",
+    "spread",
     "translating",
     "used_by",
 ]

@@ -54,6 +54,7 @@ from glancekit.core.model.metadef import (
 )
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import UNFINISHED, Task, TaskQuery, TaskStatus, TaskType
+from glancekit.testing.memory_ledger import Account, MemoryLedger, MemoryMarks
 from glancekit.testing.memory_metadefs import MemoryMetadefs
 from glancekit.testing.memory_quotas import MemoryQuotas
 
@@ -87,6 +88,9 @@ class _State:
     associations: dict[tuple[str, str], Association] = field(default_factory=dict)
     resource_types: dict[str, ResourceType] = field(default_factory=dict)
     reservations: dict[int, int] = field(default_factory=dict)
+    accounts: dict[Account, tuple[int, datetime]] = field(default_factory=dict)
+    storage_use: dict[tuple[datetime, str, str], int] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
 
     def copy(self) -> _State:
@@ -128,6 +132,10 @@ class _Images(_Repository, ImageRepository):
             found = found[[image.id for image in found].index(marker.id) + 1 :]
         page = tuple(self.get(image.id) for image in found[: query.limit])
         return Page(page, is_full=len(found) > len(page) > 0)
+
+    def walk(self, *, limit: int, after: str | None = None) -> Sequence[Image]:
+        ids = sorted(found for found in self._state.images if after is None or found > after)
+        return [self.get(found) for found in ids[:limit]]
 
     def add(self, image: Image) -> None:
         state = self._writable()
@@ -455,12 +463,15 @@ class MemoryUnitOfWork(UnitOfWork):
         self.events = _Events(self._state, read_only=self._read_only)
         self.leases = _Leases(self._state, read_only=self._read_only)
         self.quotas = MemoryQuotas(self._state, read_only=self._read_only)
+        self.ledger = MemoryLedger(self._state, read_only=self._read_only)
+        self.marks = MemoryMarks(self._state, read_only=self._read_only)
         self.metadefs = MemoryMetadefs(self._state, read_only=self._read_only)
         return self
 
     def commit(self) -> None:
         """See the contract."""
         if not self._read_only:
+            self.ledger.note(self._driver.state, now())
             self._driver.state = self._state
 
     def __exit__(self, *_: object) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from glancekit.core.contracts import metadata as contract
+from glancekit.core.contracts.ledger import LedgerRepository, MarkRepository
 from glancekit.core.contracts.metadata import MetadataDriver, SupportsMigration
 from glancekit.core.contracts.metadefs import MetadefRepository
 from glancekit.core.contracts.quotas import QuotaRepository
@@ -53,6 +54,7 @@ from glancekit.core.model.listing import (
 )
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.testing.memory_metadata import MemoryMetadata
+from glancekit.testing.metadata_ledger import LedgerConformance
 from glancekit.testing.metadata_quotas import QuotaConformance
 from glancekit.testing.metadata_samples import (
     ME,
@@ -78,7 +80,9 @@ def an_image(**facts: Any) -> Image:
     return Image(**{"id": str(uuid.uuid4()), "owner": ME, **facts})
 
 
-class MetadataConformance(TaskConformance, MetadefConformance, QuotaConformance):
+class MetadataConformance(
+    TaskConformance, MetadefConformance, QuotaConformance, LedgerConformance
+):
     """What every metadata driver must do.
 
     The subclass gives a fixture ``driver``: a started driver over an empty database, closed again
@@ -1022,6 +1026,8 @@ class MetadataConformance(TaskConformance, MetadefConformance, QuotaConformance)
             _same_signatures(contract.LeaseRepository, work.leases)
             _same_signatures(MetadefRepository, work.metadefs)
             _same_signatures(QuotaRepository, work.quotas)
+            _same_signatures(LedgerRepository, work.ledger)
+            _same_signatures(MarkRepository, work.marks)
 
     def _needs_outliving(self) -> None:
         if not self.outlives_the_process:

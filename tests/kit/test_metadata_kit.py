@@ -19,10 +19,11 @@ from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY
 from glancekit.core.model.image import Image, Location, Tombstone
 from glancekit.core.model.listing import ImageQuery, Page
-from glancekit.core.model.status import ImageStatus
+from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.quota import ProjectUsage
 from glancekit.testing.memory_metadata import MemoryMetadata, MemoryUnitOfWork
 from glancekit.testing.metadata import MetadataConformance
+from glancekit.testing.metadata_samples import ME
 
 Lie = Callable[["LyingUnitOfWork"], None]
 
@@ -285,6 +286,72 @@ def counts_rows_once(work: LyingUnitOfWork) -> None:
     work.quotas.usage = of_images
 
 
+def enters_nothing(work: LyingUnitOfWork) -> None:
+    def note(before: object, at: datetime) -> None: ...
+
+    work.ledger.note = note
+
+
+def charges_what_is_written(work: LyingUnitOfWork) -> None:
+    note = work.ledger.note
+
+    def too_much(before: Any, at: datetime) -> None:
+        rows = dict(work.records.locations)
+        for number, row in rows.items():
+            work.records.locations[number] = replace(row, status=LocationStatus.ACTIVE)
+        note(before, at)
+        work.records.locations.update(rows)
+
+    work.ledger.note = too_much
+
+
+def forgets_who_owned_it(work: LyingUnitOfWork) -> None:
+    for account, state in list(work.records.accounts.items()):
+        if account[0] != ME:
+            work.records.accounts[ME, account[1]] = state
+            del work.records.accounts[account]
+
+
+def enters_late_changes_never(work: LyingUnitOfWork) -> None:
+    note = work.ledger.note
+
+    def later(before: Any, at: datetime) -> None:
+        entered = [moment for _, moment in work.records.accounts.values()]
+        note(before, max([at, *entered]))
+
+    work.ledger.note = later
+
+
+def settles_for_good(work: LyingUnitOfWork) -> None:
+    settle = work.ledger.settle
+
+    def and_commit(until: datetime, *, limit: int) -> int:
+        done = settle(until, limit=limit)
+        work._driver.state = work.records
+        return done
+
+    work.ledger.settle = and_commit
+
+
+def adds_no_rest(work: LyingUnitOfWork) -> None:
+    add = work.ledger.add
+    work.ledger.add = lambda use: add(replace(use, rest=0))
+
+
+def keeps_every_mark(work: LyingUnitOfWork) -> None:
+    put = work.marks.put
+    work.marks.put = lambda name, text: None if text is None else put(name, text)
+
+
+def walks_past_hidden_ones(work: LyingUnitOfWork) -> None:
+    walk = work.images.walk
+
+    def past(*, limit: int, after: str | None = None) -> list[Image]:
+        return [image for image in walk(limit=limit, after=after) if not image.os_hidden]
+
+    work.images.walk = past
+
+
 def buries_nothing(work: LyingUnitOfWork) -> None:
     def bury(tombstone: Tombstone) -> bool:
         return True
@@ -345,6 +412,15 @@ CAUGHT: list[tuple[Lie, Callable[..., None]]] = [
     (never_releases, suite.test_m62_a_copy_that_is_given_up_returns_its_reservation),
     (reserves_for_anybody, suite.test_m63_reserving_is_for_the_holder),
     (counts_rows_once, partial(suite.test_m66_usage_is_what_the_records_say, seed=1)),
+    (enters_nothing, suite.test_m71_what_is_kept_is_entered_to_the_byte),
+    (charges_what_is_written, suite.test_m72_what_is_written_or_staged_or_nobodys_is_not_entered),
+    (forgets_who_owned_it, suite.test_m73_owners_and_deletions_are_followed),
+    (enters_late_changes_never, suite.test_m71_what_is_kept_is_entered_to_the_byte),
+    (enters_late_changes_never, suite.test_m74_entries_do_not_depend_on_when_they_were_made),
+    (settles_for_good, suite.test_m75_what_is_not_committed_is_not_entered),
+    (adds_no_rest, suite.test_m76_entries_are_found_in_order_and_forgotten),
+    (keeps_every_mark, suite.test_m77_marks_are_put_and_taken_away),
+    (walks_past_hidden_ones, suite.test_m78_walking_visits_every_image_once),
     (renames_a_parameter, suite.test_m41_signatures_are_the_contract_s),
 ]
 

@@ -27,6 +27,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from glancekit.core.contracts.ledger import LedgerRepository, MarkRepository
 from glancekit.core.contracts.metadefs import MetadefRepository
 from glancekit.core.contracts.quotas import QuotaRepository
 from glancekit.core.model.events import Event
@@ -56,6 +57,15 @@ class ImageRepository(Protocol):
         """Return a page in the query's order. Its cost does not grow with the number of images.
 
         :raises ImageNotFound: when the marker is no image that the viewer may know of.
+        """
+        ...
+
+    @abstractmethod
+    def walk(self, *, limit: int, after: str | None = None) -> Sequence[Image]:
+        """Return images in an order of their ids, from behind one id, be it an image's or not.
+
+        So all are visited that are there from the first step to the last, at a cost that does not
+        grow with their number.
         """
         ...
 
@@ -333,6 +343,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     leases: LeaseRepository
     metadefs: MetadefRepository
     quotas: QuotaRepository
+    ledger: LedgerRepository
+    marks: MarkRepository
 
     @abstractmethod
     def commit(self) -> None:

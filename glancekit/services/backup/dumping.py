@@ -16,6 +16,7 @@ from glancekit.core.model.image import Image, Location, Tombstone, now
 from glancekit.core.model.listing import ImageQuery, SortKey
 from glancekit.core.model.metadef import NamespaceQuery
 from glancekit.core.model.task import TaskQuery
+from glancekit.services import ledger
 from glancekit.services.backup.forms import END, FORMAT, HEADER, to_line
 from glancekit.services.metadefs.namespaces import read
 
@@ -41,6 +42,7 @@ def dump(
         digest.update(line)
         write(line)
 
+    ledger.settle(metadata)
     put({HEADER: _header(metadata)})
     with metadata.unit_of_work(read_only=True) as work:
         for kind, record in _records(work):
@@ -86,6 +88,7 @@ def _records(work: UnitOfWork) -> Iterator[tuple[str, Any]]:
         yield "resource_type", resource_type
     for namespace in work.metadefs.find(_NAMESPACES).namespaces:
         yield "namespace", read(work, namespace)
+    yield from (("storage_use", use) for use in ledger.entries(work, ledger.Span()))
 
 
 def _locations(work: UnitOfWork, image_id: str) -> list[Location]:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import orjson
 
 from glancekit.core.errors import Invalid
+from glancekit.core.ledger import StorageUse
 from glancekit.core.model.image import (
     Finding,
     Image,
@@ -115,5 +116,6 @@ _CONVERT: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
     Definition: {**_TIMES, "kind": DefinitionKind},
     Association: _TIMES,
     ResourceType: _TIMES,
+    StorageUse: {"day": _moment},
 }
 """What a field's value is made of besides what JSON has."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from glancekit.core.contracts.metadata import MetadataDriver, UnitOfWork
 from glancekit.core.errors import Conflict, Invalid
+from glancekit.core.ledger import StorageUse
 from glancekit.core.model.identity import EVERYBODY
 from glancekit.core.model.image import Image, Location, Member, Tombstone
 from glancekit.core.model.listing import ImageQuery
@@ -28,6 +29,7 @@ from glancekit.core.model.metadef import (
 from glancekit.core.model.task import Task, TaskQuery
 from glancekit.services.backup.dumping import BATCH, Tally
 from glancekit.services.backup.forms import END, FORMAT, HEADER, build, from_line
+from glancekit.services.ledger import EARLIEST, LATEST
 from glancekit.services.metadefs.namespaces import write
 
 
@@ -85,6 +87,7 @@ def _require_empty(work: UnitOfWork) -> None:
         or work.tasks.find(TaskQuery(limit=1))
         or work.metadefs.find(NamespaceQuery(limit=1)).namespaces
         or work.metadefs.resource_types()
+        or work.ledger.find(since=EARLIEST, until=LATEST, limit=1)
     )
     if anything:
         raise Conflict(
@@ -155,10 +158,15 @@ def _keep_namespace(work: UnitOfWork, record: Any) -> None:
     write(work, contents)
 
 
+def _keep_use(work: UnitOfWork, record: Any) -> None:
+    work.ledger.add(build(StorageUse, record))
+
+
 _KEEP: Mapping[str, Callable[[UnitOfWork, Any], None]] = {
     "image": _keep_image,
     "deleted_image": _keep_deleted,
     "task": _keep_task,
     "resource_type": _keep_resource_type,
     "namespace": _keep_namespace,
+    "storage_use": _keep_use,
 }

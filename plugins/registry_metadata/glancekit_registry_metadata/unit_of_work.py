@@ -18,7 +18,9 @@ from glancekit.plugin import (
     EventRepository,
     ImageRepository,
     LeaseRepository,
+    LedgerRepository,
     LocationRepository,
+    MarkRepository,
     MemberRepository,
     MetadataError,
     MetadataUnavailable,
@@ -80,6 +82,8 @@ class RemoteUnitOfWork(UnitOfWork):
         self.leases = cast(LeaseRepository, _REMOTE["leases"](self))
         self.metadefs = cast(MetadefRepository, _REMOTE["metadefs"](self))
         self.quotas = cast(QuotaRepository, _REMOTE["quotas"](self))
+        self.ledger = cast(LedgerRepository, _REMOTE["ledger"](self))
+        self.marks = cast(MarkRepository, _REMOTE["marks"](self))
 
     def __enter__(self) -> UnitOfWork:
         return self

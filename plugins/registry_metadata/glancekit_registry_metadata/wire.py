@@ -45,6 +45,7 @@ from glancekit.plugin import (
     Recount,
     ResourceType,
     SortKey,
+    StorageUse,
     Task,
     TaskQuery,
     TaskStatus,
@@ -74,7 +75,7 @@ _VALUES: Mapping[str, type] = {
     for kind in (
         Association, Condition, Copy, Definition, Event, Image, ImageQuery, Location, Member,
         Namespace, NamespacePage, NamespaceQuery, Page, ProjectUsage, Recount, ResourceType,
-        SortKey, Task, TaskQuery, Tombstone, Viewer,
+        SortKey, StorageUse, Task, TaskQuery, Tombstone, Viewer,
     )
 }  # fmt: skip
 

@@ -16,14 +16,14 @@ from sqlalchemy import bindparam, delete, func, insert, select
 
 from glancekit.plugin import Event, EventRepository
 from glancekit_sql_metadata import rows
+from glancekit_sql_metadata.locks import hold
 from glancekit_sql_metadata.session import Session
-from glancekit_sql_metadata.tables import event_cursors, events, locks
+from glancekit_sql_metadata.tables import event_cursors, events
 
 PRUNED = ""
 """The name of the cursor that marks how far the outbox was pruned; no listener is called so."""
 
 _OUTBOX = "outbox"
-_LOCK = select(locks.c.name).where(locks.c.name == _OUTBOX)
 _APPEND = insert(events)
 _AFTER = (
     select(events)
@@ -71,17 +71,9 @@ class SqlEvents(EventRepository):
     def settle(self) -> None:
         """Add what was appended; from here to its end this transaction alone adds events."""
         if self._waiting:
-            self._hold_outbox()
+            hold(self._session, _OUTBOX)
             waiting, self._waiting = self._waiting, []
             self._session.write(_APPEND, waiting)
-
-    def _hold_outbox(self) -> None:
-        lock = self._session.dialect.locking(_LOCK)
-        if lock is _LOCK:
-            return
-        while self._session.execute(lock).first() is None:
-            # Another transaction may have been quicker; its row is then not held by this one yet.
-            self._session.write(self._session.dialect.insert_missing(locks), {"name": _OUTBOX})
 
     def after(self, position: int, *, limit: int) -> Sequence[Event]:
         """See the contract."""

@@ -50,6 +50,18 @@ _GET = (
     .where(images.c.id == _ID)
     .order_by(image_locations.c.id)
 )
+_STEP = (
+    select(images)
+    .where(images.c.id > bindparam("after"))
+    .order_by(images.c.id)
+    .limit(bindparam("limit"))
+    .subquery()
+)
+_WALK = (
+    select(*(_STEP.c[column.name] for column in rows.IMAGE_COLUMNS), *rows.LOCATION_COLUMNS)
+    .select_from(_STEP.outerjoin(image_locations, image_locations.c.image_id == _STEP.c.id))
+    .order_by(_STEP.c.id, image_locations.c.id)
+)
 _MARKER = select(images).where(images.c.id == _ID)
 _LOCK = select(images.c.id).where(images.c.id == _ID)
 _IS_MEMBER = select(image_members.c.status).where(
@@ -150,6 +162,11 @@ class SqlImages(ImageRepository):
         statement = paging.page_statement(shape)
         parameters = _page_parameters(query, plan, marker)
         return rows.images_with_locations(self._session.execute(statement, parameters).all())
+
+    def walk(self, *, limit: int, after: str | None = None) -> Sequence[Image]:
+        """See the contract."""
+        asked = {"limit": limit, "after": after or ""}  # no id is empty
+        return rows.images_with_locations(self._session.execute(_WALK, asked).all())
 
     def add(self, image: Image) -> None:
         """See the contract."""

@@ -10,7 +10,8 @@ what is read behind it cannot be raised by anybody else. It comes late, so it is
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, select, union, update
@@ -26,8 +27,10 @@ from glancekit.plugin import (
     ProjectUsage,
     QuotaRepository,
     Recount,
+    kept_of,
     used_by,
 )
+from glancekit_sql_metadata.ledger import Account, SqlLedger
 from glancekit_sql_metadata.session import Session
 from glancekit_sql_metadata.tables import (
     image_locations,
@@ -81,10 +84,14 @@ _RELEASE = delete(location_reservations).where(
 
 
 class _Share(NamedTuple):
-    """What one image counts, and for whom; nobody counts images without owner."""
+    """What one image counts, and for whom; nobody counts images without owner.
+
+    ``kept`` are the bytes of it that are in each store.
+    """
 
     owner: str | None
     usage: ProjectUsage
+    kept: Mapping[str, int] = {}
 
 
 _NO_SHARE = _Share(None, NOTHING_USED)
@@ -93,8 +100,9 @@ _NO_SHARE = _Share(None, NOTHING_USED)
 class SqlQuotas(QuotaRepository):
     """Usage in a session. The other repositories tell it beforehand what they will change."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, ledger: SqlLedger) -> None:
         self._session = session
+        self._ledger = ledger
         self._before: dict[str, _Share] = {}
         self._new: dict[str, _Share] = {}
 
@@ -162,18 +170,24 @@ class SqlQuotas(QuotaRepository):
         self._session.write(_RELEASE, {"id_": location_id})
 
     def settle(self) -> None:
-        """Add what has changed to the projects' rows."""
+        """Add what has changed to the projects' rows, and note it in the ledger."""
         if not self._before:
             return
         touched, self._before = self._before, {}
         new, self._new = self._new, {}
         changes: defaultdict[str, ProjectUsage] = defaultdict(ProjectUsage)
+        kept: defaultdict[Account, int] = defaultdict(int)
         for image_id, before in touched.items():
             after = new.get(image_id) or self._share(image_id)
             if before.owner is not None:
                 changes[before.owner] -= before.usage
+                for store, size in before.kept.items():
+                    kept[before.owner, store] -= size
             if after.owner is not None:
                 changes[after.owner] += after.usage
+                for store, size in after.kept.items():
+                    kept[after.owner, store] += size
+        self._ledger.note(kept, datetime.now(UTC))
         for project_id in sorted(changes):  # in one order, so that no two wait for each other
             if changes[project_id] != NOTHING_USED:
                 self._add(project_id, changes[project_id])
@@ -218,6 +232,6 @@ def _shares(rows: Iterable[Sequence[Any]]) -> Iterable[_Share]:
         yield _share_of(image, copies)
 
 
-def _share_of(image: tuple[Any, ...], copies: Iterable[Copy]) -> _Share:
+def _share_of(image: tuple[Any, ...], copies: Sequence[Copy]) -> _Share:
     _, owner, status, size = image
-    return _Share(owner, used_by(ImageStatus(status), size, copies))
+    return _Share(owner, used_by(ImageStatus(status), size, copies), kept_of(size, copies))

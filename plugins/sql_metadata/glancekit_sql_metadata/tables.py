@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0007"
+REVISION = "0008"
 """The migration whose result this module describes."""
 
 metadata = MetaData(
@@ -255,6 +255,51 @@ location_reservations = Table(
     Column("amount", BigInteger, nullable=False),
 )
 """How many bytes a copy that is being written may take, where that is reserved."""
+
+storage_changes = Table(
+    "storage_changes",
+    metadata,
+    Column("id", _Counter, primary_key=True, autoincrement=True),
+    Column("project_id", String(255), nullable=False),
+    Column("store", String(255), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""By how many bytes what a project keeps in a store has changed; until it is entered."""
+
+storage_accounts = Table(
+    "storage_accounts",
+    metadata,
+    Column("project_id", String(255), primary_key=True),
+    Column("store", String(255), primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+"""How many bytes a project keeps in a store, and until when that is entered."""
+
+Index(None, storage_accounts.c.at)
+
+storage_use = Table(
+    "storage_use",
+    metadata,
+    Column("day", BigInteger, primary_key=True, autoincrement=False),
+    Column("project_id", String(255), primary_key=True),
+    Column("store", String(255), primary_key=True),
+    Column("byte_hours", BigInteger, nullable=False),
+    Column("rest", BigInteger, nullable=False),
+)
+"""What a project took of a store on a day; ``rest`` in byte-microseconds."""
+
+Index(None, storage_use.c.project_id, storage_use.c.day, storage_use.c.store)
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("text", Text, nullable=False),
+)
+"""How far work is that goes through everything."""
 
 events = Table(
     "events",

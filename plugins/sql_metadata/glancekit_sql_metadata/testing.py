@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +26,7 @@ from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.engine import make_url
 
 from glancekit.plugin import (
+    DAY,
     ConfigError,
     Conflict,
     Event,
@@ -473,7 +475,7 @@ class ServerConformance:
         assert [process.exitcode for process in processes] == [0] * 4
         assert len(ids(driver)) == 4
 
-    @pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006"])
+    @pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006", "0007"])
     def test_every_earlier_revision_is_upgraded_with_what_is_in_it(
         self, build: Build, revision: str
     ) -> None:
@@ -498,6 +500,10 @@ class ServerConformance:
             assert (image.name, image.locations[0].url) == ("ü", "u")
             # What was there before there were sums is counted.
             assert work.quotas.usage("me").image_bytes == (5 if revision < "0004" else 0)
+            tomorrow = _now() + DAY
+            assert [work.ledger.settle(tomorrow, limit=10) for _ in range(3)] == [1, 1, 0]
+            entered = work.ledger.find(since=_now() - DAY, until=_now() + 2 * DAY, limit=10)
+            assert sum(use.byte_hours for use in entered) in (5 * 24 - 1, 5 * 24)
             work.images.save(replace(image, name="new"), expect_status={image.status})
             work.commit()
         add(driver)
@@ -597,6 +603,10 @@ class ServerConformance:
 
 
 # -- how ------------------------------------------------------------------------------------------
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _wait(done: Callable[[], bool]) -> None:

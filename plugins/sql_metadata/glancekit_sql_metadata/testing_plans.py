@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import Connection, event, insert
 
 from glancekit.plugin import (
+    DAY,
     Comparison,
     Condition,
     Event,
@@ -35,7 +36,12 @@ from glancekit.plugin import (
 )
 from glancekit_sql_metadata import lists, rows
 from glancekit_sql_metadata.server import ServerMetadata
-from glancekit_sql_metadata.tables import image_lists, image_locations
+from glancekit_sql_metadata.tables import (
+    image_lists,
+    image_locations,
+    storage_accounts,
+    storage_use,
+)
 from glancekit_sql_metadata.tables import images as image_table
 
 FEW = 20
@@ -141,6 +147,8 @@ def fill(driver: ServerMetadata) -> None:
         connection.execute(insert(image_table), values)
         connection.execute(insert(image_lists), entries)
         connection.execute(insert(image_locations), locations)
+        connection.execute(insert(storage_use), _uses())
+        connection.execute(insert(storage_accounts), _accounts())
     with driver.unit_of_work() as work:
         share(work, made)
         work.quotas.recount("many")
@@ -160,6 +168,28 @@ def share(work: UnitOfWork, made: Sequence[Image]) -> None:
                 status=MemberStatus.ACCEPTED,
             )
             work.members.add(member)
+
+
+def _uses() -> list[dict[str, Any]]:
+    """Return what thirty projects took on a hundred days."""
+    return [
+        {
+            "day": rows.to_time(_FIRST_DAY + number // 30 * DAY),
+            "project_id": f"p{number % 30}",
+            "store": "s",
+            "byte_hours": 1,
+            "rest": 0,
+        }
+        for number in range(SIZE)
+    ]
+
+
+def _accounts() -> list[dict[str, Any]]:
+    now = rows.to_time(datetime.now(UTC))
+    return [
+        {"project_id": f"p{number}", "store": "s", "amount": 1, "at": now - number}
+        for number in range(SIZE)
+    ]
 
 
 def _lists_of(image: Image) -> set[bytes]:
@@ -187,11 +217,13 @@ class PlanConformance:
 
             _assert_cheap(filled, cost_of, find)
 
-    @pytest.mark.parametrize("deed", ["show", "members", "usage", "reserve", "work"])
+    @pytest.mark.parametrize(
+        "deed", ["show", "members", "usage", "reserve", "work", "walk", "ledger", "settle"]
+    )
     def test_what_else_is_asked_often_reads_little(
         self, filled: ServerMetadata, cost_of: CostOf, deed: str
     ) -> None:
-        """An image, its members, usage, a reservation, what background work looks for."""
+        """An image, its members, usage, what background work looks for and goes through."""
         _assert_cheap(filled, cost_of, _DEEDS[deed])
 
 
@@ -211,6 +243,28 @@ def _background(work: UnitOfWork) -> None:
     work.events.after(last - 10, limit=25)
 
 
+def _walk(work: UnitOfWork) -> None:
+    work.images.walk(limit=25)
+    work.images.walk(limit=25, after=_SOME)
+    work.marks.get("mark")
+
+
+def _look_up_use(work: UnitOfWork) -> None:
+    since, until = _FIRST_DAY + DAY, _FIRST_DAY + 200 * DAY
+    (*_, last) = work.ledger.find(since=since, until=until, limit=25)
+    work.ledger.find(since=since, until=until, after=last, limit=25)
+    work.ledger.find(since=since, until=until, project_id="p7", limit=25)
+    work.ledger.find(since=since, until=until, project_id="p7", store="s", after=last, limit=25)
+
+
+def _settle(work: UnitOfWork) -> None:
+    work.ledger.settle(datetime.now(UTC) + DAY, limit=25)
+    work.ledger.settle(datetime.now(UTC) + DAY, limit=25)
+
+
+_FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
+
+
 _SOME = str(uuid.UUID(int=SIZE // 2))
 
 _DEEDS: dict[str, Callable[[UnitOfWork], object]] = {
@@ -219,6 +273,9 @@ _DEEDS: dict[str, Callable[[UnitOfWork], object]] = {
     "usage": lambda work: work.quotas.usage("many"),
     "reserve": _reserve,
     "work": _background,
+    "walk": _walk,
+    "ledger": _look_up_use,
+    "settle": _settle,
 }
 
 

@@ -13,7 +13,9 @@ from glancekit_sql_metadata.dialect import Dialect
 from glancekit_sql_metadata.events import SqlEvents
 from glancekit_sql_metadata.images import SqlImages
 from glancekit_sql_metadata.leases import SqlLeases
+from glancekit_sql_metadata.ledger import SqlLedger
 from glancekit_sql_metadata.locations import SqlLocations
+from glancekit_sql_metadata.marks import SqlMarks
 from glancekit_sql_metadata.members import SqlMembers
 from glancekit_sql_metadata.metadefs import SqlMetadefs
 from glancekit_sql_metadata.quotas import SqlQuotas
@@ -52,7 +54,9 @@ class SqlUnitOfWork(UnitOfWork):
         session = self._session = Session(
             self._connection, self._dialect, read_only=self._read_only
         )
-        self.quotas = SqlQuotas(session)
+        self.ledger = SqlLedger(session)
+        self.marks = SqlMarks(session)
+        self.quotas = SqlQuotas(session, self.ledger)
         self.images = SqlImages(session, self.quotas)
         self.locations = SqlLocations(session, self.quotas)
         self.members = SqlMembers(session)

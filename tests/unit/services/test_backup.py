@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from glancekit.core.errors import Conflict, Duplicate, Invalid
+from glancekit.core.ledger import StorageUse, day_of
 from glancekit.core.model.image import (
     Finding,
     Image,
@@ -97,6 +98,11 @@ def full() -> MemoryMetadata:
         for kind in DefinitionKind:
             definition = Definition(kind=kind, name="d", content={"type": "string"}, **TIMES)
             work.metadefs.define("n", definition)
+        day = day_of(MORNING)
+        for store in ("s", "t"):
+            work.ledger.add(
+                StorageUse(day=day, project_id="me", store=store, byte_hours=1 << 62, rest=9)
+            )
         work.commit()
     return metadata
 
@@ -111,6 +117,15 @@ def lines_of(metadata: MemoryMetadata) -> list[bytes]:
     return lines
 
 
+def records_of(lines: list[bytes]) -> list[bytes]:
+    """Return a dump's records but for what its images took lately, which they go on to do.
+
+    The header has the time, too, and the end a digest.
+    """
+    lately = b'{"storage_use":{"day":"%d' % now().year
+    return [line for line in lines[1:-1] if not line.startswith(lately)]
+
+
 def is_empty(metadata: MemoryMetadata) -> bool:
     with metadata.unit_of_work(read_only=True) as work:
         images = work.images.find(ImageQuery(all_visibilities=True, os_hidden=None)).images
@@ -122,15 +137,19 @@ def test_everything_comes_back_as_it_was() -> None:
     other = MemoryMetadata()
     kinds: list[str] = []
     counts = load(other, lines, kinds.append)
-    assert lines_of(other)[1:-1] == lines[1:-1]  # the header has the time, the end a digest
+    assert records_of(lines_of(other)) == records_of(lines)
+    assert b"byte_hours" in records_of(lines)[-1]
+    uses = counts["storage_use"]
+    assert uses > 1
     assert counts == {
+        "storage_use": uses,
         "image": 8,
         "deleted_image": 1,
         "task": 1,
         "resource_type": 2,
         "namespace": 1,
     }
-    assert len(kinds) == 13
+    assert len(kinds) == 13 + uses
     with other.unit_of_work() as work:
         assert work.metadefs.namespace("n").enforced
         assert len(work.locations.found(Finding.BAD, limit=99)) == 16
