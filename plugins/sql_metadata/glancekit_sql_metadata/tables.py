@@ -278,7 +278,8 @@ storage_accounts = Table(
 )
 """How many bytes a project keeps in a store, and until when that is entered."""
 
-Index(None, storage_accounts.c.at)
+# With the amount, so that what is behind is read from the index alone, in its order.
+Index(None, storage_accounts.c.at, storage_accounts.c.amount)
 
 storage_use = Table(
     "storage_use",

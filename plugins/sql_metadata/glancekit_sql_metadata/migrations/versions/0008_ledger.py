@@ -50,7 +50,7 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("project_id", "store", name="pk_storage_accounts"),
     )
-    steps.make_index("storage_accounts", "at")
+    steps.make_index("storage_accounts", "at", "amount")
     steps.make_table(
         "storage_use",
         sa.Column("day", sa.BigInteger, autoincrement=False, nullable=False),
