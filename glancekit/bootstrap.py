@@ -44,6 +44,8 @@ from glancekit.flows.announcer import Announcer
 from glancekit.flows.options import FLOW_OPTIONS, FlowSettings
 from glancekit.flows.options import SECTION as FLOW_SECTION
 from glancekit.services.import_records import OWN_METHODS, imports_wait
+from glancekit.services.keeping.options import AUDITOR_OPTIONS, Auditing
+from glancekit.services.keeping.options import SECTION as AUDITOR_SECTION
 from glancekit.services.rule_files import RuleFiles
 from glancekit.services.rule_files import read as read_rules
 from glancekit.services.world import Importing, Settings, World
@@ -63,7 +65,12 @@ _METADATA = "[metadata] driver"
 LIMITS_PATIENCE = 60.0
 """Seconds that whoever knows the limits has: longer than its own time-outs."""
 
-FURTHER_SECTIONS = {"server": SERVER_OPTIONS, FLOW_SECTION: FLOW_OPTIONS, **API_OPTIONS}
+FURTHER_SECTIONS = {
+    "server": SERVER_OPTIONS,
+    FLOW_SECTION: FLOW_OPTIONS,
+    AUDITOR_SECTION: AUDITOR_OPTIONS,
+    **API_OPTIONS,
+}
 """Sections that are always there, with options of other rooms than the core."""
 
 
@@ -124,6 +131,7 @@ def bootstrap(config: Configuration, observer: Observer | None = None) -> World:
         lease = Lease(metadata)
         lease.start()
         built.pop_all()
+    background = Background()
     return World(
         metadata=metadata,
         stores=stores,
@@ -137,6 +145,8 @@ def bootstrap(config: Configuration, observer: Observer | None = None) -> World:
         limits=limits if limits.is_limiting() else None,
         importing=_importing(config, parts),
         cache=_cache(config, parts),
+        background=background,
+        auditing=Auditing.of(config.section(AUDITOR_SECTION), background.stopping),
         plugins=parts.plugins,
         counters=parts.counters,
     )

@@ -35,6 +35,7 @@ COMMANDS = {
     "worker": ("glancekit.cli.worker:worker", "Run imports."),
     "task": ("glancekit.cli.task:task", "Show imports; cancel them, try them again."),
     "config": ("glancekit.cli.config:config", "Show, check or write the configuration."),
+    "audit": ("glancekit.cli.audit:audit", "Show what audits found of copies; audit now."),
     "db": ("glancekit.cli.db:db", "Look after the database schema."),
     "policy": ("glancekit.cli.policy:policy", "Show the rules, and explain what they decide."),
     "metadefs": ("glancekit.cli.metadefs:metadefs", "Load, export, enforce metadata definitions."),

@@ -27,6 +27,7 @@
     ├── Conflict
     │   ├── Duplicate               an id, name or member that exists already
     │   ├── StatusConflict          the image is not in a status that allows this
+    │   ├── ImageDamaged            no good copy of its data is left
     │   ├── InUse                   somebody else holds on to the thing
     │   └── SourceChanged           what is being fetched is another content by now
     ├── LimitExceeded               a quota or a configured limit
@@ -250,6 +251,15 @@ class StatusConflict(Conflict):
     """Facts: ``image_id``, ``status`` (as found), ``wanted`` (what would allow it)."""
 
     template = "Image {image_id} is {status}; this needs it to be {wanted}"
+
+
+class ImageDamaged(Conflict):
+    """Audits found that each copy of its data is lost. Facts: ``image_id``."""
+
+    template = (
+        "The data of image {image_id} are damaged: no copy that is left has the bytes that were "
+        "stored. The operator may bring a good copy back; otherwise upload the data anew"
+    )
 
 
 class InUse(Conflict):

@@ -18,6 +18,7 @@ from glancekit.core.contracts.store import SupportsDirectUrl, SupportsLocalFile
 from glancekit.core.errors import (
     BlobNotFound,
     GlancekitError,
+    ImageDamaged,
     StoreError,
     StoreFailed,
     StoreNotFound,
@@ -69,10 +70,16 @@ def open_best(
 ) -> Download:
     """Open the first copy that can be read, in the order in which copies are worth reading.
 
+    One that an audit found lost is passed over, unless there is no other and the operator would
+    rather have wrong bytes sent than none.
+
+    :raises ImageDamaged: when all copies are lost.
     :raises StoreError: when none can be: unavailability, if a copy may be read again soon.
     """
+    if image.is_damaged and not world.auditing.serve_damaged:
+        raise ImageDamaged(image_id=image.id)
     failures: list[GlancekitError] = []
-    for location in in_order(world.stores, image.locations):
+    for location in in_order(world.stores, worth_reading(image)):
         try:
             return _open(world, image, location, offset, length, redirect=redirect)
         except (StoreError, StoreNotFound) as error:
@@ -81,9 +88,14 @@ def open_best(
     raise _most_hopeful(failures) or BlobNotFound(store="-", image_id=image.id)
 
 
+def worth_reading(image: Image) -> Sequence[Location]:
+    """Return the copies that may be read: those that are not lost, all where there is no other."""
+    return [copy for copy in image.locations if not copy.is_lost] or image.locations
+
+
 def may_be_elsewhere(world: World, image: Image, redirect: Redirect) -> bool:
     """Say whether the copy that is read first may be one that the client is sent to."""
-    for location in in_order(world.stores, image.locations)[:1]:
+    for location in in_order(world.stores, worth_reading(image))[:1]:
         store = world.stores.by_id.get(location.store)
         if store is not None and image.is_active and store.supports(SupportsDirectUrl):
             return _is_sent_there(store, redirect)
@@ -245,7 +257,7 @@ class _Continued(ByteStream):
         :raises StoreError: the failure, when there is none.
         """
         self._let_go()
-        others = [copy for copy in self._image.locations if copy not in self._tried]
+        others = [copy for copy in worth_reading(self._image) if copy not in self._tried]
         for location in in_order(self._world.stores, others):
             self._tried.append(location)
             try:

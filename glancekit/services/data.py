@@ -255,6 +255,7 @@ def download(
     :raises ImageNotFound: when there is none that the caller may see.
     :raises Forbidden: when the caller may not, or the image is deactivated.
     :raises RangeUnsatisfiable: when no byte of the range is there.
+    :raises ImageDamaged: when audits found that no good copy is left.
     :raises StoreError: when no store can give it.
     """
     with world.metadata.unit_of_work(read_only=True) as work:

@@ -261,17 +261,26 @@ def delete(world: World, caller: Identity, image_id: str) -> None:
 
 
 def _condemn(world: World, work: UnitOfWork, image: Image) -> list[Location]:
-    """Write down that image and bytes are about to go, before the first byte does."""
+    """Write down that image and bytes are about to go, before the first byte does.
+
+    Returns the copies whose bytes are the caller's to remove. One that is being repaired is not:
+    whoever is at it lets go of it when it sees, and the reaper removes it then.
+    """
     require_transition(image.id, image.status, ImageStatus.PENDING_DELETE)
     doomed = replace(image, status=ImageStatus.PENDING_DELETE)
     work.images.save(doomed, expect_status={image.status})
     condemned = [
-        replace(location, status=LocationStatus.PENDING_DELETE, holder=world.lease.holder)
+        replace(
+            location,
+            status=LocationStatus.PENDING_DELETE,
+            holder=location.holder or world.lease.holder,
+        )
         for location in image.locations
     ]
     for location in condemned:
         work.locations.save(location, expect_status=LocationStatus.ACTIVE)
-    return condemned
+    repaired = {location.id for location in image.locations if location.holder is not None}
+    return [location for location in condemned if location.id not in repaired]
 
 
 def _reprieve(world: World, image: Image, condemned: Sequence[Location]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import Identity
-from glancekit.core.model.image import Image, Member, Visibility
+from glancekit.core.model.image import Image, Location, Member, Visibility
 from glancekit.core.model.task import Task
 
 
@@ -24,6 +24,16 @@ def about(image: Image, kind: str, caller: Identity | None) -> Event:
         request_id=caller.request_id if caller else None,
         payload=payload(image),
     )
+
+
+def about_copy(image: Image, kind: str, copy: Location) -> Event:
+    """Make the event that the service itself found, made, repaired or removed a copy."""
+    found = {
+        "store": copy.store,
+        "finding": None if copy.finding is None else copy.finding.value,
+        "reason": copy.reason,
+    }
+    return Event(type=kind, subject=image.id, payload=payload(image) | {"copy": found})
 
 
 def about_member(image: Image, member: Member, kind: str, caller: Identity) -> Event:

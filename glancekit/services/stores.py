@@ -108,16 +108,22 @@ def remove_copies(
         if len(going) == len(image.locations):
             raise Forbidden(action=f"delete the last copy of the data of image {image_id}")
         condemned = [
-            replace(copy, status=LocationStatus.PENDING_DELETE, holder=world.lease.holder)
+            replace(
+                copy,
+                status=LocationStatus.PENDING_DELETE,
+                holder=copy.holder or world.lease.holder,
+            )
             for copy in going
         ]
+        # Whoever repairs a copy lets go of it when it sees, and the reaper removes it then.
+        repaired = {copy.id for copy in going if copy.holder is not None}
         for copy in condemned:
             work.locations.save(copy, expect_status=LocationStatus.ACTIVE)
         saved = work.images.save(image, expect_status={image.status})
         left = [copy for copy in image.locations if copy not in going]
         work.events.append(about(replace(saved, locations=tuple(left)), "image.update", caller))
         work.commit()
-    _remove(world, condemned)
+    _remove(world, [copy for copy in condemned if copy.id not in repaired])
 
 
 def _remove(world: World, condemned: Sequence[Location]) -> None:

@@ -23,6 +23,7 @@ from glancekit.core.lease import Lease
 from glancekit.core.stores import Stores
 from glancekit.flows.ports import Job
 from glancekit.services.access import Access
+from glancekit.services.keeping.options import Auditing
 from glancekit.services.protections import Protections
 
 DISK_FORMATS = (
@@ -105,6 +106,7 @@ class World:
     importing: Importing = field(default_factory=Importing)
     cache: ImageCache | None = None
     background: Background = field(default_factory=Background)
+    auditing: Auditing = field(default_factory=Auditing)
     plugins: tuple[PluginReport, ...] = ()
     counters: Counters = field(default_factory=Counters)
 

@@ -13,6 +13,10 @@ INTERNAL = frozenset({"os_glance_stage_host", "os_glance_hash_op_host"})
 """Properties of the service's own that no client is shown."""
 
 
+DAMAGED = "os_glance_damaged"
+"""Shown of an image of whose data audits found no good copy; no client can set it."""
+
+
 class ImageJson:
     """Makes JSON of images, the way the operator wants them shown."""
 
@@ -53,6 +57,8 @@ class ImageJson:
         shown["self"] = path
         shown["file"] = path + "/file"
         shown["schema"] = "/v2/schemas/image"
+        if image.is_damaged:
+            shown[DAMAGED] = "true"
         if image.locations:
             shown["stores"] = ",".join(dict.fromkeys(_store_ids(image.locations)))
         for name in INTERNAL & shown.keys():
