@@ -30,6 +30,7 @@ from glancekit.core.contracts.importing import (
     SourceStream,
     StagedImage,
     SupportsDescription,
+    SupportsForecast,
 )
 from glancekit.core.contracts.ledger import LedgerRepository, MarkRepository
 from glancekit.core.contracts.limits import LimitSource
@@ -65,6 +66,7 @@ from glancekit.core.contracts.store import (
     SupportsWrite,
     Usage,
 )
+from glancekit.core.digesting import CHECKSUM_ALGORITHM, Digests, digesting
 from glancekit.core.drivers import API_LEVEL
 from glancekit.core.errors import (
     BlobExists,
@@ -138,6 +140,7 @@ from glancekit.core.urifilter import FILTER_SECTION, Destination, UriFilter
 
 __all__ = [
     "API_LEVEL",
+    "CHECKSUM_ALGORITHM",
     "CHUNK_SIZE",
     "DAY",
     "EVERYBODY",
@@ -166,6 +169,7 @@ __all__ = [
     "DefinitionKind",
     "Destination",
     "DictOpt",
+    "Digests",
     "Duplicate",
     "Event",
     "EventRepository",
@@ -243,6 +247,7 @@ __all__ = [
     "SupportsDirectUrl",
     "SupportsDowngrade",
     "SupportsExpiry",
+    "SupportsForecast",
     "SupportsHealth",
     "SupportsLocalFile",
     "SupportsMigration",
@@ -271,6 +276,7 @@ __all__ = [
     "Visibility",
     "Workbench",
     "day_of",
+    "digesting",
     "hookimpl",
     "kept_of",
     "secret",

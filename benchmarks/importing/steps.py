@@ -158,7 +158,7 @@ def build(kind: Any, **given: Any) -> ImportStep:
     """Build a step with its defaults."""
     defaults = {option.dest: option.default for option in kind.options}
     shared = {
-        "DEFAULT": SimpleNamespace(image_size_cap=1 << 40),
+        "DEFAULT": SimpleNamespace(image_size_cap=1 << 40, hashing_algorithm="sha512"),
         "image_format": SimpleNamespace(
             vmdk_allowed_types=["streamOptimized"], gpt_safety_checks_nonfatal=[]
         ),

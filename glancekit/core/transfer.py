@@ -9,16 +9,12 @@ after every check has passed, so that a driver cannot publish what was not verif
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from queue import Queue
 from typing import Protocol
 
+from glancekit.core.digesting import CHECKSUM_ALGORITHM, Digests, digesting
 from glancekit.core.errors import (
-    ConfigError,
     Invalid,
     LimitExceeded,
     SizeMismatch,
@@ -30,12 +26,6 @@ from glancekit.core.stream import CHUNK_SIZE, ByteStream
 
 GATHER = CHUNK_SIZE // 4
 """Smaller pieces are put together, so that no call is made for every 8 KiB of a socket."""
-
-QUEUED_CHUNKS = 4
-"""How far a digest may fall behind; with the chunk in hand the memory that a transfer takes."""
-
-CHECKSUM_ALGORITHM = "md5"
-"""What the Images API calls an image's ``checksum``."""
 
 
 class Observer(Protocol):
@@ -54,12 +44,13 @@ class Observer(Protocol):
 class TransferPlan:
     """What is known and demanded beforehand. Sizes in bytes, None when there is none.
 
+    ``hash_algo`` is None where nobody will need the digests: the bytes are about to be replaced.
     ``before_end`` is called when all other checks have passed; it may raise, too.
     """
 
     declared_size: int | None
     size_cap: int | None
-    hash_algo: str = "sha512"
+    hash_algo: str | None = "sha512"
     inspector: FormatInspection | None = None
     expected_checksum: str | None = None
     expected_hash: str | None = None
@@ -69,12 +60,15 @@ class TransferPlan:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What went over. ``checksum`` is the MD5 in hex, ``hash_value`` that of ``hash_algo``."""
+    """What went over. ``checksum`` is the MD5 in hex, ``hash_value`` that of ``hash_algo``.
+
+    The three are None together, where no digests were asked for.
+    """
 
     size: int
-    checksum: str
-    hash_algo: str
-    hash_value: str
+    checksum: str | None
+    hash_algo: str | None
+    hash_value: str | None
     detected_format: str | None
     virtual_size: int | None
 
@@ -93,7 +87,7 @@ def run(
     :raises Invalid: when a digest is not the expected one.
     """
     _require_room(plan, plan.declared_size or 0)
-    with _digesting(plan.hash_algo) as digests:
+    with digesting(_algorithms(plan)) as digests:
         measured = _Measured(source, plan, digests)
         try:
             location = write(measured)
@@ -107,6 +101,10 @@ def run(
     return replace(location, size=receipt.size), receipt
 
 
+def _algorithms(plan: TransferPlan) -> Sequence[str]:
+    return () if plan.hash_algo is None else (CHECKSUM_ALGORITHM, plan.hash_algo)
+
+
 def _require_room(plan: TransferPlan, size: int) -> None:
     if plan.size_cap is not None and size > plan.size_cap:
         raise LimitExceeded(limit=plan.size_cap, asked=size, what="bytes of image data")
@@ -115,15 +113,13 @@ def _require_room(plan: TransferPlan, size: int) -> None:
 class _Measured(ByteStream):
     """The source as the driver sees it."""
 
-    def __init__(
-        self, source: ByteStream, plan: TransferPlan, digests: dict[str, _Digest]
-    ) -> None:
+    def __init__(self, source: ByteStream, plan: TransferPlan, digests: Digests) -> None:
         self.receipt: Receipt | None = None
         self._source = source
         self._plan = plan
         self._digests = digests
         self._observers: list[Callable[[bytes], object]] = [
-            *(digest.feed for digest in digests.values()),
+            digests.feed,
             *(observer.feed for observer in plan.observers),
         ]
         self._inspector = plan.inspector
@@ -209,10 +205,11 @@ class _Measured(ByteStream):
             if self._inspector is None
             else self._inspector.finish(self._received)
         )
-        found = {name: digest.finish() for name, digest in self._digests.items()}
-        checksum, hash_value = found[CHECKSUM_ALGORITHM], found[self._plan.hash_algo]
+        found = self._digests.finish()
+        algorithm = self._plan.hash_algo
+        checksum, hash_value = found.get(CHECKSUM_ALGORITHM), found.get(algorithm or "")
         _require_digest(CHECKSUM_ALGORITHM, self._plan.expected_checksum, checksum)
-        _require_digest(self._plan.hash_algo, self._plan.expected_hash, hash_value)
+        _require_digest(algorithm, self._plan.expected_hash, hash_value)
         for observer in self._plan.observers:
             observer.finish()
         if self._plan.before_end is not None:
@@ -220,14 +217,14 @@ class _Measured(ByteStream):
         self.receipt = Receipt(
             size=self._received,
             checksum=checksum,
-            hash_algo=self._plan.hash_algo,
+            hash_algo=algorithm,
             hash_value=hash_value,
             detected_format=verdict.detected_format,
             virtual_size=verdict.virtual_size,
         )
 
 
-def _require_digest(algorithm: str, expected: str | None, found: str) -> None:
+def _require_digest(algorithm: str | None, expected: str | None, found: str | None) -> None:
     if expected is not None and expected.lower() != found:
         raise Invalid(
             f"The image data does not have the expected {algorithm} digest: "
@@ -236,59 +233,3 @@ def _require_digest(algorithm: str, expected: str | None, found: str) -> None:
             expected=expected,
             found=found,
         )
-
-
-@contextmanager
-def _digesting(hash_algo: str) -> Iterator[dict[str, _Digest]]:
-    """Run the digests, each on a thread of its own, and end the threads whatever happens."""
-    with ExitStack() as stack:
-        yield {
-            name: stack.enter_context(_running(name))
-            for name in dict.fromkeys((CHECKSUM_ALGORITHM, hash_algo))
-        }
-
-
-@contextmanager
-def _running(algorithm: str) -> Iterator[_Digest]:
-    digest = _Digest(algorithm)
-    try:
-        yield digest
-    finally:
-        digest.stop()
-
-
-class _Digest:
-    """One digest on its own thread: hashlib lets go of the interpreter lock while it works."""
-
-    def __init__(self, algorithm: str) -> None:
-        try:
-            self._hash = hashlib.new(algorithm, usedforsecurity=False)
-        except ValueError as error:
-            raise ConfigError(
-                f"There is no digest '{algorithm}' on this system; "
-                f"set 'hashing_algorithm' to one of {sorted(hashlib.algorithms_available)}"
-            ) from error
-        self._chunks: Queue[bytes | None] = Queue(QUEUED_CHUNKS)
-        self._thread = threading.Thread(target=self._work, name=f"digest {algorithm}", daemon=True)
-        self._thread.start()
-
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes; waits when the digest is far behind."""
-        self._chunks.put(chunk)
-
-    def finish(self) -> str:
-        """Return the digest of all that was fed, in hex."""
-        self.stop()
-        return self._hash.hexdigest()
-
-    def stop(self) -> None:
-        """End the thread; harmless when called again."""
-        if self._thread.is_alive():
-            self._chunks.put(None)
-            self._thread.join()
-
-    def _work(self) -> None:
-        update, get = self._hash.update, self._chunks.get
-        while chunk := get():
-            update(chunk)
-            chunk = None  # the next may be long in coming; do not hold this one meanwhile

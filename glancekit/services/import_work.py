@@ -19,8 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from glancekit.core.contracts.importing import SourceStream, StagedImage, SupportsDescription
+from glancekit.core.contracts.importing import (
+    SourceStream,
+    StagedImage,
+    SupportsDescription,
+    SupportsForecast,
+)
 from glancekit.core.contracts.metadata import UnitOfWork
+from glancekit.core.digesting import CHECKSUM_ALGORITHM
 from glancekit.core.drivers import IMPORT_METHODS, IMPORT_STEPS
 from glancekit.core.errors import (
     BlobNotFound,
@@ -227,7 +233,7 @@ class Work(ImportWork):
         plan = TransferPlan(
             declared_size=None if size is None else size - begun,
             size_cap=self._world.settings.image_size_cap - begun,
-            hash_algo=self._world.settings.hashing_algorithm,
+            hash_algo=self._digest_of_source(job, image),
             observers=(
                 Pulse(self._beat(job), "fetch", size, done=begun),
                 *quotas.observers(self._world, allowed, writing, size),
@@ -235,6 +241,17 @@ class Work(ImportWork):
         )
         write = partial(self._staging.write, job.image_id, version=source.version)
         return transfer(source, plan, write)[1]
+
+    def _digest_of_source(self, job: Job, image: Image) -> str | None:
+        """Say which digest is kept of what comes: none where a step will replace it all."""
+        for step in job.steps:
+            driver: object = self._world.importing.steps.get(step)
+            if not isinstance(driver, SupportsForecast):
+                continue
+            asked = records.asked(self._world, IMPORT_STEPS, step)
+            if asked.answer("will_replace", partial(driver.will_replace, image), kind=bool):
+                return None
+        return self._world.settings.hashing_algorithm
 
     def _intend_staging(self, work: UnitOfWork, job: Job) -> tuple[Image, Task, Location]:
         """Write down that bytes are about to come to this host."""
@@ -269,8 +286,23 @@ class Work(ImportWork):
         execute = partial(driver.execute, before, progress)
         after = asked.answer("execute", execute, kind=StagedImage)
         _sync(after.path)
+        self._note_digests(after)
         known = replace(staged, file=after.path.name, size=after.path.stat().st_size)
         return records.difference(before.image, after.image, known)
+
+    def _note_digests(self, made: StagedImage) -> None:
+        """Keep what a step knows of the file that it made."""
+        algorithm = self._world.settings.hashing_algorithm
+        if made.digests.keys() >= {CHECKSUM_ALGORITHM, algorithm}:
+            receipt = Receipt(
+                size=made.path.stat().st_size,
+                checksum=made.digests[CHECKSUM_ALGORITHM],
+                hash_algo=algorithm,
+                hash_value=made.digests[algorithm],
+                detected_format=None,
+                virtual_size=None,
+            )
+            self._staging.note(made.path, receipt)
 
     def unapply(self, job: Job, step: str, staged: Staged) -> None:
         """See the port."""

@@ -153,12 +153,17 @@ class Staging:
         with _failing_as_store():
             partial, data = folder / PARTIAL, folder / DATA
             (folder / _RECEIPT).unlink(missing_ok=True)
-            if receipt is not None:
-                known = _Known.of(partial, receipt)
-                write_whole(folder / _RECEIPT, json.dumps(known.to_json()))
+            if receipt is not None and receipt.hash_algo is not None:
+                self.note(partial, receipt)
             partial.replace(data)
             sync_folder(folder)
         return data
+
+    def note(self, path: Path, receipt: Receipt) -> None:
+        """Keep what is known of a file, until that is another one or was changed."""
+        with _failing_as_store():
+            known = _Known.of(path, receipt)
+            write_whole(path.with_name(_RECEIPT), json.dumps(known.to_json()))
 
     def receipt_of(self, path: Path) -> Receipt | None:
         """Return what is known of a file, if it is still the one that this was known of."""

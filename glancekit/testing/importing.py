@@ -19,6 +19,7 @@ The numbers are those of ``docs/reference/contracts/importing.rst``.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import shutil
 import uuid
@@ -42,6 +43,7 @@ from glancekit.plugin import (
     SourceChanged,
     SourceStream,
     StagedImage,
+    SupportsForecast,
 )
 from glancekit.testing.store import assert_same
 
@@ -308,6 +310,25 @@ class ImportStepConformance(_Options):
 
     def test_i19_it_says_what_it_is(self, step: Any) -> None:
         self.check(type(step), ImportStep)
+
+    def test_i20_digests_that_it_hands_on_are_those_of_the_file(
+        self, step: Any, staged: StagedImage
+    ) -> None:
+        done = step.execute(staged, silent)
+        content = done.path.read_bytes()
+        for algorithm, value in done.digests.items():
+            assert hashlib.new(algorithm, content).hexdigest() == value
+
+    def test_i21_what_it_says_that_it_will_replace_it_replaces(
+        self, step: Any, staged: StagedImage, unconcerned: Collection[StagedImage]
+    ) -> None:
+        foreseen: object = step
+        if not isinstance(foreseen, SupportsForecast):
+            pytest.skip("the step makes no forecast")
+        for other in unconcerned:
+            assert not foreseen.will_replace(other.image)
+        if foreseen.will_replace(staged.image):
+            assert step.execute(staged, silent).path != staged.path
 
 
 @contextmanager

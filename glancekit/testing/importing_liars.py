@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from glancekit.plugin import (
     SourceStream,
     StagedImage,
     StrOpt,
+    SupportsForecast,
 )
 
 CONTENT = bytes(range(256)) * 5000
@@ -346,6 +348,27 @@ class RenamesAParameter(HonestStep):
         super().revert(image)
 
 
+class HandsOnTheOldDigest(HonestStep):
+    """Says what it read, and not what it wrote."""
+
+    caught_by = "test_i20_digests_that_it_hands_on_are_those_of_the_file"
+
+    def execute(self, staged: StagedImage, progress: Progress) -> StagedImage:
+        """Do it, and digest the wrong file."""
+        digest = hashlib.sha256(staged.path.read_bytes()).hexdigest()
+        return replace(super().execute(staged, progress), digests={"sha256": digest})
+
+
+class PromisesTooMuch(HonestStep, SupportsForecast):
+    """Says that it replaces what it lets pass."""
+
+    caught_by = "test_i21_what_it_says_that_it_will_replace_it_replaces"
+
+    def will_replace(self, image: Image) -> bool:
+        """Say yes."""
+        return True
+
+
 STEP_LIARS: tuple[type[HonestStep], ...] = (
     IsForEverything,
     ForgetsTheSize,
@@ -357,5 +380,7 @@ STEP_LIARS: tuple[type[HonestStep], ...] = (
     TellsWhereFilesAre,
     LeavesItThere,
     RenamesAParameter,
+    HandsOnTheOldDigest,
+    PromisesTooMuch,
 )
 """Every liar about what it does."""

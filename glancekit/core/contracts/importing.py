@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from glancekit.core.model.identity import Identity
-from glancekit.core.model.image import Image
+from glancekit.core.model.image import NOTHING, Image
 from glancekit.core.stream import ByteStream
 
 Progress = Callable[[int, int | None], None]
@@ -24,12 +24,14 @@ Progress = Callable[[int, int | None], None]
 class StagedImage:
     """An image on its way in: the record as it will be, and its bytes as a file of this host.
 
-    ``caller`` is who asked for the import.
+    ``caller`` is who asked for the import. ``digests`` is what a step that wrote ``path`` hands on
+    if it has seen all its bytes in their order: hex by algorithm. A step is given none.
     """
 
     image: Image
     path: Path
     caller: Identity
+    digests: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,11 +133,25 @@ class ImportStep(Protocol):
     def execute(self, staged: StagedImage, progress: Progress) -> StagedImage:
         """Do it and return the image as it then is; a new file goes beside the old one.
 
-        May be called again after a crash, with the file as it was before the first call.
+        Digests that are handed on become those of the image, and the file is not read again for
+        them. May be called again after a crash, with the file as it was before the first call.
         """
         ...
 
     @abstractmethod
     def revert(self, staged: StagedImage) -> None:
         """Remove what ``execute`` made, wherever it stopped; harmless when called again."""
+        ...
+
+
+@runtime_checkable
+class SupportsForecast(Protocol):
+    """A step that can tell beforehand that it will replace the bytes that come.
+
+    Nobody then digests what will be gone before it is stored.
+    """
+
+    @abstractmethod
+    def will_replace(self, image: Image) -> bool:
+        """Say whether ``execute`` replaces the bytes of such an image, whatever they are."""
         ...

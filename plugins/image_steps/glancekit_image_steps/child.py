@@ -57,15 +57,17 @@ def run(
     hear: Callable[[bytes], object],
     *,
     fine: Collection[int] = (0,),
+    lent: Collection[int] = (),
 ) -> bytes:
     """Run a program and return the beginning of what it said on its standard output.
 
     :param hear: called with each piece of that, and with ``b""`` every so often; when it raises,
         the program is ended and the error passed on.
     :param fine: the codes with which it may end.
+    :param lent: file descriptors that it gets, under the same numbers.
     :raises ProgramFailed: when it does not end well, or not in time.
     """
-    with tempfile.TemporaryFile() as errors, _started(command, limits, errors) as process:
+    with tempfile.TemporaryFile() as errors, _started(command, limits, errors, lent) as process:
         said = _listen(process, limits.clock, hear)
         if process.wait() not in fine:
             raise ProgramFailed(_reason(process.returncode, errors))
@@ -74,13 +76,14 @@ def run(
 
 @contextmanager
 def _started(
-    command: Sequence[str], limits: Limits, errors: IO[bytes]
+    command: Sequence[str], limits: Limits, errors: IO[bytes], lent: Collection[int]
 ) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [*_fence(), *_bounds(limits), *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=errors,
+        pass_fds=tuple(lent),
         # Each thread's heap would reserve room of its own, of which the limit has little.
         env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "MALLOC_ARENA_MAX": "1"},
     )

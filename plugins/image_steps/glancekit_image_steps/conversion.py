@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from glancekit.plugin import (
+    CHECKSUM_ALGORITHM,
     CHUNK_SIZE,
     FormatInspection,
     Image,
@@ -22,6 +23,7 @@ from glancekit.plugin import (
     Progress,
     StagedImage,
     StrOpt,
+    SupportsForecast,
     UnacceptableFormat,
     Verdict,
 )
@@ -35,7 +37,7 @@ _OVERHEAD = 64 << 20
 """Bytes by which a target may be larger than its disk, besides an eighth of it: tables."""
 
 
-class Conversion(ImportStep):
+class Conversion(ImportStep, SupportsForecast):
     """Convert with qemu-img. Sets ``disk_format``, ``size`` and ``virtual_size``."""
 
     api_level: ClassVar[int] = 1
@@ -72,6 +74,7 @@ class Conversion(ImportStep):
         self.name = name
         self._output: str = options.output_format
         self._cap: int = options.DEFAULT.image_size_cap
+        self._algorithms = (CHECKSUM_ALGORITHM, options.DEFAULT.hashing_algorithm)
         self._formats = options.image_format
         self._qemu = QemuImg(
             Limits(
@@ -83,7 +86,10 @@ class Conversion(ImportStep):
 
     def applies_to(self, staged: StagedImage) -> bool:
         """Say whether it is a disk image in another format. ISO images and kernels are none."""
-        image = staged.image
+        return self.will_replace(staged.image)
+
+    def will_replace(self, image: Image) -> bool:
+        """Say the same, for which the record is enough."""
         is_disk = image.container_format == "bare" and image.disk_format in NAMES
         return is_disk and image.disk_format != self._output
 
@@ -103,12 +109,12 @@ class Conversion(ImportStep):
         self._qemu.check(source, known)
         try:
             with room():
-                self._convert(source, to, known, virtual, progress)
+                digests = self._convert(source, to, known, virtual, progress)
                 image = self._converted(staged.image, to)
         except BaseException:
             remove(to)
             raise
-        return replace(staged, image=image, path=to)
+        return replace(staged, image=image, path=to, digests=digests)
 
     def revert(self, staged: StagedImage) -> None:
         """Remove what was converted."""
@@ -116,17 +122,27 @@ class Conversion(ImportStep):
 
     def _convert(
         self, source: Path, to: Path, known: str, virtual: int, progress: Progress
-    ) -> None:
+    ) -> Mapping[str, str]:
+        """Convert, and return the digests of what came out, where they are known."""
+
+        def tell(percent: float) -> None:
+            progress(int(virtual * percent / 100), virtual)
+
         remove(to)  # of an attempt before
+        if self._output == "raw":
+            return self._qemu.convert_to_raw(
+                source, to, known, size=virtual, algorithms=self._algorithms, percent=tell
+            )
         self._qemu.convert(
             source,
             to,
             (known, self._output),
             most=virtual + virtual // 8 + _OVERHEAD,
-            percent=lambda percent: progress(int(virtual * percent / 100), virtual),
+            percent=tell,
         )
         with to.open("rb") as file:
             os.fsync(file.fileno())
+        return {}
 
     def _converted(self, image: Image, to: Path) -> Image:
         """Return the record of what came out, once that was looked at like anything else."""

@@ -19,6 +19,7 @@ from typing import Any
 
 from glancekit.plugin import ConfigError, Invalid, Unavailable
 from glancekit_image_steps.child import Limits, ProgramFailed, run
+from glancekit_image_steps.receiving import receiving
 
 NAMES: Mapping[str, str] = {
     "raw": "raw",
@@ -90,17 +91,34 @@ class QemuImg:
         :param most: bytes that the target may have.
         :param percent: told how far it is, also when that has not changed.
         """
-        so_far = 0.0
-
-        def hear(piece: bytes) -> None:
-            nonlocal so_far
-            found = _PERCENT.findall(piece)
-            so_far = float(found[-1]) if found else so_far
-            percent(so_far)
-
         first, second = (NAMES[name] for name in formats)
         command = ["convert", "-p", "-f", first, "-O", second, str(source), str(target)]
-        self._run(command, replace(self._limits, file_size=most), hear, (source, target))
+        bounds = replace(self._limits, file_size=most)
+        self._run(command, bounds, _hearing(percent), (source, target))
+
+    def convert_to_raw(
+        self,
+        source: Path,
+        target: Path,
+        disk_format: str,
+        *,
+        size: int,
+        algorithms: Collection[str],
+        percent: Callable[[float], object],
+    ) -> Mapping[str, str]:
+        """Write the disk in ``source``, of so many bytes, as a raw file, holes kept.
+
+        qemu-img writes in the order of the disk unless it is told otherwise (``-W``), so that the
+        digests are known along with the file.
+
+        :return: the digests by algorithm, or none if it did not keep that order.
+        """
+        with receiving(target, size, algorithms, lambda: percent(100.0)) as (disk, line):
+            to = f"driver=raw,file.driver=nbd,file.server.type=fd,file.server.str={line}"
+            command = ["convert", "-p", "-n", "--target-is-zero", "-f", NAMES[disk_format]]
+            command += ["--target-image-opts", str(source), to]
+            self._run(command, self._limits, _hearing(percent), (source,), lent=(line,))
+        return disk.digests
 
     def _run(
         self,
@@ -110,16 +128,30 @@ class QemuImg:
         paths: tuple[Path, ...],
         *,
         fine: Collection[int] = (0,),
+        lent: Collection[int] = (),
     ) -> bytes:
         program = shutil.which("qemu-img")
         if program is None:
             raise ConfigError("qemu-img cannot be found; install the package qemu-utils")
         try:
-            return run([program, *command], limits, hear, fine=fine)
+            return run([program, *command], limits, hear, fine=fine, lent=lent)
         except ProgramFailed as error:
             if os.strerror(errno.ENOSPC) in str(error):
                 raise Unavailable("there is no room left where images are staged") from error
             raise Invalid(f"qemu-img cannot read the image: {_without(paths, error)}") from error
+
+
+def _hearing(percent: Callable[[float], object]) -> Callable[[bytes], object]:
+    """Return what hears qemu-img tell how far it is."""
+    so_far = 0.0
+
+    def hear(piece: bytes) -> None:
+        nonlocal so_far
+        found = _PERCENT.findall(piece)
+        so_far = float(found[-1]) if found else so_far
+        percent(so_far)
+
+    return hear
 
 
 def _without(paths: tuple[Path, ...], error: ProgramFailed) -> str:

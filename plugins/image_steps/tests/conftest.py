@@ -28,7 +28,7 @@ def build() -> Callable[..., Any]:
     def build(kind: Any, *, cap: int = 1 << 40, **given: Any) -> Any:
         defaults = {option.dest: option.default for option in kind.options}
         sections = {
-            "DEFAULT": SimpleNamespace(image_size_cap=cap),
+            "DEFAULT": SimpleNamespace(image_size_cap=cap, hashing_algorithm="sha512"),
             "image_format": SimpleNamespace(
                 vmdk_allowed_types=["streamOptimized", "monolithicSparse"],
                 gpt_safety_checks_nonfatal=[],

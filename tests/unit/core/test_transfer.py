@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from glancekit.core import transfer
+from glancekit.core import digesting, transfer
 from glancekit.core.errors import (
     BodyCutShort,
     ConfigError,
@@ -277,9 +277,27 @@ def test_a_wrong_format_ends_the_transfer_early() -> None:
 
 
 def test_a_slow_digest_holds_the_source_back() -> None:
-    digest = transfer._Digest("sha512")
+    digest = digesting._Digest("sha512")
     assert (
-        digest._chunks.maxsize == transfer.QUEUED_CHUNKS
+        digest._chunks.maxsize == digesting.QUEUED_CHUNKS
     )  # else memory would grow with the image
     digest.feed(b"abc")
     assert digest.finish() == hashlib.sha512(b"abc").hexdigest()
+
+
+def test_what_nobody_will_need_is_not_digested() -> None:
+    _, receipt = transfer.run(FileStream(io.BytesIO(DATA)), plan(hash_algo=None), Sink())
+    assert receipt.size == len(DATA)
+    assert (receipt.checksum, receipt.hash_algo, receipt.hash_value) == (None, None, None)
+
+
+def test_zeros_are_digested_like_bytes() -> None:
+    count = 2 * CHUNK_SIZE + 7
+    with digesting.digesting(["md5", "sha512", "md5"]) as digests:
+        digests.feed(b"a")
+        digests.feed_zeros(count)
+        digests.feed_zeros(0)
+        digests.feed(b"z")
+        found = digests.finish()
+    whole = b"a" + bytes(count) + b"z"
+    assert found == {name: hashlib.new(name, whole).hexdigest() for name in ("md5", "sha512")}

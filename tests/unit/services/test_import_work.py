@@ -6,6 +6,7 @@ Killed workers are the business of tests/e2e.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import time
 import uuid
@@ -16,7 +17,12 @@ from typing import Any
 
 import pytest
 
-from glancekit.core.contracts.importing import ImportMethod, ImportStep, StagedImage
+from glancekit.core.contracts.importing import (
+    ImportMethod,
+    ImportStep,
+    StagedImage,
+    SupportsForecast,
+)
 from glancekit.core.errors import Conflict, SourceChanged, StoreUnavailable
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, now
@@ -93,6 +99,24 @@ class Upper(ImportStep):
     def revert(self, staged: StagedImage) -> None:
         """Remove it."""
         staged.path.with_name("upper").unlink(missing_ok=True)
+
+
+class KnowingUpper(Upper, SupportsForecast):
+    """One that knows beforehand what it will do, and afterwards what came of it."""
+
+    def __init__(self, digested: bytes) -> None:
+        self._digested = digested
+
+    def will_replace(self, image: Image) -> bool:
+        """Say yes."""
+        return True
+
+    def execute(self, staged: StagedImage, progress: Any) -> StagedImage:
+        """Write the new file, and hand on digests."""
+        assert not (staged.path.parent / "receipt.json").exists(), "digested for nobody"
+        assert not staged.digests
+        found = {name: hashlib.new(name, self._digested).hexdigest() for name in ("md5", "sha512")}
+        return replace(super().execute(staged, progress), digests=found)
 
 
 @pytest.fixture
@@ -196,6 +220,30 @@ def test_steps_change_data_and_record(
     assert bytes_in(stepped, image) == {"fast": web.data.upper()}
     assert image.properties["case"] == "upper"
     assert image.properties["told"] == "by the source"
+
+
+def test_what_a_step_knows_of_its_file_becomes_the_image_s(
+    importing: World, member: Identity, queued: Image, run: Run, web: Web
+) -> None:
+    made = web.data.upper()
+    steps = {"up": KnowingUpper(made)}
+    stepped = replace(importing, importing=replace(importing.importing, steps=steps))
+    begin(stepped, member, queued, method="web-download", arguments={"uri": "x"})
+    image, task = run(stepped, queued.id)
+    assert (image.status, task.message) == ("active", "")
+    assert image.checksum == hashlib.md5(made).hexdigest()
+    assert image.os_hash_value == hashlib.sha512(made).hexdigest()
+
+
+def test_a_store_that_reads_the_data_sees_that_a_step_was_wrong_about_them(
+    importing: World, member: Identity, queued: Image, run: Run
+) -> None:
+    steps = {"up": KnowingUpper(b"other")}
+    stepped = replace(importing, importing=replace(importing.importing, steps=steps))
+    begin(stepped, member, queued, method="web-download", arguments={"uri": "x"})
+    image, task = run(stepped, queued.id)
+    assert (image.status, task.status) == ("queued", "failure")
+    assert "does not have the expected" in task.message
 
 
 def test_a_fetch_goes_on_where_it_was(
