@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from glancekit.core.digesting import CHECKSUM_ALGORITHM
 from glancekit.core.model.image import Image
-from glancekit.core.transfer import CHECKSUM_ALGORITHM
 
 _SAFE = re.compile(r"[\w-]{1,64}", re.ASCII)
 """Ids that may be part of a file's name."""
