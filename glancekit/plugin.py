@@ -102,7 +102,6 @@ from glancekit.core.errors import (
 )
 from glancekit.core.formats import FormatInspection, Verdict
 from glancekit.core.hookspecs import ReadSection, Workbench, hookimpl
-from glancekit.core.ledger import DAY, StorageUse, day_of, kept_of, spread
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Identity, Viewer, secret
 from glancekit.core.model.image import (
@@ -135,6 +134,7 @@ from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import UNFINISHED, Task, TaskQuery, TaskStatus, TaskType
 from glancekit.core.periodic import PeriodicTask
 from glancekit.core.quota import NOTHING_USED, Copy, ProjectUsage, Quota, Recount, used_by
+from glancekit.core.storage_use import DAY, StorageUse, day_of, kept_of, spread
 from glancekit.core.stream import CHUNK_SIZE, ByteStream, FileStream, IteratorStream
 from glancekit.core.urifilter import FILTER_SECTION, Destination, UriFilter
 

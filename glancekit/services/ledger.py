@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What projects took of stores, and for how long: bringing that up to now, and looking it up.
 
-What counts is said by ``core/ledger``; noting it is the metadata driver's business.
+What counts is said by ``core/storage_use``; noting it is the metadata driver's business.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from glancekit.core.contracts.metadata import MetadataDriver, UnitOfWork
-from glancekit.core.ledger import StorageUse
 from glancekit.core.model.image import now
+from glancekit.core.storage_use import StorageUse
 
 BATCH = 200
 """Steps of one transaction, and entries that are looked up at a time."""

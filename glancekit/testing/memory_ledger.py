@@ -10,9 +10,9 @@ from typing import Protocol
 
 from glancekit.core.contracts.ledger import LedgerRepository, MarkRepository
 from glancekit.core.errors import MetadataError
-from glancekit.core.ledger import StorageUse, day_of, kept_of, spread
 from glancekit.core.model.image import Image, Location
 from glancekit.core.quota import Copy
+from glancekit.core.storage_use import StorageUse, day_of, kept_of, spread
 
 Account = tuple[str, str]
 """A project and a store."""

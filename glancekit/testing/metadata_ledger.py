@@ -19,9 +19,9 @@ import pytest
 
 from glancekit.core.contracts.metadata import MetadataDriver, UnitOfWork
 from glancekit.core.errors import MetadataError
-from glancekit.core.ledger import BYTE_HOUR, DAY, StorageUse, day_of
 from glancekit.core.model.image import Image, Location
 from glancekit.core.model.status import ImageStatus, LocationStatus
+from glancekit.core.storage_use import BYTE_HOUR, DAY, StorageUse, day_of
 from glancekit.testing.metadata_samples import ME, OTHER
 
 _EVER = datetime(1971, 1, 1, tzinfo=UTC)

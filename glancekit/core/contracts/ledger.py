@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The part of the metadata contract that is about the past: room that was taken, and for how long.
 
-What an image takes is said by ``core/ledger`` alone. The ledger follows by itself: each change of
-images and locations is noted with the same commit, to the microsecond, and ``settle`` adds up.
+What an image takes is said by ``core/storage_use`` alone. The ledger follows by itself: each
+change of images and locations is noted with the same commit, to the microsecond, and ``settle``
+adds up.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from glancekit.core.ledger import StorageUse
+from glancekit.core.storage_use import StorageUse
 
 
 class LedgerRepository(Protocol):

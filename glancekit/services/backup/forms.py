@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import orjson
 
 from glancekit.core.errors import Invalid
-from glancekit.core.ledger import StorageUse
 from glancekit.core.model.image import (
     Finding,
     Image,
@@ -33,6 +32,7 @@ from glancekit.core.model.metadef import (
 )
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import Task, TaskStatus, TaskType
+from glancekit.core.storage_use import StorageUse
 
 T = TypeVar("T")
 

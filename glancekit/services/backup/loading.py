@@ -14,7 +14,6 @@ from typing import Any
 
 from glancekit.core.contracts.metadata import MetadataDriver, UnitOfWork
 from glancekit.core.errors import Conflict, Invalid
-from glancekit.core.ledger import StorageUse
 from glancekit.core.model.identity import EVERYBODY
 from glancekit.core.model.image import Image, Location, Member, Tombstone
 from glancekit.core.model.listing import ImageQuery
@@ -27,6 +26,7 @@ from glancekit.core.model.metadef import (
     ResourceType,
 )
 from glancekit.core.model.task import Task, TaskQuery
+from glancekit.core.storage_use import StorageUse
 from glancekit.services.backup.dumping import BATCH, Tally
 from glancekit.services.backup.forms import END, FORMAT, HEADER, build, from_line
 from glancekit.services.ledger import EARLIEST, LATEST

@@ -11,7 +11,6 @@ import orjson
 import pytest
 
 from glancekit.core.errors import Conflict, Duplicate, Invalid
-from glancekit.core.ledger import StorageUse
 from glancekit.core.model.image import (
     Finding,
     Image,
@@ -32,6 +31,7 @@ from glancekit.core.model.metadef import (
 )
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import Task, TaskStatus, TaskType
+from glancekit.core.storage_use import StorageUse
 from glancekit.services.backup.dumping import BATCH, dump
 from glancekit.services.backup.loading import load
 from glancekit.testing.memory_metadata import MemoryMetadata
