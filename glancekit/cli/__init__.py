@@ -32,6 +32,7 @@ COMMANDS = {
         "glancekit.cli.image.commands:image",
         "Create, list, show, save and change images of a service.",
     ),
+    "cache": ("glancekit.cli.cache:cache", "Show and fill the image cache of a host."),
     "worker": ("glancekit.cli.worker:worker", "Run imports."),
     "task": ("glancekit.cli.task:task", "Show imports; cancel them, try them again."),
     "config": ("glancekit.cli.config:config", "Show, check or write the configuration."),

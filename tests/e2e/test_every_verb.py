@@ -23,6 +23,9 @@ pytest.importorskip("glancekit_keystone_auth", reason="glancekit-keystone-auth i
 from glancekit_keystone_auth.testing import PASSWORD, RealKeystone, find_environment
 
 CONFIG = """
+[DEFAULT]
+image_cache_dir = {cache}
+worker_self_reference_url = http://node1:9292
 [auth]
 driver = keystone
 auth_url = {url}
@@ -50,10 +53,6 @@ class Complaint(str):
     """A pattern of what the client complains of, though it ends as if all were well."""
 
 
-UNAWARE = "Glance does not support image caching API"
-"""What glanceclient says when the versions do not tell of a cache; it does not even ask."""
-
-NO_CACHE = Refused("The image cache is not enabled")
 NO_LOCATIONS = Refused("The administrator has disabled API access to image locations")
 
 Row = tuple[str, str, str, str]
@@ -94,10 +93,11 @@ OPENSTACK: list[Row] = [
     ("admin", "image task list", "", "location_import"),
     ("admin", "image task show", "{task}", r"status +\| success "),
     ("member", "image task list", "", Refused("403")),
-    ("admin", "cached image list", "", NO_CACHE),
-    ("admin", "cached image queue", "{active_o}", NO_CACHE),
-    ("admin", "cached image delete", "{active_o}", ""),  # a 404 is as good as deleted to it
-    ("admin", "cached image clear", "", Refused("Failed to clear image cache")),
+    ("admin", "cached image queue", "{active_o}", ""),
+    ("admin", "cached image list", "", r"\| (cached|queued) "),
+    ("member", "cached image list", "", Refused("403")),
+    ("admin", "cached image delete", "{active_o}", ""),
+    ("admin", "cached image clear", "", ""),
     ("admin", "image metadef namespace create", "--public ON", r"namespace +\| ON "),
     ("member", "image metadef namespace create", "no", Refused("403")),
     ("reader", "image metadef namespace list", "", r"\| ON "),
@@ -163,13 +163,15 @@ GLANCE: list[Row] = [
     ("admin", "stores-delete", "--store local {active_g}", Refused("403")),
     ("member", "usage", "", "Quota"),
     ("member", "explain", "image", "container_format"),
-    ("admin", "cache-list", "", Refused(UNAWARE)),
-    ("admin", "cache-queue", "{active_g}", Complaint(UNAWARE)),
-    ("admin", "cache-delete", "{active_g}", Complaint(UNAWARE)),
-    ("admin", "cache-clear", "", Complaint(UNAWARE)),
-    ("admin", "cache-clean", "", Complaint(UNAWARE)),
-    ("admin", "cache-prune", "", Complaint(UNAWARE)),
-    ("admin", "cache-nodes-list", "{active_g}", Refused(UNAWARE)),
+    ("admin", "cache-queue", "{active_g}", ""),
+    ("admin", "cache-list", "", r"\| (cached|queued) "),
+    ("member", "cache-list", "", Refused("403")),
+    ("admin", "cache-nodes-list", "{active_g}", "Node Reference URL"),
+    ("admin", "cache-clean", "", ""),
+    ("admin", "cache-prune", "", r"Pruned 0 file\(s\), 0 byte\(s\)"),
+    ("admin", "cache-delete", "{active_g}", ""),
+    ("admin", "cache-delete", "1", Complaint("Unable to delete")),
+    ("admin", "cache-clear", "", ""),
     ("admin", "task-list", "", "location_import"),
     ("admin", "task-show", "{task}", "success"),
     ("admin", "task-create", "--type import --input '{{}}'", Refused("needs 'import_from'")),
@@ -249,14 +251,14 @@ SDK: list[Row] = [
     ("admin", "get_task", "{task!r}", "success"),
     ("admin", "wait_for_task", "image.get_task({task!r}), wait=5", "success"),
     ("admin", "create_task", "type='import', input={{}}", Refused("needs 'import_from'")),
-    ("admin", "get_image_cache", "", NO_CACHE),
-    ("admin", "queue_image", "{active_s!r}", NO_CACHE),
-    ("admin", "cache_delete_image", "{active_s!r}, ignore_missing=False", NO_CACHE),
-    ("admin", "cache_delete_image", "{active_s!r}", ""),
-    ("admin", "clear_cache", "", NO_CACHE),
-    ("admin", "cached_image_nodes", "{active_s!r}", NO_CACHE),
-    ("admin", "clean_cache", "", NO_CACHE),
-    ("admin", "prune_cache", "", NO_CACHE),
+    ("admin", "queue_image", "{active_s!r}", ""),
+    ("admin", "get_image_cache", "", "cached_images"),
+    ("admin", "cached_image_nodes", "{active_s!r}", r"\["),
+    ("admin", "cache_delete_image", "{active_s!r}, ignore_missing=False", ""),
+    ("admin", "cache_delete_image", "'1', ignore_missing=False", Refused("404")),
+    ("admin", "clear_cache", "", ""),
+    ("admin", "clean_cache", "", ""),
+    ("admin", "prune_cache", "", "total_files_pruned"),
     ("admin", "create_metadef_namespace", "namespace='S', visibility='public'", "S"),
     ("reader", "metadef_namespaces", "", "namespace=S"),
     ("admin", "update_metadef_namespace", "'S', display_name='D', visibility='public'", "D"),
@@ -434,7 +436,9 @@ def cloud(
         keystone.fill()
         keystone.make_user("stranger", "elsewhere", "member")
         keystone.make_user("nova", "demo", "member", "service")
-        service = make_lasting_service(CONFIG.format(url=keystone.url, password=PASSWORD))
+        service = make_lasting_service(
+            CONFIG.format(url=keystone.url, password=PASSWORD, cache=folder / "cache")
+        )
         service.start()
         keystone.make_endpoint("image", service.url)
         yield Cloud(keystone, service, programs, folder)

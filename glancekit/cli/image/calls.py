@@ -36,7 +36,7 @@ def find(endpoint: Endpoint, name_or_id: str) -> Record:
     :raises NotFound: when there is none.
     :raises InConflict: when there are several.
     """
-    if _is_id(name_or_id):
+    if is_id(name_or_id):
         return show(endpoint, name_or_id)
     found = list(images(endpoint, {"name": exactly(name_or_id)}, most=2))
     if not found:
@@ -176,7 +176,8 @@ def remove_tag(endpoint: Endpoint, image_id: str, tag: str) -> None:
     ask(endpoint, "DELETE", path_of(image_id, "tags", tag), f"take the tag {tag!r} off")
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Say whether a text can be an image's id."""
     try:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:

@@ -16,7 +16,7 @@ import click
 
 from glancekit.cli.image import calls, transfers
 from glancekit.cli.image.calls import Record
-from glancekit.cli.image.endpoint import Endpoint, Target, connect
+from glancekit.cli.image.endpoint import Endpoint, Target, connect, target_options
 from glancekit.cli.image.failures import Failed, NotFound
 from glancekit.cli.image.sharing import member, tag
 from glancekit.cli.image.typed import (
@@ -50,28 +50,9 @@ POLL = 0.5
 
 
 @click.group()
-@click.option("--url", envvar="GLANCEKIT_URL", help="The service. Default: http://127.0.0.1:9292.")
-@click.option("--token", envvar="OS_TOKEN", help="Token to show to a service named by --url.")
-@click.option("--os-cloud", envvar="OS_CLOUD", help="A cloud of clouds.yaml.")
-@click.option("--cacert", envvar="OS_CACERT", help="File of certificate authorities to trust.")
-@click.option("--insecure", is_flag=True, help="Trust any certificate.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0.1),
-    default=60.0,
-    show_default=True,
-    help="Seconds in which something has to move.",
-)
+@target_options
 @click.pass_context
-def image(
-    ctx: click.Context,
-    url: str | None,
-    token: str | None,
-    os_cloud: str | None,
-    cacert: str | None,
-    insecure: bool,
-    timeout: float,
-) -> None:
+def image(ctx: click.Context, target: Target) -> None:
     """Create, list, show, save and change images of a running service.
 
     The service is that of --url, else of --os-cloud or of OS_* variables (openstacksdk), else the
@@ -79,14 +60,7 @@ def image(
     those of all commands: 3 refused, 4 not found, 5 in conflict, 6 over a limit, 7 no answer,
     8 damaged data.
     """
-    ctx.obj = Target(
-        url=url,
-        token=token,
-        cloud=os_cloud,
-        cacert=cacert,
-        insecure=insecure,
-        timeout=timeout,
-    )
+    ctx.obj = target
 
 
 @image.command()

@@ -7,8 +7,9 @@ What is asked of it is calls.py's business.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -33,6 +34,47 @@ class Target:
     cacert: str | None = None
     insecure: bool = False
     timeout: float = 60.0
+
+
+def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a group take which service to use; it gets a Target as ``target``."""
+
+    @click.option(
+        "--url", envvar="GLANCEKIT_URL", help="The service. Default: http://127.0.0.1:9292."
+    )
+    @click.option("--token", envvar="OS_TOKEN", help="Token to show to a service named by --url.")
+    @click.option("--os-cloud", "cloud", envvar="OS_CLOUD", help="A cloud of clouds.yaml.")
+    @click.option("--cacert", envvar="OS_CACERT", help="File of certificate authorities to trust.")
+    @click.option("--insecure", is_flag=True, help="Trust any certificate.")
+    @click.option(
+        "--timeout",
+        type=click.FloatRange(min=0.1),
+        default=60.0,
+        show_default=True,
+        help="Seconds in which something has to move.",
+    )
+    @wraps(command)
+    def with_target(
+        *given: Any,
+        url: str | None,
+        token: str | None,
+        cloud: str | None,
+        cacert: str | None,
+        insecure: bool,
+        timeout: float,
+        **named: Any,
+    ) -> Any:
+        target = Target(
+            url=url,
+            token=token,
+            cloud=cloud,
+            cacert=cacert,
+            insecure=insecure,
+            timeout=timeout,
+        )
+        return command(*given, target=target, **named)
+
+    return with_target
 
 
 class Endpoint(Protocol):
