@@ -50,10 +50,12 @@ from glancekit.core.contracts.metadata import (
 from glancekit.core.contracts.metadefs import MetadefRepository
 from glancekit.core.contracts.quotas import QuotaRepository
 from glancekit.core.contracts.store import (
+    Caller,
     Remnant,
     StoreDriver,
     SupportsAcl,
     SupportsAdopt,
+    SupportsCaller,
     SupportsClone,
     SupportsDelete,
     SupportsDetails,
@@ -157,6 +159,7 @@ __all__ = [
     "ByteStream",
     "CacheEntry",
     "CachePolicy",
+    "Caller",
     "Comparison",
     "Condition",
     "ConfigError",
@@ -240,6 +243,7 @@ __all__ = [
     "StrOpt",
     "SupportsAcl",
     "SupportsAdopt",
+    "SupportsCaller",
     "SupportsClone",
     "SupportsDelete",
     "SupportsDescription",

@@ -7,20 +7,24 @@ call is kept from hanging or failing others is the business of guard.py.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from glancekit.core.breaker import Breaker, BreakerStatus
 from glancekit.core.contracts.store import (
     CAPABILITIES,
+    Caller,
     Remnant,
     StoreDriver,
+    SupportsAcl,
     SupportsAdopt,
+    SupportsCaller,
     SupportsDelete,
     SupportsDetails,
     SupportsDirectUrl,
@@ -126,6 +130,15 @@ class Store:
             probe=driver.check if isinstance(driver, SupportsHealth) else None,
             calls=(counters or Counters()).of(STORES, kind, f"store {id}"),
         )
+
+    def acting_for(self, caller: Caller) -> Self:
+        """Return this store as it is for a caller: itself, where the driver acts for nobody."""
+        if not self.supports(SupportsCaller):
+            return self
+        acting = copy.copy(self)
+        with self._guard.stamped("acting_for"):
+            acting.driver = cast(StoreDriver, cast(SupportsCaller, self.driver).acting_for(caller))
+        return acting
 
     # -- what it can do
 
@@ -234,6 +247,15 @@ class Store:
         self.require(SupportsDelete)
         driver = cast(SupportsDelete, self.driver)
         self._guard.answer("delete", lambda: driver.delete(location))
+
+    def grant(self, location: Location, readers: Sequence[str], *, public: bool) -> None:
+        """Let exactly these projects read a copy in the medium itself.
+
+        :raises CapabilityMissing: when the driver cannot.
+        """
+        self.require(SupportsAcl)
+        driver = cast(SupportsAcl, self.driver)
+        self._guard.answer("grant", lambda: driver.grant(location, readers, public=public))
 
     def adopt(self, path: Path, image_id: str, size: int) -> Location | None:
         """Make a file of this host an image's, no byte copied; None where that cannot be.
@@ -435,6 +457,13 @@ class Stores:
         self.by_id: Mapping[str, Store] = MappingProxyType({store.id: store for store in stores})
         self.default = self.get(default_id)
         self.choose_by = choose_by
+
+    def acting_for(self, caller: Caller) -> Stores:
+        """Return the stores as they are for a caller: these, where none acts for anybody."""
+        if not any(store.supports(SupportsCaller) for store in self):
+            return self
+        acting = [store.acting_for(caller) for store in self]
+        return Stores(acting, self.default.id, choose_by=self.choose_by)
 
     @property
     def all(self) -> tuple[Store, ...]:

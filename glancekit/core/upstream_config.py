@@ -145,7 +145,6 @@ _KEYS = f"keys and certificates from a key manager are {_LATER}"
 _REGISTRY = "a registry of one's own is a metadata driver here: see [metadata] driver"
 _STAGING = "of the place for data on their way in, the folder is all there is to choose"
 _MEMORY = "what may have to be sent again is kept in memory, not on disk"
-_OWN_ACCOUNTS = f"storing images in accounts of their owners is {_LATER}"
 _FILES = "reads, writes and look-ups all have the store's 'timeout'"
 
 IGNORED: Mapping[Place, str] = MappingProxyType(
@@ -258,8 +257,6 @@ IGNORED: Mapping[Place, str] = MappingProxyType(
         (STORE, "swift_buffer_on_upload"): _MEMORY,
         (STORE, "swift_upload_buffer_dir"): _MEMORY,
         (STORE, "swift_store_ssl_compression"): "TLS is never compressed",
-        (STORE, "swift_store_admin_tenants"): _OWN_ACCOUNTS,
-        (STORE, "swift_store_use_trusts"): _OWN_ACCOUNTS,
     }
 )
 """Options that have no counterpart, and why."""

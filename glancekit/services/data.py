@@ -34,7 +34,7 @@ from glancekit.core.stores import Store
 from glancekit.core.stream import ByteStream
 from glancekit.core.transfer import Receipt, TransferPlan
 from glancekit.core.transfer import run as transfer
-from glancekit.services import copies, quotas, stores
+from glancekit.services import acting, copies, quotas, readers, stores
 from glancekit.services.cache.serving import open_cached
 from glancekit.services.copies import Download, Redirect
 from glancekit.services.images import find_visible
@@ -73,7 +73,8 @@ def upload(
     allowed = quotas.allowance_for(world, image_id)
     with ExitStack() as undo:
         image, writing = _begin(world, caller, image_id, target, size=size, allowed=allowed)
-        undo.callback(_undo, world, writing)
+        target = acting.store_for(target, caller, image.owner)
+        undo.callback(_undo, world, target, writing)
         plan = TransferPlan(
             declared_size=size,
             size_cap=world.settings.image_size_cap,
@@ -87,6 +88,7 @@ def upload(
         )
         active = _finish(world, caller, writing, location, receipt)
         undo.pop_all()
+    readers.follow(world, caller, active)
     return active
 
 
@@ -128,14 +130,8 @@ def _begin(
         saved = work.images.save(
             replace(image, status=ImageStatus.SAVING), expect_status={ImageStatus.QUEUED}
         )
-        intent = Location(
-            url="",
-            store=target.id,
-            image_id=image_id,
-            status=LocationStatus.WRITING,
-            holder=world.lease.holder,
-        )
-        writing = work.locations.add(intent)
+        holder = world.lease.holder
+        writing = work.locations.add(acting.intent(world.stores, target.id, image, holder))
         quotas.reserve(work, allowed, image.owner, writing, size)
         work.events.append(about(saved, "image.prepare", caller))
         work.commit()
@@ -220,14 +216,14 @@ def _finish(
     return active
 
 
-def _undo(world: World, writing: Location) -> None:
+def _undo(world: World, target: Store, writing: Location) -> None:
     """Put everything back after a failed upload; what cannot be done now is left to the reaper."""
     try:
         with world.metadata.unit_of_work(read_only=True) as work:
             rows = work.locations.of_image(writing.image_id)
         if not any(_is_same(row, writing) for row in rows):
             return  # the reaper was here first, and the name may be another upload's by now
-        world.stores.get(writing.store).discard(writing.image_id)
+        target.discard(writing.image_id)
         forget_writing(world, writing)
     except StoreError as error:
         log.warning("cannot remove what a failed upload left, will try again: %s", error)
@@ -236,7 +232,7 @@ def _undo(world: World, writing: Location) -> None:
         log.warning(
             "could not put image %s back to queued, will try again: %s", writing.image_id, error
         )
-        world.lease.later(partial(_undo, world, writing))
+        world.lease.later(partial(_undo, world, target, writing))
 
 
 def download(
@@ -267,7 +263,10 @@ def download(
         return Download(image=image)
     offset, length = _resolve(image, wanted)
     cached = open_cached(world, image, offset, length, redirect=redirect)
-    return cached or copies.open_best(world, image, offset, length, redirect=redirect)
+    if cached is not None:
+        return cached
+    asking = acting.with_caller(world, caller, image.owner)
+    return copies.open_best(asking, image, offset, length, redirect=redirect)
 
 
 def _resolve(image: Image, wanted: ByteRange | None) -> tuple[int, int | None]:

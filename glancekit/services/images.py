@@ -24,7 +24,7 @@ from glancekit.core.model.image import Image, Location, Visibility
 from glancekit.core.model.listing import ImageQuery, Page
 from glancekit.core.model.status import ImageStatus, LocationStatus, require_transition
 from glancekit.core.quota import Quota
-from glancekit.services import attributes
+from glancekit.services import acting, attributes, readers
 from glancekit.services.cache.serving import forget
 from glancekit.services.metadefs import enforcement
 from glancekit.services.notices import about
@@ -195,6 +195,8 @@ def update(world: World, caller: Identity, image_id: str, changes: Sequence[Chan
         saved = work.images.save(after, expect_status={before.status})
         work.events.append(about(saved, "image.update", caller))
         work.commit()
+    if saved.visibility is not before.visibility:
+        readers.follow(world, caller, saved)
     return view.of(saved)
 
 
@@ -244,10 +246,11 @@ def delete(world: World, caller: Identity, image_id: str) -> None:
         condemned = _condemn(world, work, image)
         work.commit()
     forget(world, image_id)
+    asking = acting.with_caller(world, caller, image.owner)
     try:
-        left = [location for location in condemned if not remove_bytes(world, location)]
+        left = [location for location in condemned if not remove_bytes(asking, location)]
     except BlobInUse:
-        _reprieve(world, image, condemned)
+        _reprieve(asking, image, condemned)
         raise
     with world.metadata.unit_of_work() as work:
         for location in condemned:

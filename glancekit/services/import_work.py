@@ -51,8 +51,8 @@ from glancekit.core.stream import CHUNK_SIZE, ByteStream, FileStream
 from glancekit.core.transfer import Receipt, TransferPlan
 from glancekit.core.transfer import run as transfer
 from glancekit.flows.ports import ImportWork, Job, Measured, Staged, Turn
+from glancekit.services import acting, quotas
 from glancekit.services import import_records as records
-from glancekit.services import quotas
 from glancekit.services.import_pulse import Pulse
 from glancekit.services.notices import about, about_task
 from glancekit.services.staging import DATA, Staging, sync_folder, write_whole
@@ -399,12 +399,14 @@ class Work(ImportWork):
         if row is not None and row.status is LocationStatus.PENDING_DELETE:
             raise Conflict(f"Store '{store_id}' has data of the image that are not removed yet")
         if row is not None and row.url == "":
-            store.discard(job.image_id)  # of who died while writing it
+            # of who died while writing it
+            acting.store_of(self._world.stores, row).discard(job.image_id)
         if row is None or row.url == "":
             allowed = self._allowed(job)
             writing = self._patiently(
                 lambda work: self._intend(work, job, store_id, measured.size, allowed)
             )
+            store = acting.store_of(self._world.stores, writing)
             location = self._move(job, store, staged, measured)
             row = replace(
                 writing, url=location.url, metadata=location.metadata, size=measured.size
@@ -439,14 +441,7 @@ class Work(ImportWork):
             writing = replace(rows[0], holder=holder)
             work.locations.save(writing, expect_status=LocationStatus.WRITING)
         else:
-            intent = Location(
-                url="",
-                store=store,
-                image_id=job.image_id,
-                status=LocationStatus.WRITING,
-                holder=holder,
-            )
-            writing = work.locations.add(intent)
+            writing = work.locations.add(acting.intent(self._world.stores, store, image, holder))
         quotas.reserve(work, allowed, image.owner, writing, size)
         return writing
 
@@ -525,7 +520,7 @@ class Work(ImportWork):
         if row is None:
             return
         try:
-            driver = self._world.stores.get(store)
+            driver = acting.store_of(self._world.stores, row)
             if row.url:
                 driver.delete(row)
             else:

@@ -16,7 +16,7 @@ from glancekit.core.model.image import Image, Location
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import Task
 from glancekit.core.quota import Quota
-from glancekit.services import digests
+from glancekit.services import acting, digests
 from glancekit.services.images import find_visible, show
 from glancekit.services.locations import Placed, activate, locate, require_room, scheme_of
 from glancekit.services.notices import about
@@ -139,7 +139,8 @@ def _place(
         wanted.apply(one)
     for new in wanted.new:
         _require_fit(world, before, new)
-    found = tuple(locate(world, image_id, new) for new in wanted.new)
+    asking = acting.with_caller(world, caller, before.owner)
+    found = tuple(locate(asking, image_id, new) for new in wanted.new)
     _require_same_size(before, found)
     allowed = allowance_for(world, image_id)
     with world.metadata.unit_of_work() as work:

@@ -21,7 +21,7 @@ from glancekit.core.model.image import Image, Location
 from glancekit.core.model.status import ImageStatus
 from glancekit.core.model.task import Task, TaskStatus, TaskType
 from glancekit.core.quota import Quota
-from glancekit.services import digests
+from glancekit.services import acting, digests
 from glancekit.services.images import find_for
 from glancekit.services.notices import about
 from glancekit.services.quotas import allowance_for
@@ -64,7 +64,7 @@ def register(world: World, caller: Identity, image_id: str, new: NewLocation) ->
     with world.metadata.unit_of_work(read_only=True) as work:
         _require_ready(find_for(world, work, caller, image_id, "add_image_location"))
     _require_own_kind_of_url(world, caller, new.url)
-    location = locate(world, image_id, new)
+    location = locate(acting.with_caller(world, caller, None), image_id, new)
     allowed = allowance_for(world, image_id)
     with world.metadata.unit_of_work() as work:
         image = find_for(world, work, caller, image_id, "add_image_location")

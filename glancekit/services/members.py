@@ -12,7 +12,7 @@ from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import Forbidden, InvalidField, LimitExceeded, MemberNotFound
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, Member, MemberStatus, Visibility
-from glancekit.services import attributes
+from glancekit.services import attributes, readers
 from glancekit.services.images import find_visible
 from glancekit.services.notices import about_member
 from glancekit.services.world import World
@@ -38,6 +38,7 @@ def add(world: World, caller: Identity, image_id: str, project_id: str) -> Membe
         work.members.add(member)
         work.events.append(about_member(image, member, "image.member.create", caller))
         work.commit()
+    readers.follow(world, caller, image)
     return member
 
 
@@ -102,6 +103,7 @@ def remove(world: World, caller: Identity, image_id: str, project_id: str) -> No
         work.members.remove(image_id, project_id)
         work.events.append(about_member(image, member, "image.member.delete", caller))
         work.commit()
+    readers.follow(world, caller, image)
 
 
 def _visible_member(

@@ -27,6 +27,7 @@ from glancekit.core.model.image import Location, now
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.options import STAGING_STORE
 from glancekit.core.stores import Stores
+from glancekit.services import acting
 from glancekit.services.import_records import LOCK, forget_staged
 from glancekit.services.notices import about
 from glancekit.services.staging import Staging
@@ -124,7 +125,7 @@ def _undo_write(world: Recoverable, row: Location) -> bool:
         if row.store == STAGING_STORE:
             Staging(world.staging).remove(row.image_id)
         else:
-            world.stores.get(row.store).discard(row.image_id)
+            acting.store_of(world.stores, row).discard(row.image_id)
     except (StoreError, StoreNotFound) as error:
         log.warning("cannot remove what a dead upload left, will try again: %s", error)
         return False
@@ -168,7 +169,7 @@ def _back_to_queued(work: UnitOfWork, image_id: str) -> None:
 def _finish_delete(world: Recoverable, row: Location) -> bool:
     """Remove bytes that were condemned, and the image's record with its last copy."""
     try:
-        store = world.stores.get(row.store)
+        store = acting.store_of(world.stores, row)
         if row.url:
             store.delete(row)
         else:  # what an upload left before it knew its place

@@ -23,6 +23,7 @@ from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, Location
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.stores import Store
+from glancekit.services import acting
 from glancekit.services.images import find_visible, remove_bytes
 from glancekit.services.notices import about
 from glancekit.services.world import World
@@ -123,7 +124,8 @@ def remove_copies(
         left = [copy for copy in image.locations if copy not in going]
         work.events.append(about(replace(saved, locations=tuple(left)), "image.update", caller))
         work.commit()
-    _remove(world, [copy for copy in condemned if copy.id not in repaired])
+    going_now = [copy for copy in condemned if copy.id not in repaired]
+    _remove(acting.with_caller(world, caller, image.owner), going_now)
 
 
 def _remove(world: World, condemned: Sequence[Location]) -> None:

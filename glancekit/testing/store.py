@@ -40,12 +40,14 @@ from glancekit.plugin import (
     BlobNotFound,
     BodyCutShort,
     ByteStream,
+    Caller,
     FileStream,
     GlancekitError,
     Location,
     StoreDriver,
     SupportsAcl,
     SupportsAdopt,
+    SupportsCaller,
     SupportsClone,
     SupportsDelete,
     SupportsDetails,
@@ -192,6 +194,14 @@ class StoreConformance:
         """
         self.needs(SupportsSweep)
         pytest.fail("give your test class a fixture 'abandon' that leaves half an image")
+
+    @pytest.fixture
+    def caller(self) -> Caller:
+        """Somebody in whose name the driver can be asked about images of their project.
+
+        To be overridden for a medium that looks at tokens.
+        """
+        return Caller(owner="kit", project_id="kit", token="a token of the kit")
 
     # -- the kit's own
 
@@ -556,6 +566,24 @@ class StoreConformance:
             driver.adopt(path, image_id)
         path.unlink()
         assert_same(blobs.read(location), data)
+
+    def test_s36_a_caller_finds_what_the_service_does(
+        self, driver: Any, blobs: Blobs, caller: Caller
+    ) -> None:
+        self.needs(SupportsCaller)
+        self.needs(SupportsWrite)
+        acting = driver.acting_for(caller)
+        assert [isinstance(acting, kind) for kind in CAPABILITIES] == [
+            isinstance(driver, kind) for kind in CAPABILITIES
+        ], "what acts for a caller has the capabilities of the driver"
+        data, of_service, of_caller = sample(3000), new_id(), new_id()
+        first = blobs.write(data, image_id=of_service)
+        second = blobs.keep(acting.write(of_caller, stream(data), len(data)))
+        for reader in (driver, acting):
+            assert_same(Blobs(reader).read(replace(first, image_id=of_service)), data)
+            assert_same(Blobs(reader).read(replace(second, image_id=of_caller)), data)
+        shown = f"{caller!r} {acting!r} {first!r} {second!r}"
+        assert caller.token is None or caller.token not in shown
 
     # -- the end
 

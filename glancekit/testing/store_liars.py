@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import itertools
 import time
@@ -11,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from glancekit.core.contracts.store import CAPABILITIES
 from glancekit.plugin import (
     BlobNotFound,
     ByteStream,
+    Caller,
     FileStream,
     IteratorStream,
     Location,
@@ -24,6 +26,7 @@ from glancekit.plugin import (
     StrOpt,
     SupportsAcl,
     SupportsAdopt,
+    SupportsCaller,
     SupportsClone,
     SupportsDirectUrl,
     SupportsLocalFile,
@@ -41,6 +44,7 @@ class AbleStore(
     SupportsAcl,
     SupportsSweep,
     SupportsAdopt,
+    SupportsCaller,
 ):
     """A memory store that has every capability there is, and keeps its promises."""
 
@@ -48,6 +52,13 @@ class AbleStore(
         super().__init__(options, name=name)
         self._folder = TemporaryDirectory()
         self._halves: dict[str, float] = {}
+        self._caller: Caller | None = None
+
+    def acting_for(self, caller: Caller) -> Self:
+        """Share all there is."""
+        acting = copy.copy(self)
+        acting._caller = caller
+        return acting
 
     def abandon(self, image_id: str) -> None:
         """Leave what a killed writer leaves."""
@@ -491,6 +502,18 @@ class SweepsWhatIsBeingWritten(_Liar):
 
     def remnants(self, age: float) -> list[Remnant]:
         return super().remnants(0)
+
+
+class WritesTokensDown(_Liar):
+    """Puts what the caller authenticated with where everybody can read it."""
+
+    caught_by = "s36"
+
+    def write(self, image_id: str, source: ByteStream, size: int | None) -> Location:
+        location = super().write(image_id, source, size)
+        if self._caller is None:
+            return location
+        return Location(url=location.url, metadata={"token": self._caller.token})
 
 
 class ClosesOnce(_Liar):

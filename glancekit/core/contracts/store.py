@@ -12,8 +12,8 @@ What the core guarantees to every driver:
   attributes that ``Driver.options`` declares. ``__init__`` keeps them and does no work;
 * methods are called from many threads at once;
 * ``image_id`` is a canonical lower-case UUID; a source is read once, from one thread;
-* ``location`` is what ``write`` returned (or an operator registered), with ``size`` filled in when
-  the image's size is known.
+* ``location`` is what ``write`` returned (or an operator registered), with ``image_id`` filled in,
+  and ``size`` when the image's size is known.
 
 What every driver promises:
 
@@ -26,9 +26,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from glancekit.core.model.image import Location
 from glancekit.core.stream import ByteStream
@@ -167,7 +167,12 @@ class SupportsAcl(Protocol):
 
     @abstractmethod
     def grant(self, location: Location, readers: Sequence[str], *, public: bool) -> None:
-        """Let exactly these projects read (everybody when ``public``), and nobody else."""
+        """Let exactly these projects read (everybody when ``public``), and nobody else.
+
+        Nothing to do where nobody comes to the medium but by way of the service.
+
+        :raises BlobNotFound: when nothing is there.
+        """
         ...
 
 
@@ -259,6 +264,34 @@ class SupportsAdopt(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """In whose name a store is asked, and whose image it is about; both are ids of projects.
+
+    ``token`` is what the caller authenticated with. It is None where nobody is waiting (work in
+    the background, which has no caller), and where callers have none.
+    """
+
+    owner: str | None
+    project_id: str | None = None
+    token: str | None = field(default=None, repr=False)
+
+
+@runtime_checkable
+class SupportsCaller(Protocol):
+    """The medium itself knows projects: it is asked in the caller's name, not the service's."""
+
+    @abstractmethod
+    def acting_for(self, caller: Caller) -> Self:
+        """Return this driver as it is for a caller. Called for each request: it does no work.
+
+        What it returns has the same capabilities and shares everything with this driver, which
+        is the one that is closed. It keeps the token no longer than it lives itself, and shows it
+        to nobody but the medium. This driver itself acts as the service.
+        """
+        ...
+
+
 CAPABILITIES: tuple[type, ...] = (
     SupportsWrite,
     SupportsDelete,
@@ -272,5 +305,6 @@ CAPABILITIES: tuple[type, ...] = (
     SupportsDetails,
     SupportsSweep,
     SupportsAdopt,
+    SupportsCaller,
 )
 """All there are, in the order in which tables show them."""
