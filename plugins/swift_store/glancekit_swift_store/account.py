@@ -7,17 +7,20 @@ knows every way to log in and is safe for threads; swiftclient's own connection 
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Protocol, Self
 from urllib.parse import quote, urlsplit
 
 import requests
 from keystoneauth1 import exceptions as login
 from keystoneauth1.identity import v3
 from keystoneauth1.identity.base import BaseIdentityPlugin
+from keystoneauth1.plugin import BaseAuthPlugin
 from keystoneauth1.session import Session
 from requests.adapters import HTTPAdapter
 from swiftclient.authv1 import PasswordPlugin
@@ -67,24 +70,44 @@ class Request:
 class Account:
     """Requests to one account, with errors of ours."""
 
-    def __init__(self, reference: Reference, settings: Settings, endpoint: str | None) -> None:
+    def __init__(
+        self, plugin: BaseAuthPlugin, settings: Settings, endpoint: str | None = None
+    ) -> None:
         """Keep what it takes to log in.
 
         :param endpoint: the account's URL, should it not be the one that a login tells.
         """
         self._settings = settings
-        self._plugin = _plugin_of(reference)
+        self._plugin = plugin
         self._http = requests.Session()
+        # Logins that differ share the connections: what a server says to one is not the others'.
+        self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
             self._http.mount(scheme, HTTPAdapter(8, _CONNECTIONS))
-        self._session = Session(
-            auth=self._plugin,
+        self.session = self._session_of(plugin)
+        self._url = endpoint
+
+    def at(self, url: str) -> Self:
+        """Return another account, with the same login."""
+        other = copy.copy(self)
+        other._url = url
+        return other
+
+    def with_login(self, plugin: BaseAuthPlugin, url: str) -> Self:
+        """Return an account with another login, over the same connections."""
+        other = self.at(url)
+        other._plugin = plugin
+        other.session = self._session_of(plugin)
+        return other
+
+    def _session_of(self, plugin: BaseAuthPlugin) -> Session:
+        return Session(
+            auth=plugin,
             session=self._http,
-            verify=settings.verify,
-            timeout=settings.read_timeout,
+            verify=self._settings.verify,
+            timeout=self._settings.read_timeout,
             user_agent="glancekit",
         )
-        self._url = endpoint
 
     def close(self) -> None:
         """Close the connections."""
@@ -96,6 +119,12 @@ class Account:
         if self._url is None:
             self._url = self._look_up()
         return self._url
+
+    @property
+    def project_id(self) -> str:
+        """The project that the login is for; empty where the server does not tell."""
+        with translated("logging in"):
+            return str(self.session.get_project_id() or "")
 
     @property
     def path(self) -> str:
@@ -138,7 +167,7 @@ class Account:
             # The token was taken back or has expired early. Only a fresh one can tell whether it
             # is the password that is wrong.
             answer.close()
-            self._session.invalidate()
+            self.session.invalidate()
             if not _rewound(request.body):
                 raise StoreUnavailable(f"{request.deed}: the token expired midway")
             answer = self._send(request)
@@ -154,7 +183,7 @@ class Account:
         connect = settings.connect_timeout if request.body is None else settings.read_timeout
         with translated(request.deed):
             self._renew_what_expires_soon()
-            return self._session.request(
+            return self.session.request(
                 url,
                 request.method,
                 params=dict(request.query or {}),
@@ -169,12 +198,15 @@ class Account:
             )
 
     def _renew_what_expires_soon(self) -> None:
-        if self._plugin.get_access(self._session).will_expire_soon(self._settings.expires_soon):
-            self._session.invalidate()
+        plugin = self._plugin
+        if not isinstance(plugin, BaseIdentityPlugin):
+            return  # a caller's token, which cannot be had again
+        if plugin.get_access(self.session).will_expire_soon(self._settings.expires_soon):
+            self.session.invalidate()
 
     def _look_up(self) -> str:
         with translated("logging in"):
-            found = self._session.get_endpoint(
+            found = self.session.get_endpoint(
                 service_type=self._settings.service_type,
                 interface=self._settings.interface,
                 region_name=self._settings.region,
@@ -187,16 +219,32 @@ class Account:
         return str(found).rstrip("/")
 
 
-def _plugin_of(reference: Reference) -> BaseIdentityPlugin:
+class Bearer(BaseAuthPlugin):
+    """The token that a caller came with."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__()
+        self._token = token
+
+    def get_token(self, session: Session, **_: Any) -> str:
+        """Give it."""
+        return self._token
+
+
+def keystone_of(reference: Reference) -> str:
+    """Return the address of a reference's Keystone, with the version."""
+    address = reference.auth_address
+    return address if address.endswith("/v3") else f"{address}/v3"
+
+
+def log_in(reference: Reference) -> BaseIdentityPlugin:
     """Return how to log in."""
     if reference.auth_version == ITSELF:
         plugin: BaseIdentityPlugin = PasswordPlugin(
             reference.auth_address, reference.user, reference.key
         )
         return plugin
-    address = reference.auth_address
-    if not address.endswith("/v3"):
-        address = f"{address}/v3"
+    address = keystone_of(reference)
     if reference.credential_id:
         return v3.ApplicationCredential(
             address,

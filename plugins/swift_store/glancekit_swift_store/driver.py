@@ -7,19 +7,23 @@ not with this module: a service whose stores are others does without it.
 
 from __future__ import annotations
 
+import copy
+import logging
 import threading
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from glancekit.plugin import (
     BlobExists,
+    BlobNotFound,
     ByteStream,
-    ConfigError,
+    Caller,
     Location,
     StoreDenied,
     StoreDriver,
+    SupportsAcl,
+    SupportsCaller,
     SupportsDelete,
     SupportsDetails,
     SupportsDirectUrl,
@@ -30,15 +34,16 @@ from glancekit.plugin import (
     Usage,
 )
 from glancekit_swift_store.options import MB, OPTIONS, Settings, settings_of
-from glancekit_swift_store.places import SCHEMES, Place, container_of, place_of_url, url_of
-from glancekit_swift_store.references import Reference, host_of
+from glancekit_swift_store.places import SCHEMES, place_of_url
 
 if TYPE_CHECKING:
     from glancekit_swift_store.account import Account
+    from glancekit_swift_store.accounts import Accounts
     from glancekit_swift_store.objects import Container
 
-MOST_STRANGERS = 16
-"""Accounts of old locations that stay logged in; beyond these the oldest one is forgotten."""
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class SwiftStore(
@@ -47,11 +52,13 @@ class SwiftStore(
     SupportsDelete,
     SupportsRange,
     SupportsDirectUrl,
+    SupportsAcl,
     SupportsUsage,
     SupportsHealth,
     SupportsDetails,
+    SupportsCaller,
 ):
-    """Images as objects of a Swift."""
+    """Images as objects of a Swift, in accounts of the service or in those of their owners."""
 
     api_level: ClassVar[int] = 1
     options = OPTIONS
@@ -60,10 +67,16 @@ class SwiftStore(
     def __init__(self, options: Any, *, name: str) -> None:
         self.name = name
         self._settings: Settings = settings_of(options)
-        self._lock = threading.Lock()
-        self._accounts: dict[Reference, Account] = {}
-        self._strangers: OrderedDict[Reference, Account] = OrderedDict()
-        self._being_written: set[str] = set()
+        self._shared = _Shared()
+        self._caller: Caller | None = None
+
+    def acting_for(self, caller: Caller) -> Self:
+        """Return the store with a caller's token, where images are in their owners' accounts."""
+        if not self._settings.multi_tenant:
+            return self
+        acting = copy.copy(self)
+        acting._caller = caller
+        return acting
 
     # -- reading
 
@@ -77,15 +90,15 @@ class SwiftStore(
 
     def size(self, location: Location) -> int | None:
         """Return the object's length."""
-        container, name = self._find(location)
-        return container.find(name).size
+        return self._reading(location, lambda container, name: container.find(name).size)
 
     def direct_url(self, location: Location, ttl: int) -> str:
         """Return a URL that is signed with the account's key (TempURL)."""
         from glancekit_swift_store.temporary import temporary_url
 
         place = place_of_url(location.url)
-        return temporary_url(self._account_of(place), place, ttl, self._settings)
+        account = self._accounts.to_change(location, place)
+        return temporary_url(account, place, ttl, self._settings)
 
     # -- writing
 
@@ -93,44 +106,49 @@ class SwiftStore(
         """Send the bytes, and only when all are there give them their name."""
         from glancekit_swift_store.upload import Upload
 
-        container = self._container_for(image_id)
-        with self._alone(image_id):
-            container.require(create=self._settings.create_container)
+        with (
+            self._shared.alone(image_id),
+            self._accounts.to_write(image_id, size) as (container, url),
+        ):
             if container.find_or_none(image_id) is not None:
                 raise BlobExists  # before the first byte; the server is asked again at the end
             Upload(container, image_id, size, self._settings).run(source)
-        reference = self._settings.default_reference
-        return Location(url=url_of(reference, container.name, image_id))
+        return Location(url=url, image_id=image_id)
 
     def discard(self, image_id: str) -> None:
         """Remove the object and all its segments, those of upstream included."""
         from glancekit_swift_store.upload import segments_prefix
 
-        container = self._container_for(image_id)
+        container = self._accounts.to_discard(image_id)
         if container.find_or_none(image_id) is not None:
             container.remove(image_id)
         container.remove_beginning_with(segments_prefix(image_id))
         container.remove_beginning_with(f"{image_id}-")
+        self._accounts.clear_away(container)
 
     def delete(self, location: Location) -> None:
         """Remove the object with all its segments."""
-        container, name = self._find(location)
-        container.remove(name)
+        container, name = self._to_change(location)
+        try:
+            container.remove(name)
+        except BlobNotFound:
+            self._accounts.clear_away(container)  # an earlier removal came as far as this
+            raise
+        self._accounts.clear_away(container)
+
+    def grant(self, location: Location, readers: Sequence[str], *, public: bool) -> None:
+        """Say at the image's container who may read it, where it has one of its own."""
+        self._accounts.grant(location, place_of_url(location.url), readers, public)
 
     # -- questions
 
     def check(self) -> None:
         """Log in, and look for the container where there is one only."""
-        account = self._account(self._default)
-        account.check()
-        if not self._settings.may_lack_containers:
-            self._container(account, self._settings.container).require(create=False)
+        self._accounts.check()
 
     def usage(self) -> Usage:
         """Return the room within the quota of the account or the container, if there is one."""
-        from glancekit_swift_store.quotas import usage_of
-
-        return usage_of(self._account(self._default), self._settings)
+        return self._accounts.usage()
 
     def details(self) -> dict[str, Any]:
         """Return how objects are written, under upstream's names and in its units."""
@@ -142,44 +160,73 @@ class SwiftStore(
 
     def close(self) -> None:
         """Close the connections."""
-        with self._lock:
-            accounts = [*self._accounts.values(), *self._strangers.values()]
-            self._accounts.clear()
-            self._strangers.clear()
-        for account in accounts:
-            account.close()
+        self._shared.close()
 
     # -- where things are
 
     @property
-    def _default(self) -> Reference:
-        return self._settings.references[self._settings.default_reference]
+    def _accounts(self) -> Accounts:
+        accounts = self._shared.accounts(self._settings)
+        return accounts if self._caller is None else accounts.acting_for(self._caller)
 
-    def _find(self, location: Location) -> tuple[Container, str]:
+    def _to_change(self, location: Location) -> tuple[Container, str]:
         place = place_of_url(location.url)
-        return self._container(self._account_of(place), place.container), place.name
+        account = self._accounts.to_change(location, place)
+        return self._container(account, place.container), place.name
+
+    def _reading(self, location: Location, read: Callable[[Container, str], T]) -> T:
+        """Read with the first login that Swift lets read."""
+        place = place_of_url(location.url)
+        *others, last = self._accounts.to_read(location, place)
+        for account in others:
+            try:
+                return read(self._container(account, place.container), place.name)
+            except StoreDenied as error:
+                log.info("the caller may not read %s in Swift: %s", place.container, error)
+        return read(self._container(last, place.container), place.name)
 
     def _download(
         self, location: Location, *, offset: int = 0, length: int | None = None
     ) -> ByteStream:
         from glancekit_swift_store.download import Download
 
-        container, name = self._find(location)
         retries = self._settings.retries
-        return Download(container, name, offset=offset, length=length, retries=retries)
-
-    def _container_for(self, image_id: str) -> Container:
-        settings = self._settings
-        name = container_of(settings.container, settings.seed, image_id)
-        return self._container(self._account(self._default), name)
+        return self._reading(
+            location,
+            lambda container, name: Download(
+                container, name, offset=offset, length=length, retries=retries
+            ),
+        )
 
     def _container(self, account: Account, name: str) -> Container:
         from glancekit_swift_store.objects import Container
 
-        return Container(account, name, may_lack=self._settings.may_lack_containers)
+        settings = self._settings
+        may_lack = settings.may_lack_containers or settings.multi_tenant
+        return Container(account, name, may_lack=may_lack)
+
+
+class _Shared:
+    """What a store and those that act for a caller have in common."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._accounts: Accounts | None = None
+        self._being_written: set[str] = set()
+
+    def accounts(self, settings: Settings) -> Accounts:
+        """Return the accounts that images are in, made at the first call."""
+        from glancekit_swift_store.accounts import OwnAccounts
+        from glancekit_swift_store.projects import ProjectAccounts
+
+        with self._lock:
+            if self._accounts is None:
+                own = OwnAccounts(settings)
+                self._accounts = ProjectAccounts(own, settings) if settings.multi_tenant else own
+            return self._accounts
 
     @contextmanager
-    def _alone(self, image_id: str) -> Iterator[None]:
+    def alone(self, image_id: str) -> Iterator[None]:
         """Have one writer of an image at a time: between two, the server takes both."""
         with self._lock:
             if image_id in self._being_written:
@@ -191,60 +238,9 @@ class SwiftStore(
             with self._lock:
                 self._being_written.discard(image_id)
 
-    # -- who logs in
-
-    def _account_of(self, place: Place) -> Account:
-        if place.reference:
-            reference = self._settings.references.get(place.reference)
-            if reference is None:
-                raise StoreDenied(
-                    f"the location's account '{place.reference}' is not in this store's "
-                    "configuration"
-                )
-            return self._account(reference)
-        return self._account(self._reference_of(place))
-
-    def _reference_of(self, place: Place) -> Reference:
-        """Return how to log in with an old location's credentials.
-
-        Where to is one of the addresses of the configuration, always: nobody can send the service
-        elsewhere. The password is always the location's: clients can name what they like, and
-        must not come to have the service's rights by its name.
-        """
-        host = self._host_of(place)
-        near = [
-            known
-            for known in self._settings.references.values()
-            if host_of(known.auth_address) == host
-        ]
-        if not near and host in self._settings.former_hosts:
-            near = [self._default]
-        if not near:
-            raise StoreDenied(
-                f"{host} is not where this store logs in; if it was, name it in "
-                "swift_store_former_auth_addresses"
-            )
-        same = (known for known in near if known.user == place.user)
-        return next(same, near[0]).of_user(place.user, place.key)
-
-    def _host_of(self, place: Place) -> str:
-        try:
-            return host_of(place.auth_address)
-        except ConfigError:
-            raise StoreDenied("the location's URL is not one of an object in Swift") from None
-
-    def _account(self, reference: Reference) -> Account:
-        from glancekit_swift_store.account import Account
-
+    def close(self) -> None:
+        """Close the connections."""
         with self._lock:
-            if reference in self._settings.references.values():
-                if reference not in self._accounts:
-                    endpoint = self._settings.endpoint
-                    self._accounts[reference] = Account(reference, self._settings, endpoint)
-                return self._accounts[reference]
-            if reference not in self._strangers:
-                self._strangers[reference] = Account(reference, self._settings, None)
-            self._strangers.move_to_end(reference)
-            if len(self._strangers) > MOST_STRANGERS:
-                self._strangers.popitem(last=False)[1].close()
-            return self._strangers[reference]
+            accounts, self._accounts = self._accounts, None
+        if accounts is not None:
+            accounts.close()

@@ -86,6 +86,20 @@ class Container:
         asked = Request(f"making the container {self.name}", "PUT", (self.name,))
         self._account.ask(asked, {201, 202})
 
+    def drop(self) -> bool:
+        """Remove the container; False when there is something in it."""
+        asked = Request(f"removing the container {self.name}", "DELETE", (self.name,))
+        return self._account.ask(asked, {204, 404, 409}).status_code != 409
+
+    def let_in(self, readers: str, writers: str) -> None:
+        """Say who may read and write besides the account's own users, as Swift writes it.
+
+        :raises BlobNotFound: when there is no such container.
+        """
+        headers = {"X-Container-Read": readers, "X-Container-Write": writers}
+        deed = f"saying who may read the container {self.name}"
+        self._account.ask(Request(deed, "POST", (self.name,), headers=headers), {204})
+
     def names(self, prefix: str) -> Iterator[str]:
         """List the objects whose names begin so; none when the container is not there."""
         marker = ""

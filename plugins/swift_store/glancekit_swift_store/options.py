@@ -11,6 +11,7 @@ from typing import Any
 
 from glancekit.plugin import BoolOpt, ConfigError, FloatOpt, IntOpt, ListOpt, StrOpt
 from glancekit_swift_store.references import (
+    KEYSTONE,
     Reference,
     host_of,
     plain_reference,
@@ -174,7 +175,21 @@ OPTIONS: Sequence[Any] = (
     BoolOpt(
         "swift_store_multi_tenant",
         default=False,
-        help="Store images in their owners' own accounts. Not in this release: true is refused.",
+        help="Store images in their owners' own accounts, in a container each, with the token of "
+        "whoever brings them. The service's user needs the role that Swift calls "
+        "reseller_admin_role, for work that has no caller.",
+    ),
+    ListOpt(
+        "swift_store_admin_tenants",
+        default=[],
+        help="Ids of projects that may write to the containers of all images, with "
+        "swift_store_multi_tenant.",
+    ),
+    BoolOpt(
+        "swift_store_use_trusts",
+        default=True,
+        help="With swift_store_multi_tenant, let callers entrust the service with uploads in "
+        "segments, so that these outlive the token. Needs swift_store_user and swift_store_key.",
     ),
 )
 
@@ -203,6 +218,9 @@ class Settings:
     temp_url_digest: str
     connect_timeout: float
     read_timeout: float
+    multi_tenant: bool
+    admin_projects: tuple[str, ...]
+    use_trusts: bool
 
     @property
     def may_lack_containers(self) -> bool:
@@ -215,11 +233,6 @@ def settings_of(options: Any) -> Settings:
 
     :raises ConfigError: when they contradict each other or make no sense.
     """
-    if options.swift_store_multi_tenant:
-        raise ConfigError(
-            "swift_store_multi_tenant is not in this release: images are stored in accounts of "
-            "the service's own; set it to false"
-        )
     if not options.swift_store_container or "/" in options.swift_store_container:
         raise ConfigError("swift_store_container must be a name without slashes")
     references = _references(options)
@@ -229,6 +242,8 @@ def settings_of(options: Any) -> Settings:
             f"default_swift_reference is '{options.default_swift_reference}'; the sections of "
             f"swift_store_config_file are: {known}"
         )
+    if options.swift_store_multi_tenant:
+        _require_one_keystone(options, references)
     return Settings(
         references=references,
         default_reference=options.default_swift_reference,
@@ -250,7 +265,21 @@ def settings_of(options: Any) -> Settings:
         temp_url_digest=options.swift_store_temp_url_digest,
         connect_timeout=options.swift_store_connect_timeout,
         read_timeout=options.swift_store_read_timeout,
+        multi_tenant=options.swift_store_multi_tenant,
+        admin_projects=tuple(options.swift_store_admin_tenants),
+        use_trusts=options.swift_store_use_trusts,
     )
+
+
+def _require_one_keystone(options: Any, references: Mapping[str, Reference]) -> None:
+    if options.swift_store_config_file:
+        raise ConfigError(
+            "swift_store_multi_tenant and swift_store_config_file exclude each other: images go "
+            "to their owners' accounts; name the service's login by swift_store_auth_address, "
+            "swift_store_user and swift_store_key"
+        )
+    if any(known.auth_version != KEYSTONE for known in references.values()):
+        raise ConfigError("swift_store_multi_tenant needs swift_store_auth_version = 3")
 
 
 def _references(options: Any) -> Mapping[str, Reference]:

@@ -20,11 +20,13 @@ _NO_NAMES = frozenset({"", ".", ".."})
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a location says. Either ``reference`` names the account, or the rest tells it."""
+    """What a location says. ``reference`` names the account, or ``account`` is its URL, or the
+    rest tells how to log in to it."""
 
     container: str
     name: str
     reference: str = ""
+    account: str = ""
     auth_address: str = ""
     user: str = ""
     key: str = field(default="", repr=False)
@@ -33,6 +35,11 @@ class Place:
 def url_of(reference: str, container: str, name: str) -> str:
     """Return the URL of an object in an account that the configuration names."""
     return f"{REFERENCE_SCHEME}://{reference}/{container}/{name}"
+
+
+def url_in_account(account: str, container: str, name: str) -> str:
+    """Return the URL of an object in an account of which the URL is known."""
+    return f"swift+{account}/{container}/{name}"
 
 
 def place_of_url(url: str) -> Place:
@@ -50,13 +57,13 @@ def place_of_url(url: str) -> Place:
         if "/" in where:
             raise StoreDenied("the location's URL is not one of an object in Swift")
         return Place(container, name, reference=where)
+    protocol = "http" if scheme == "swift+http" else "https"
+    if "@" not in where:
+        return Place(container, name, account=f"{protocol}://{where}")
     credentials, _, address = where.rpartition("@")
     user, separator, key = credentials.partition(":")
     if not separator or not address:
-        raise StoreDenied(
-            "the location is in an account of a project; this store has accounts of its own"
-        )
-    protocol = "http" if scheme == "swift+http" else "https"
+        raise StoreDenied("the location's URL is not one of an object in Swift")
     return Place(
         container,
         name,

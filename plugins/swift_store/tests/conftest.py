@@ -14,6 +14,8 @@ import requests
 from glancekit_swift_store.driver import SwiftStore
 from glancekit_swift_store.testing import KEY, USER, RealSwift, missing
 
+from glancekit.plugin import Caller
+
 Build = Callable[..., SwiftStore]
 
 
@@ -104,6 +106,9 @@ def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         server.fill()
         server.make_user("swift", "service", "service", "admin")
         server.make_user("outside", "service", "admin")
+        server.call("POST", "/roles", {"role": {"name": "ResellerAdmin"}})
+        server.make_user("glance", "service", "ResellerAdmin")
+        server.make_user("other-member", "other", "member")
         yield server
     finally:
         server.stop()
@@ -122,6 +127,31 @@ def with_keystone(keystone: Any, tmp_path_factory: pytest.TempPathFactory) -> It
         }
         url = swift.endpoint % {"project_id": keystone.make_project("service")}
         yield Site(swift, options, Outside(url, keystone.token("outside", "service")))
+
+
+@pytest.fixture
+def account_of(with_keystone: Site, keystone: Any) -> Callable[[str, str], Outside]:
+    """Look at a project's account as one of its users."""
+
+    def account_of(user: str, project: str) -> Outside:
+        url = with_keystone.swift.endpoint % {"project_id": keystone.make_project(project)}
+        return Outside(url, keystone.token(user, project))
+
+    return account_of
+
+
+@pytest.fixture
+def caller_of(keystone: Any) -> Callable[..., Caller]:
+    """Log a user in, as a caller whose request is about an image of their own project."""
+
+    def caller_of(user: str, project: str, *, owner: str | None = None) -> Caller:
+        return Caller(
+            owner=keystone.make_project(owner or project),
+            project_id=keystone.make_project(project),
+            token=keystone.token(user, project),
+        )
+
+    return caller_of
 
 
 @pytest.fixture

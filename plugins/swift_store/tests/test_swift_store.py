@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import requests
+from glancekit_swift_store.accounts import OwnAccounts
 from glancekit_swift_store.driver import SwiftStore
 from glancekit_swift_store.options import MB
 from glancekit_swift_store.testing import KEY, READER, READER_KEY, USER
@@ -140,8 +141,11 @@ def test_of_the_accounts_of_locations_the_latest_stay_logged_in(
         url = f"swift+http://u%3A{number}:{SECRET}@{host}/auth/v1.0/{container}/1"
         with pytest.raises(StoreDenied):
             driver.size(Location(url=url))
-    assert [reference.name for reference in driver._strangers] == [str(n) for n in range(4, 20)]
-    assert SECRET not in repr(driver._strangers)
+    accounts = driver._accounts
+    assert isinstance(accounts, OwnAccounts)
+    strangers = accounts._strangers
+    assert [reference.name for reference in strangers] == [str(n) for n in range(4, 20)]
+    assert SECRET not in repr(strangers)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,9 @@ import pytest
 from glancekit_swift_store.driver import SwiftStore
 
 from glancekit.plugin import (
+    Caller,
+    SupportsAcl,
+    SupportsCaller,
     SupportsDelete,
     SupportsDetails,
     SupportsDirectUrl,
@@ -28,9 +31,11 @@ class TestSwiftStore(StoreConformance):
         SupportsDelete,
         SupportsRange,
         SupportsDirectUrl,
+        SupportsAcl,
         SupportsUsage,
         SupportsHealth,
         SupportsDetails,
+        SupportsCaller,
     }
 
     @pytest.fixture
@@ -56,3 +61,27 @@ class TestSwiftStoreWithKeystone(TestSwiftStore):
     @pytest.fixture
     def site(self, with_keystone: Any) -> Any:
         return with_keystone
+
+
+class TestSwiftStoreOfProjects(TestSwiftStore):
+    """In the accounts of the images' owners, with a caller's token."""
+
+    @pytest.fixture
+    def site(self, with_keystone: Any) -> Any:
+        return with_keystone
+
+    @pytest.fixture
+    def caller(self, caller_of: Callable[..., Caller]) -> Caller:
+        return caller_of("demo-member", "demo")
+
+    @pytest.fixture
+    def driver(
+        self, build: Callable[..., SwiftStore], container: str, caller: Caller
+    ) -> SwiftStore:
+        options = {"swift_store_multi_tenant": True, "swift_store_temp_url_key": "signed"}
+        return build(container, **options).acting_for(caller)
+
+    @pytest.fixture
+    def leftovers(self, container: str, account_of: Callable[..., Any]) -> Callable[[], list[str]]:
+        account = account_of("demo-member", "demo")
+        return lambda: [name for name in account.containers() if name.startswith(container)]
