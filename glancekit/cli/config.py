@@ -56,6 +56,7 @@ def check(ctx: click.Context) -> None:
     Options of upstream's are listed with what they set here, or why they do nothing.
     """
     from glancekit.bootstrap import load_parts, unread_sections
+    from glancekit.cli.objections import objections
 
     loaded = ctx.obj.load_config()
     default = loaded.default_store
@@ -67,6 +68,7 @@ def check(ctx: click.Context) -> None:
     ]
     unread = unread_sections(parts)
     problems += loaded.unknown(unread=unread)
+    problems += objections(loaded)
     for problem in problems:
         click.echo(problem)
     _show_upstream(loaded.upstream(unread=unread))

@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from glancekit.cli import Invocation
+from glancekit.core.errors import MetadataUnavailable, Unavailable
+
+if TYPE_CHECKING:
+    from glancekit.core.config import Configuration
+    from glancekit.services.world import World
 
 _OPTIONS = {
     "data_dir": ("DEFAULT", "data_dir"),
@@ -65,8 +71,22 @@ def serve(invocation: Invocation, /, config_files: tuple[str, ...], **given: Any
 
     def check() -> None:
         metrics.Metrics.of(config)
-        with bootstrap(config) as world:
+        with _awaited(bootstrap, config) as world:
             if world.auth.loopback_only and not options.unsafe_allow_unauthenticated_access:
                 require_local(settings.address)
 
     Server(settings, build=lambda: Service(config), check=check).run()
+
+
+def _awaited(bootstrap: Callable[[Configuration], World], config: Configuration) -> World:
+    """Build the world, or say what the start waits for.
+
+    :raises Unavailable: when the database does not answer, which may be over in a moment.
+    """
+    try:
+        return bootstrap(config)
+    except MetadataUnavailable as error:
+        raise Unavailable(
+            f"{error}. Start the database, or mend its address in [metadata]; "
+            "'glancekit plugins doctor' tries it out"
+        ) from error

@@ -252,7 +252,10 @@ class Configuration:
                 default_config_files=[str(file) for file in self.files],
                 default_config_dirs=[],
             )
-        except (cfg.Error, OSError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            files = ", ".join(map(str, self.files))
+            raise ConfigError(f"{files}: not UTF-8 ({error}); mend the file") from error
+        except (cfg.Error, OSError) as error:
             raise ConfigError(f"{error}; mend the file or name another") from error
 
     def _register(self, section: str, options: list[cfg.Opt], *, hidden: bool = False) -> None:

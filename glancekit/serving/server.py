@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -55,6 +57,8 @@ class ServerSettings:
             )
         if (self.certfile is None) != (self.keyfile is None):
             raise ConfigError("[server] certfile and keyfile must be given together")
+        if self.certfile is not None and self.keyfile is not None:
+            _require_key_pair(self.certfile, self.keyfile)
 
     @classmethod
     def of(cls, options: Any) -> Self:
@@ -155,6 +159,23 @@ class _Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
 
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+def _require_key_pair(certfile: str, keyfile: str) -> None:
+    """Find out now what would end every connection later."""
+    for option, path in (("certfile", certfile), ("keyfile", keyfile)):
+        if not os.access(path, os.R_OK):
+            raise ConfigError(
+                f"[server] {option} = {path}: this user cannot read such a file; mend its name or "
+                "its rights"
+            )
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certfile, keyfile)
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigError(
+            f"[server] certfile = {certfile} and keyfile = {keyfile} cannot be used together: "
+            f"{error}; write a certificate and its key without a passphrase, both PEM"
+        ) from error
 
 
 def _gunicorn_settings(settings: ServerSettings) -> dict[str, Any]:

@@ -13,13 +13,14 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from glancekit.core.errors import ConfigError, GlancekitError
+from glancekit.core.errors import ConfigError, GlancekitError, Unavailable
 
 
 def check_in_child(check: Callable[[], None]) -> None:
     """Run ``check`` in a child process.
 
     :raises ConfigError: with the message of the glancekit error that it raised.
+    :raises Unavailable: when that was one of something that may be there a moment later.
     """
     reader, writer = os.pipe()
     sys.stdout.flush()
@@ -33,6 +34,8 @@ def check_in_child(check: Callable[[], None]) -> None:
         message = pipe.read()
     _, status = os.waitpid(pid, 0)
     code = os.waitstatus_to_exitcode(status)
+    if message and code == os.EX_TEMPFAIL:
+        raise Unavailable(message)
     if message:
         raise ConfigError(message)
     if code != 0:
@@ -46,7 +49,7 @@ def _run(check: Callable[[], None], writer: int) -> None:
         check()
     except GlancekitError as error:
         os.write(writer, str(error).encode())
-        code = os.EX_CONFIG
+        code = os.EX_TEMPFAIL if isinstance(error, Unavailable) else os.EX_CONFIG
     except BaseException:  # the child must end here, whatever happens
         traceback.print_exc()
         code = os.EX_SOFTWARE

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from glancekit.core.errors import ConfigError, PluginMissing
+from glancekit.core.errors import ConfigError, PluginMissing, Unavailable
 from glancekit.serving.start_check import check_in_child
 
 
@@ -24,6 +24,14 @@ def test_the_message_of_an_error_of_ours_arrives():
         )
 
     with pytest.raises(ConfigError, match="No installed plugin offers 'nosuch'"):
+        check_in_child(check)
+
+
+def test_what_may_be_there_a_moment_later_is_told_apart():
+    def check():
+        raise Unavailable("no database yet")
+
+    with pytest.raises(Unavailable, match="no database yet"):
         check_in_child(check)
 
 
