@@ -39,6 +39,8 @@ from glancekit.core.hooks import Hooks, wanted_hooks
 from glancekit.core.lease import Lease
 from glancekit.core.options import DEFAULT, STAGING_STORE
 from glancekit.core.periodic import PeriodicRunner, PeriodicTask
+from glancekit.core.periodic_options import PERIODIC_OPTIONS, PeriodicSettings
+from glancekit.core.periodic_options import SECTION as PERIODIC_SECTION
 from glancekit.core.stores import ChooseBy, DirectTransfer, Store, Stores
 from glancekit.flows.announcer import Announcer
 from glancekit.flows.options import FLOW_OPTIONS, FlowSettings
@@ -46,6 +48,7 @@ from glancekit.flows.options import SECTION as FLOW_SECTION
 from glancekit.services.import_records import OWN_METHODS, imports_wait
 from glancekit.services.keeping.options import AUDITOR_OPTIONS, Auditing
 from glancekit.services.keeping.options import SECTION as AUDITOR_SECTION
+from glancekit.services.periodic import PeriodicWork
 from glancekit.services.rule_files import RuleFiles
 from glancekit.services.rule_files import read as read_rules
 from glancekit.services.world import Importing, Settings, World
@@ -69,6 +72,7 @@ FURTHER_SECTIONS = {
     "server": SERVER_OPTIONS,
     FLOW_SECTION: FLOW_OPTIONS,
     AUDITOR_SECTION: AUDITOR_OPTIONS,
+    PERIODIC_SECTION: PERIODIC_OPTIONS,
     **API_OPTIONS,
 }
 """Sections that are always there, with options of other rooms than the core."""
@@ -302,22 +306,27 @@ def rule_files_of(config: Configuration) -> RuleFiles:
     )
 
 
-def periodic_runner(
-    world: World, config: Configuration, companion: Companion | None = None
-) -> PeriodicRunner:
-    """Return what runs the periodic tasks, in the one process of all that is elected for it."""
-    tasks = list(world.hooks.register_periodic_tasks(world))
-    if companion is not None and config.get(FLOW_SECTION, "worker_in_serve"):
-        tasks.append(
-            PeriodicTask(
-                name="import worker",
-                interval=IMPORTS_LOOK,
-                run=lambda: companion.ensure() if imports_wait(world) else None,
-            )
-        )
-    here = FileElection(config.data_dir, "periodic on this host")
-    tasks = [_counted_task(world.counters, task) for task in tasks]
-    return PeriodicRunner(tasks, FileElection(config.data_dir), here)
+def periodic_work(world: World, config: Configuration) -> PeriodicWork:
+    """Return what runs the periodic tasks of this host, not started.
+
+    :raises ConfigError: when ``[periodic]`` makes no sense.
+    """
+    settings = PeriodicSettings.of(config.section(PERIODIC_SECTION))
+    tasks = world.hooks.register_periodic_tasks(world)
+    counted = [_counted_task(world.counters, task) for task in tasks]
+    return PeriodicWork(world, settings, config.data_dir, counted)
+
+
+def companion_runner(world: World, config: Configuration, companion: Companion) -> PeriodicRunner:
+    """Return what starts this host's worker beside the service when imports wait for one."""
+    task = PeriodicTask(
+        name="import worker",
+        interval=IMPORTS_LOOK,
+        run=lambda: companion.ensure() if imports_wait(world) else None,
+        everywhere=True,
+    )
+    tasks = [task] if config.get(FLOW_SECTION, "worker_in_serve") else []
+    return PeriodicRunner(tasks, FileElection(config.data_dir, "import worker"))
 
 
 def _counted_task(counters: Counters, task: PeriodicTask) -> PeriodicTask:

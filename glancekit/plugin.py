@@ -48,6 +48,7 @@ from glancekit.core.contracts.metadata import (
     UnitOfWork,
 )
 from glancekit.core.contracts.metadefs import MetadefRepository
+from glancekit.core.contracts.periodic import PeriodicRepository
 from glancekit.core.contracts.quotas import QuotaRepository
 from glancekit.core.contracts.store import (
     Caller,
@@ -132,6 +133,7 @@ from glancekit.core.model.metadef import (
     NamespaceQuery,
     ResourceType,
 )
+from glancekit.core.model.periodic import PeriodicRun, PeriodicState
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import UNFINISHED, Task, TaskQuery, TaskStatus, TaskType
 from glancekit.core.periodic import PeriodicTask
@@ -216,6 +218,9 @@ __all__ = [
     "NamespacePage",
     "NamespaceQuery",
     "Page",
+    "PeriodicRepository",
+    "PeriodicRun",
+    "PeriodicState",
     "PeriodicTask",
     "PortOpt",
     "Progress",

@@ -16,8 +16,15 @@ from typing import TYPE_CHECKING
 from glancekit.api.app import create_app
 from glancekit.api.metrics import Metrics
 from glancekit.api.options import ApiSettings
-from glancekit.bootstrap import bootstrap, import_companion, load_config, periodic_runner
+from glancekit.bootstrap import (
+    bootstrap,
+    companion_runner,
+    import_companion,
+    load_config,
+    periodic_work,
+)
 from glancekit.core.config import Configuration
+from glancekit.core.periodic_options import SECTION as PERIODIC_SECTION
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -38,8 +45,11 @@ class Service:
         self._world = bootstrap(config, metrics)
         self._app = create_app(self._world, ApiSettings.of(config), metrics)
         self._companion = import_companion(config)
-        self._periodic = periodic_runner(self._world, config, self._companion)
-        self._periodic.start()
+        self._imports = companion_runner(self._world, config, self._companion)
+        self._imports.start()
+        self._periodic = periodic_work(self._world, config)
+        if config.get(PERIODIC_SECTION, "in_serve"):
+            self._periodic.start()
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse, /
@@ -50,6 +60,7 @@ class Service:
     def close(self) -> None:
         """Stop the periodic tasks and let go of every part; no request comes afterwards."""
         self._periodic.stop(LAST_TASK_PATIENCE)
+        self._imports.stop(LAST_TASK_PATIENCE)
         self._companion.stop()
         self._world.close()
 

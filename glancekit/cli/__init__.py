@@ -34,6 +34,7 @@ COMMANDS = {
     ),
     "cache": ("glancekit.cli.cache:cache", "Show and fill the image cache of a host."),
     "worker": ("glancekit.cli.worker:worker", "Run imports."),
+    "periodic": ("glancekit.cli.periodic:periodic", "Run periodic tasks; show and drive them."),
     "task": ("glancekit.cli.task:task", "Show imports; cancel them, try them again."),
     "config": ("glancekit.cli.config:config", "Show, check or write the configuration."),
     "audit": ("glancekit.cli.audit:audit", "Show what audits found of copies; audit now."),

@@ -46,7 +46,15 @@ HOST = _host()
 class Lease:
     """The lease of this process. ``holder`` is its name: host, process id and a random part."""
 
-    def __init__(self, metadata: MetadataDriver) -> None:
+    def __init__(
+        self,
+        metadata: MetadataDriver,
+        *,
+        lifetime: timedelta = LIFETIME,
+        renewal: float = RENEWAL,
+    ) -> None:
+        self._lifetime = lifetime
+        self._renewal = renewal
         self.holder = f"{HOST}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self._metadata = metadata
         self._chores: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -75,7 +83,7 @@ class Lease:
         self._chores.put(chore)
 
     def _keep(self) -> None:
-        while not self._stopping.wait(RENEWAL):
+        while not self._stopping.wait(self._renewal):
             try:
                 self._renew()
             except MetadataError as error:
@@ -89,7 +97,7 @@ class Lease:
 
     def _renew(self) -> None:
         with self._metadata.unit_of_work() as work:
-            work.leases.renew(self.holder, now() + LIFETIME)
+            work.leases.renew(self.holder, now() + self._lifetime)
             work.commit()
 
 

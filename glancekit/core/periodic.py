@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work that repeats, and the thread that sees to it. Which process may is decided by elections.
+"""Work that repeats, and the thread that sees to it.
 
-What a task does is its own business; so is being safe when it is cut off and run again.
+Which process of a host may is decided by an election; which host, in a cluster, by a lock for each
+run. Whether a task is due is in the ledger. What a task does is its own business; so is being safe
+when it is cut off and run again.
 """
 
 from __future__ import annotations
@@ -10,13 +12,16 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from glancekit.core.contracts.metadata import MetadataDriver
+from glancekit.core.errors import GlancekitError, MetadataError
+from glancekit.core.ledger import AGAIN, Begun, Key, Ledger, Standing, look
 from glancekit.core.stores import Stores
+from glancekit.core.turns import TurnOver, turn_that_ends
 
 if TYPE_CHECKING:
     from glancekit.core.hooks import Hooks
@@ -25,6 +30,9 @@ log = logging.getLogger(__name__)
 
 ELECTION_PAUSE = 1.0
 """Seconds between attempts to be elected: how long work rests when the elected process dies."""
+
+LOOK_PAUSE = 2.0
+"""Seconds between looks at what was asked for, was paused or was cut off elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,28 +80,55 @@ class PeriodicWorld(Protocol):
 
 
 class Election(AbstractContextManager["Election"], Protocol):
-    """A lock that one process holds at a time, of the whole service or of one host, until it
-    leaves or dies.
-    """
+    """A lock that one process of a host holds at a time, until it leaves or dies."""
 
     def won(self) -> bool:
         """Take the lock if it is free; True when this process has it. Does not wait."""
         ...
 
 
-class PeriodicRunner:
-    """Runs tasks while this process is the elected one, each in a thread of its own.
+class Turn(AbstractContextManager["Turn"], Protocol):
+    """A lock that one host of a cluster holds at a time, for one run of a task."""
 
-    :param election: of the whole service, for the tasks that run once in it.
-    :param on_host: of this host, for those that run everywhere; the same one if there is none.
+    def is_over(self) -> bool:
+        """Say whether another host may have it now, or may soon."""
+        ...
+
+
+class Cluster(Protocol):
+    """Where hosts take turns."""
+
+    def take(self, name: str) -> Turn | None:
+        """Return a turn at something, if nobody has one; does not wait and does not raise."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...
+
+
+class PeriodicRunner:
+    """Runs tasks while this process is the elected one of its host, each in a thread of its own.
+
+    :param ledger: where starts and results are kept; without one nothing is kept, and a task is
+        due as this process alone remembers.
+    :param cluster: where the hosts take turns at what runs once in the whole service; without
+        one, there is one host.
     """
 
     def __init__(
-        self, tasks: Sequence[PeriodicTask], election: Election, on_host: Election | None = None
+        self,
+        tasks: Sequence[PeriodicTask],
+        election: Election,
+        *,
+        ledger: Ledger | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
-        host = on_host or election
-        self._rounds = [_Rounds(task, host if task.everywhere else election) for task in tasks]
-        self._elections = [election] if on_host is None else [election, on_host]
+        self._rounds = [_Rounds(task) for task in tasks]
+        self._election = election
+        self._ledger = ledger
+        self._cluster = cluster
+        self._looked_at = -LOOK_PAUSE
         self._changed = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._loop, name="periodic", daemon=True)
@@ -102,8 +137,9 @@ class PeriodicRunner:
         """Begin; returns at once."""
         self._thread.start()
 
-    def stop(self, timeout: float) -> None:
-        """Start nothing more, and wait at most so many seconds for what is running.
+    def stop(self, timeout: float) -> bool:
+        """Start nothing more, and wait at most so many seconds for what is running; True when
+        nothing is any more.
 
         What still runs then is left behind: it ends with the process, which keeps the election
         until then.
@@ -118,22 +154,21 @@ class PeriodicRunner:
             log.warning("periodic tasks cut off by the stop: %s", ", ".join(running))
         if self._thread.is_alive():
             self._thread.join(max(0.0, end - time.monotonic()))
-
-    def wake(self) -> None:
-        """Make every task due now. May be called from any thread."""
-        with self._changed:
-            for rounds in self._rounds:
-                rounds.due = 0.0
-            self._changed.notify_all()
+        return not running
 
     def _loop(self) -> None:
-        with ExitStack() as entered, self._changed:
-            for election in self._elections:
-                entered.enter_context(election)
+        with self._election as election:
             while not self._stopping:
-                won = [each for each in self._elections if self._is_won(each)]
-                self._changed.wait(self._begin_due(won))
-            self._changed.wait_for(lambda: not self._running())
+                is_elected = self._is_won(election)
+                standings = self._look() if is_elected else None
+                with self._changed:
+                    if not self._stopping:
+                        self._heed(standings or {})
+                        self._changed.wait(self._begin_due() if is_elected else ELECTION_PAUSE)
+            with self._changed:
+                self._changed.wait_for(lambda: not self._running())
+            if self._cluster is not None:
+                self._cluster.close()
 
     def _is_won(self, election: Election) -> bool:
         try:
@@ -142,18 +177,33 @@ class PeriodicRunner:
             log.exception("could not find out whether this process is the elected one")
             return False
 
-    def _begin_due(self, won: Sequence[Election]) -> float:
-        """Start what is due and may; return the seconds until something else is."""
+    def _look(self) -> Mapping[Key, Standing] | None:
+        if self._ledger is None or time.monotonic() - self._looked_at < LOOK_PAUSE:
+            return None
+        self._looked_at = time.monotonic()
+        return look(self._ledger)
+
+    def _heed(self, standings: Mapping[Key, Standing]) -> None:
+        """Make due what was asked for or cut off elsewhere, and let rest what was paused."""
+        for rounds in self._rounds:
+            standing = standings.get(self._ledger.key_of(rounds.task)) if self._ledger else None
+            if standing is None:
+                continue
+            rounds.is_asked_for = standing.state.requested_at is not None
+            rounds.is_paused = standing.state.is_paused
+            if rounds.began is None and (rounds.is_asked_for or standing.is_cut_off):
+                rounds.due = 0.0
+
+    def _begin_due(self) -> float:
+        """Start what is due; return the seconds until something else is."""
         now = time.monotonic()
         for rounds in self._rounds:
             if rounds.began is not None:
                 rounds.complain(now)
-            elif rounds.due <= now and rounds.election in won:
+            elif rounds.due <= now and rounds.may_run:
                 self._begin(rounds, now)
         resting = [
-            rounds.due - now
-            for rounds in self._rounds
-            if rounds.began is None and rounds.election in won
+            rounds.due - now for rounds in self._rounds if rounds.began is None and rounds.may_run
         ]
         return max(0.0, min([ELECTION_PAUSE, *resting]))
 
@@ -168,23 +218,78 @@ class PeriodicRunner:
             rounds.began = None
 
     def _run(self, rounds: _Rounds) -> None:
-        task = rounds.task
+        wait: float | None = AGAIN
         try:
-            result = task.run()
-            if result is not None:
-                rounds.result = str(result)
-        except Exception:  # a task that fails must not stop the others, or itself next time
-            log.exception(
-                "periodic task %s failed; it runs again in %g s", task.name, task.interval
-            )
+            wait = self._attempt(rounds)
+        except MetadataError as error:
+            log.warning("periodic task %s has to wait: %s", rounds.task.name, error)
+        except Exception:
+            log.exception("periodic task %s could not be begun", rounds.task.name)
         finally:
             with self._changed:
+                if wait is not None:
+                    rounds.due = time.monotonic() + wait
                 rounds.began = None
                 rounds.has_complained = False
                 self._changed.notify_all()
 
+    def _attempt(self, rounds: _Rounds) -> float | None:
+        """Run a task if it may run now; else return in how many seconds to try again."""
+        task = rounds.task
+        if task.everywhere or self._cluster is None:
+            turn: Turn | None = None
+        else:
+            turn = self._cluster.take(task.name)
+            if turn is None:
+                return min(ELECTION_PAUSE, task.interval)
+        with turn or nullcontext():
+            begun = None if self._ledger is None else self._ledger.begin(task)
+            if isinstance(begun, float):
+                return begun
+            rounds.is_asked_for = False
+            doing = Doing(task, self._ledger, begun)
+            doing.run(lambda: self._stopping or (turn is not None and turn.is_over()))
+            return None
+
     def _running(self) -> list[str]:
         return [rounds.task.name for rounds in self._rounds if rounds.began is not None]
+
+
+class Doing:
+    """One run of a task from its start to the record of how it went."""
+
+    def __init__(self, task: PeriodicTask, ledger: Ledger | None, begun: Begun | None) -> None:
+        self._task = task
+        self._ledger = ledger
+        self._begun = begun
+        self.result: object = None
+        self.error: str | None = None
+        self._is_cut_off = False
+
+    def run(self, is_over: Callable[[], bool]) -> None:
+        """Run it; what it raises is logged and kept. ``is_over`` ends it between two things."""
+        task = self._task
+        try:
+            with turn_that_ends(is_over):
+                self.result = task.run()
+        except TurnOver:
+            self._is_cut_off = True
+            self.error = "cut off: its turn was over, or its process was told to stop"
+            log.info("periodic task %s stopped midway; it is gone on with", task.name)
+        except Exception as error:  # a task that fails must not stop the others, or itself later
+            self.error = f"{type(error).__name__}: {error}"
+            log.exception(
+                "periodic task %s failed; it runs again in %g s", task.name, task.interval
+            )
+        self._keep()
+
+    def _keep(self) -> None:
+        if self._ledger is None or self._begun is None:
+            return
+        try:
+            self._ledger.end(self._begun, self.result, self.error, cut_off=self._is_cut_off)
+        except GlancekitError as error:
+            log.warning("cannot keep how periodic task %s went: %s", self._task.name, error)
 
 
 @dataclass(slots=True)
@@ -192,11 +297,16 @@ class _Rounds:
     """A task's rounds: when the next is due, and when the one under way began."""
 
     task: PeriodicTask
-    election: Election
     due: float = 0.0
     began: float | None = None
     has_complained: bool = False
-    result: str | None = None
+    is_paused: bool = False
+    is_asked_for: bool = False
+
+    @property
+    def may_run(self) -> bool:
+        """Whether nobody paused it, or somebody asked for it all the same."""
+        return self.is_asked_for or not self.is_paused
 
     def complain(self, now: float) -> None:
         """Say once that the round under way takes longer than it should."""

@@ -52,10 +52,12 @@ from glancekit.core.model.metadef import (
     Namespace,
     ResourceType,
 )
+from glancekit.core.model.periodic import PeriodicRun, PeriodicState
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import UNFINISHED, Task, TaskQuery, TaskStatus, TaskType
 from glancekit.testing.memory_ledger import Account, MemoryLedger, MemoryMarks
 from glancekit.testing.memory_metadefs import MemoryMetadefs
+from glancekit.testing.memory_periodic import MemoryPeriodic
 from glancekit.testing.memory_quotas import MemoryQuotas
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -83,6 +85,8 @@ class _State:
     events: dict[int, Event] = field(default_factory=dict)
     cursors: dict[str, int] = field(default_factory=dict)
     leases: dict[str, datetime] = field(default_factory=dict)
+    periodic_states: dict[tuple[str, str], PeriodicState] = field(default_factory=dict)
+    periodic_runs: dict[int, PeriodicRun] = field(default_factory=dict)
     namespaces: dict[str, Namespace] = field(default_factory=dict)
     definitions: dict[tuple[str, DefinitionKind, str], Definition] = field(default_factory=dict)
     associations: dict[tuple[str, str], Association] = field(default_factory=dict)
@@ -462,6 +466,7 @@ class MemoryUnitOfWork(UnitOfWork):
         self.tasks = _Tasks(self._state, read_only=self._read_only)
         self.events = _Events(self._state, read_only=self._read_only)
         self.leases = _Leases(self._state, read_only=self._read_only)
+        self.periodic = MemoryPeriodic(self._state, read_only=self._read_only)
         self.quotas = MemoryQuotas(self._state, read_only=self._read_only)
         self.ledger = MemoryLedger(self._state, read_only=self._read_only)
         self.marks = MemoryMarks(self._state, read_only=self._read_only)

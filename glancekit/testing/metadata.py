@@ -25,6 +25,7 @@ from glancekit.core.contracts import metadata as contract
 from glancekit.core.contracts.ledger import LedgerRepository, MarkRepository
 from glancekit.core.contracts.metadata import MetadataDriver, SupportsMigration
 from glancekit.core.contracts.metadefs import MetadefRepository
+from glancekit.core.contracts.periodic import PeriodicRepository
 from glancekit.core.contracts.quotas import QuotaRepository
 from glancekit.core.errors import (
     Conflict,
@@ -55,6 +56,7 @@ from glancekit.core.model.listing import (
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.testing.memory_metadata import MemoryMetadata
 from glancekit.testing.metadata_ledger import LedgerConformance
+from glancekit.testing.metadata_periodic import PeriodicConformance
 from glancekit.testing.metadata_quotas import QuotaConformance
 from glancekit.testing.metadata_samples import (
     ME,
@@ -81,7 +83,11 @@ def an_image(**facts: Any) -> Image:
 
 
 class MetadataConformance(
-    TaskConformance, MetadefConformance, QuotaConformance, LedgerConformance
+    TaskConformance,
+    MetadefConformance,
+    QuotaConformance,
+    LedgerConformance,
+    PeriodicConformance,
 ):
     """What every metadata driver must do.
 
@@ -1024,6 +1030,7 @@ class MetadataConformance(
             _same_signatures(contract.TaskRepository, work.tasks)
             _same_signatures(contract.EventRepository, work.events)
             _same_signatures(contract.LeaseRepository, work.leases)
+            _same_signatures(PeriodicRepository, work.periodic)
             _same_signatures(MetadefRepository, work.metadefs)
             _same_signatures(QuotaRepository, work.quotas)
             _same_signatures(LedgerRepository, work.ledger)

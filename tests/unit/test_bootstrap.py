@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from glancekit.bootstrap import bootstrap, load_config, periodic_runner, preload, settings_of
+from glancekit.bootstrap import bootstrap, load_config, periodic_work, preload, settings_of
 from glancekit.core.config import Configuration
 from glancekit.core.contracts.auth import Credentials
 from glancekit.core.drivers import PluginReport, PluginState
@@ -274,7 +274,7 @@ def test_a_listener_hears_of_what_is_committed(configure: Configure, install: In
     module = install("acme-listener", LISTENER, {"glancekit.hooks": {"acme": ""}})
     config = configure()
     with bootstrap(config) as world:
-        runner = periodic_runner(world, config)
+        runner = periodic_work(world, config)
         runner.start()
         try:
             with world.metadata.unit_of_work() as work:

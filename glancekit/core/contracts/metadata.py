@@ -29,6 +29,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from glancekit.core.contracts.ledger import LedgerRepository, MarkRepository
 from glancekit.core.contracts.metadefs import MetadefRepository
+from glancekit.core.contracts.periodic import PeriodicRepository
 from glancekit.core.contracts.quotas import QuotaRepository
 from glancekit.core.model.events import Event
 from glancekit.core.model.identity import EVERYBODY, Viewer
@@ -341,6 +342,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     tasks: TaskRepository
     events: EventRepository
     leases: LeaseRepository
+    periodic: PeriodicRepository
     metadefs: MetadefRepository
     quotas: QuotaRepository
     ledger: LedgerRepository

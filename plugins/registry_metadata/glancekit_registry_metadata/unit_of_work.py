@@ -25,6 +25,7 @@ from glancekit.plugin import (
     MetadataError,
     MetadataUnavailable,
     MetadefRepository,
+    PeriodicRepository,
     QuotaRepository,
     TaskRepository,
     UnitOfWork,
@@ -80,6 +81,7 @@ class RemoteUnitOfWork(UnitOfWork):
         self.tasks = cast(TaskRepository, _REMOTE["tasks"](self))
         self.events = cast(EventRepository, _REMOTE["events"](self))
         self.leases = cast(LeaseRepository, _REMOTE["leases"](self))
+        self.periodic = cast(PeriodicRepository, _REMOTE["periodic"](self))
         self.metadefs = cast(MetadefRepository, _REMOTE["metadefs"](self))
         self.quotas = cast(QuotaRepository, _REMOTE["quotas"](self))
         self.ledger = cast(LedgerRepository, _REMOTE["ledger"](self))

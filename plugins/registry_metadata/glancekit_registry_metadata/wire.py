@@ -40,6 +40,8 @@ from glancekit.plugin import (
     NamespacePage,
     NamespaceQuery,
     Page,
+    PeriodicRun,
+    PeriodicState,
     ProjectUsage,
     Quota,
     Recount,
@@ -74,8 +76,8 @@ _VALUES: Mapping[str, type] = {
     kind.__name__: kind
     for kind in (
         Association, Condition, Copy, Definition, Event, Image, ImageQuery, Location, Member,
-        Namespace, NamespacePage, NamespaceQuery, Page, ProjectUsage, Recount, ResourceType,
-        SortKey, StorageUse, Task, TaskQuery, Tombstone, Viewer,
+        Namespace, NamespacePage, NamespaceQuery, Page, PeriodicRun, PeriodicState, ProjectUsage,
+        Recount, ResourceType, SortKey, StorageUse, Task, TaskQuery, Tombstone, Viewer,
     )
 }  # fmt: skip
 

@@ -334,6 +334,41 @@ leases = Table(
     Column("until", BigInteger, nullable=False),
 )
 
+periodic_states = Table(
+    "periodic_states",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("host", String(255), primary_key=True),
+    Column("is_paused", Boolean, nullable=False),
+    Column("requested_at", BigInteger),
+    Column("due_at", BigInteger),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("runner", String(255), nullable=False),
+    Column("result", Text),
+    Column("error", Text),
+    Column("version", BigInteger, nullable=False),
+)
+"""How each periodic task stands; without host, one of the whole service."""
+
+periodic_runs = Table(
+    "periodic_runs",
+    metadata,
+    Column("id", _Counter, primary_key=True, autoincrement=True),
+    Column("name", String(255), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("runner", String(255), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger, nullable=False),
+    Column("result", Text),
+    Column("error", Text),
+    sqlite_autoincrement=True,
+)
+"""The last runs of each."""
+
+Index(None, periodic_runs.c.name, periodic_runs.c.host, periodic_runs.c.id)
+Index(None, periodic_runs.c.name, periodic_runs.c.id)
+
 locks = Table("locks", metadata, Column("name", String(30), primary_key=True))
 """Rows that are held by whoever does what one transaction at a time may do."""
 

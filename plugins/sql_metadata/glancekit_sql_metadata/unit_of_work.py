@@ -18,6 +18,7 @@ from glancekit_sql_metadata.locations import SqlLocations
 from glancekit_sql_metadata.marks import SqlMarks
 from glancekit_sql_metadata.members import SqlMembers
 from glancekit_sql_metadata.metadefs import SqlMetadefs
+from glancekit_sql_metadata.periodic import SqlPeriodic
 from glancekit_sql_metadata.quotas import SqlQuotas
 from glancekit_sql_metadata.session import Session
 from glancekit_sql_metadata.tasks import SqlTasks
@@ -63,6 +64,7 @@ class SqlUnitOfWork(UnitOfWork):
         self.tasks = SqlTasks(session)
         self.events = SqlEvents(session)
         self.leases = SqlLeases(session)
+        self.periodic = SqlPeriodic(session)
         self.metadefs = SqlMetadefs(session)
         return self
 

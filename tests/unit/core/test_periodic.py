@@ -99,54 +99,12 @@ def test_a_task_that_hangs_keeps_no_other_waiting_and_is_complained_about(
     assert caplog.text.count("has been running for") == 1
 
 
-def test_wake_makes_a_task_due() -> None:
-    ran = threading.Semaphore(0)
-    with running(every(3600, ran.release)) as runner:
-        assert ran.acquire(timeout=PATIENCE)
-        assert not ran.acquire(timeout=0.3)
-        runner.wake()
-        assert ran.acquire(timeout=PATIENCE)
-
-
-def test_wake_during_a_round_makes_another_one_follow() -> None:
-    started, let_go = threading.Semaphore(0), threading.Semaphore(0)
-
-    def run() -> None:
-        started.release()
-        let_go.acquire()
-
-    with running(every(3600, run)) as runner:
-        assert started.acquire(timeout=PATIENCE)
-        runner.wake()
-        let_go.release(2)
-        assert started.acquire(timeout=PATIENCE)
-
-
 def test_jitter_is_added_to_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.uniform", lambda low, high: high)
     ran = threading.Semaphore(0)
     with running(every(0.0, ran.release, jitter=3600)):
         assert ran.acquire(timeout=PATIENCE)
         assert not ran.acquire(timeout=0.3)
-
-
-def test_what_runs_everywhere_asks_the_election_of_its_host() -> None:
-    here, anywhere = threading.Semaphore(0), threading.Semaphore(0)
-    service = Alone(won=False)
-    tasks = [
-        PeriodicTask(name="here", interval=0.01, run=here.release, everywhere=True),
-        PeriodicTask(name="anywhere", interval=0.01, run=anywhere.release),
-    ]
-    runner = PeriodicRunner(tasks, service, Alone())
-    runner.start()
-    try:
-        for _ in range(3):
-            assert here.acquire(timeout=PATIENCE)
-        assert not anywhere.acquire(blocking=False)
-        service.answer = True
-        assert anywhere.acquire(timeout=PATIENCE)
-    finally:
-        runner.stop(PATIENCE)
 
 
 def test_stop_waits_for_the_task_and_only_then_leaves_the_election() -> None:
