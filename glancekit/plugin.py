@@ -140,6 +140,7 @@ from glancekit.core.periodic import PeriodicTask
 from glancekit.core.quota import NOTHING_USED, Copy, ProjectUsage, Quota, Recount, used_by
 from glancekit.core.storage_use import DAY, StorageUse, day_of, kept_of, spread
 from glancekit.core.stream import CHUNK_SIZE, ByteStream, FileStream, IteratorStream
+from glancekit.core.turns import TurnOver, require_turn
 from glancekit.core.urifilter import FILTER_SECTION, Destination, UriFilter
 
 __all__ = [
@@ -272,6 +273,7 @@ __all__ = [
     "TaskStatus",
     "TaskType",
     "Tombstone",
+    "TurnOver",
     "URIOpt",
     "UnacceptableFormat",
     "Unauthenticated",
@@ -288,6 +290,7 @@ __all__ = [
     "digesting",
     "hookimpl",
     "kept_of",
+    "require_turn",
     "secret",
     "spread",
     "translating",

@@ -103,11 +103,13 @@ class Coordination(Cluster):
                 self._confirm(held)
 
     def _confirm(self, held: list[_Turn]) -> None:
+        import tooz
+
         asked_at = _clock()
         try:
-            self._coordinator.heartbeat()
-        except NotImplementedError:
-            pass  # where a lock lives as long as its connection; that is looked at below
+            # Where a lock lives as long as its connection there are no beats; see _is_held.
+            with suppress(tooz.NotImplemented):
+                self._coordinator.heartbeat()
         except Exception as error:
             log.warning("%s does not answer: %s", self._shown, _said_by(error))
             return

@@ -34,7 +34,14 @@ ATTEMPTS = 10
 class PeriodicWork:
     """The tasks of all plugins, and what runs them here: alone, or in turns with other hosts."""
 
-    def __init__(self, world: World, settings: PeriodicSettings, data_dir: Path) -> None:
+    def __init__(
+        self,
+        world: World,
+        settings: PeriodicSettings,
+        data_dir: Path,
+        tasks: Sequence[PeriodicTask],
+    ) -> None:
+        self.tasks = tasks
         self._data_dir = data_dir
         self._own_lease: Lease | None = None
         self._cluster: Cluster | None = None
@@ -46,7 +53,6 @@ class PeriodicWork:
                 renewal=settings.lease / BEATS,
             )
             self._cluster = Coordination(settings.coordination, settings.lease)
-        self.tasks: Sequence[PeriodicTask] = world.hooks.register_periodic_tasks(world)
         self.ledger = Ledger(
             world.metadata,
             lease.holder,

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from glancekit_sql_metadata.migrations import steps
 
-revision = "0007"
-down_revision = "0006"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Three ``glancekit periodic`` on a real Redis, etcd and PostgreSQL; one is killed, one cut off.
+
+``periodic_hosts.py`` does it, and is also run by hand for longer.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("periodic_hosts.py")
+LIMIT = 400
+START_LIMIT = 60.0
+
+
+def free_port() -> int:
+    """Ask the kernel for a port that nobody has."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def redis(folder: Path, port: int) -> list[str]:
+    where = ["--port", str(port), "--bind", "127.0.0.1"]
+    return ["redis-server", *where, "--save", "", "--dir", str(folder)]
+
+
+def etcd(folder: Path, port: int) -> list[str]:
+    url, peers = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{free_port()}"
+    return [
+        *("etcd", "--data-dir", str(folder / "data"), "--listen-client-urls", url),
+        *("--advertise-client-urls", url, "--listen-peer-urls", peers),
+        *("--initial-advertise-peer-urls", peers, "--initial-cluster", f"default={peers}"),
+    ]
+
+
+SERVERS = {
+    "redis": (redis, "redis-server", "redis", "redis-server"),
+    "etcd3+http": (etcd, "etcd", "etcd3gw", "etcd-server"),
+}
+"""How each starts; its program, its client's module, and Debian's package."""
+
+
+@contextmanager
+def serving(scheme: str, folder: Path) -> Iterator[str]:
+    """Keep a server up, and yield its URL."""
+    command, program, module, package = SERVERS[scheme]
+    if shutil.which(program) is None:
+        pytest.skip(f"needs {package}; run: apt-get install --no-install-recommends {package}")
+    pytest.importorskip(module)
+    port = free_port()
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(command(folder, port), stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + START_LIMIT
+        while True:
+            assert process.poll() is None and time.monotonic() < deadline, "it does not serve"
+            with closing(socket.socket()) as line:
+                if line.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"{scheme}://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
+    """The URL of a PostgreSQL."""
+    testing = pytest.importorskip("glancekit_postgresql_metadata.testing")
+    reason = testing.missing()
+    if reason:
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        process = subprocess.Popen(
+            [sys.executable, "-m", testing.__name__, f"{folder}/pg"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdin is not None and process.stdout is not None
+        with process.stdout:
+            yield process.stdout.readline().strip()
+            process.stdin.close()
+            process.wait(60)
+
+
+def tried(folder: Path, coordination: str, database: str, *more: str) -> None:
+    """Run the program, and ask what it counted."""
+    options = ["--folder", str(folder), "--coordination", coordination, "--database", database]
+    command: Sequence[str] = [sys.executable, str(PROGRAM), *options, *more]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert run.returncode == 0, run.stderr[-4000:]
+    counted = json.loads(run.stdout.splitlines()[-1])
+    print(coordination, counted)
+    assert counted["too soon"] == {"tick": 0, "tock": 0}
+    assert min(counted["starts"].values()) > 1
+    assert counted["hosts"] > 1
+    assert counted["at once"] == 0
+    assert max([*counted["after a kill"], counted.get("after a cut", 0)]) <= counted["limit"]
+
+
+@pytest.mark.timeout(LIMIT)
+def test_one_is_killed(database: str, tmp_path: Path) -> None:
+    """The short form: the whole on Redis is ``--partition``, as below on etcd."""
+    with serving("redis", tmp_path) as coordination:
+        tried(tmp_path / "hosts", coordination, database, "--lease", "4", "--calm", "4")
+
+
+@pytest.mark.timeout(LIMIT)
+def test_one_is_cut_off(database: str, tmp_path: Path) -> None:
+    """With etcd, and a network of its own for each host, where that may be."""
+    more = ("--lease", "4", "--calm", "0", "--kills", "0", "--partition")
+    with serving("etcd3+http", tmp_path) as coordination:
+        tried(tmp_path / "hosts", coordination, database, *more)
