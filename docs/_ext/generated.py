@@ -62,6 +62,8 @@ class Options(Generated):
                 section = getattr(kind, "section", "")
                 where = f"[{section}], {title}: {name}" if section else f"{title}: {name}"
                 yield from _section(where, getattr(kind, "options", ()))
+                for further, options in getattr(kind, "further_options", {}).items():
+                    yield from _section(f"[{further}], {title}: {name}", options)
         yield from _section("A store's section, whatever its driver", store_options())
         for name, kind in _installed(drivers.STORES).items():
             yield from _section(f"A store's section with driver {name}", kind.options)

@@ -256,7 +256,7 @@ def wanted_hooks(
     """Return all that is installed and not switched off, for ``drivers.load_all``.
 
     Most plugins are modules. One that has options is a class, built with what ``read_section``
-    gives for them.
+    gives for them; where it asks for ``read_section``, it reads further sections by itself.
     """
     names = sorted({offer.report.name for offer in offers_of(HOOKS)} - set(disabled))
     return [
@@ -282,4 +282,7 @@ def _built(plugin: Any, *, name: str, read_section: ReadSection | None) -> objec
     if not inspect.isclass(plugin) or read_section is None:
         return plugin
     kind: Any = plugin
-    return kind(read_section(kind.section, kind.options), name=name)
+    further = {}
+    if "read_section" in inspect.signature(kind).parameters:
+        further["read_section"] = read_section
+    return kind(read_section(kind.section, kind.options), name=name, **further)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole run: what is found is done, several images at a time, and what came of it is kept.
+
+An image that fails costs the others nothing; a site that does not answer any more ends the run.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+
+from glancekit.plugin import GlancekitError
+from glancekit_site_replication.carrying import UsedBefore
+from glancekit_site_replication.failures import Damaged, Denied, Unanswered
+from glancekit_site_replication.findings import TO_BRING, UNEQUAL, Finding, State
+
+TRIES = 3
+"""How often an image is tried while a site has no answer for it."""
+
+IN_A_ROW = 5
+"""Images that got no answer, one after another, until it is the site that does not answer."""
+
+FAILED = "failed"
+
+EXIT_FAILED, EXIT_DENIED, EXIT_UNANSWERED, EXIT_DAMAGED = 1, 3, 7, 8
+"""As those of ``glancekit image``. 1 is also what a comparison of unequal sites ends with."""
+
+
+def exit_code_of(error: GlancekitError) -> int:
+    """Return what a command ends with because of an error; of several, the highest counts."""
+    for kind, code in (
+        (Damaged, EXIT_DAMAGED),
+        (Unanswered, EXIT_UNANSWERED),
+        (Denied, EXIT_DENIED),
+    ):
+        if isinstance(error, kind):
+            return code
+    return EXIT_FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one image: what was done, ``failed``, or nothing and why."""
+
+    finding: Finding
+    done: str = ""
+    error: GlancekitError | None = None
+
+    @property
+    def detail(self) -> str:
+        """Say it in words."""
+        finding = self.finding
+        parts = [str(self.error)] if self.error else [self.done, finding.detail]
+        if finding.fields and not self.done:
+            parts.append(f"differs in {', '.join(finding.fields)}")
+        return "; ".join(filter(None, parts))
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a run. ``received`` and ``sent`` are bytes of images."""
+
+    source: str
+    target: str
+    outcomes: list[Outcome] = field(default_factory=list)
+    moved: Counter[str] = field(default_factory=Counter)
+
+    def counts(self) -> dict[str, int]:
+        """Count images by what was done, or by how they stand where nothing was."""
+        counted = Counter(
+            FAILED
+            if outcome.error
+            else outcome.done.partition(" ")[0].partition(";")[0] or str(outcome.finding.state)
+            for outcome in self.outcomes
+        )
+        return dict(sorted(counted.items()))
+
+    def exit_code(self, *, comparing: bool) -> int:
+        """Return what the command ends with."""
+        codes = {exit_code_of(outcome.error) for outcome in self.outcomes if outcome.error}
+        unequal = any(outcome.finding.state in UNEQUAL for outcome in self.outcomes)
+        return max(codes, default=EXIT_FAILED if comparing and unequal else 0)
+
+    def __str__(self) -> str:
+        """Sum it up in a line."""
+        counted = ", ".join(f"{count} {what}" for what, count in self.counts().items())
+        return f"{self.source} to {self.target}: {counted or 'nothing'}"
+
+
+class Run:
+    """Does things to many images, at most ``parallel`` at a time."""
+
+    def __init__(self, report: Report, *, parallel: int, tick: Callable[[], None]) -> None:
+        """Keep what is needed; ``tick`` is called when an image is done with."""
+        self.report = report
+        self._parallel = parallel
+        self._tick = tick
+        self._lock = threading.Lock()
+        self._unanswered = 0
+
+    def over(self, findings: Iterable[Finding], act: Callable[[Finding], Outcome]) -> None:
+        """Do something to each of them, and keep what came of it in the report."""
+        with ThreadPoolExecutor(self._parallel, thread_name_prefix="replicate") as pool:
+            begun = [pool.submit(self._one, finding, act) for finding in findings]
+            try:
+                for outcome in _as_they_come(begun):
+                    self.report.outcomes.append(outcome)
+                    self._tick()
+            except BaseException:  # Ctrl-C among them: what has not begun shall not
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _one(self, finding: Finding, act: Callable[[Finding], Outcome]) -> Outcome:
+        for left in reversed(range(TRIES)):
+            if self._unanswered >= IN_A_ROW:
+                return Outcome(finding, error=Unanswered("not tried: a site does not answer"))
+            try:
+                outcome = act(finding)
+            except UsedBefore as error:
+                return Outcome(replace(finding, detail=str(error)))
+            except Unanswered as error:
+                if left:
+                    time.sleep(2.0 ** (TRIES - left) / 4)
+                    continue
+                with self._lock:
+                    self._unanswered += 1
+                return Outcome(finding, error=error)
+            except GlancekitError as error:
+                return Outcome(finding, error=error)
+            with self._lock:
+                self._unanswered = 0
+            return outcome
+        raise AssertionError("the last try returns")
+
+
+def to_bring(findings: Iterable[Finding], report: Report) -> Iterator[Finding]:
+    """Yield what something is to be done about, and keep the rest in the report as it is."""
+    for finding in findings:
+        if finding.state in TO_BRING:
+            yield finding
+        else:
+            report.outcomes.append(Outcome(finding))
+
+
+def is_left_alone(finding: Finding) -> bool:
+    """Tell whether an image is of no interest to somebody who wants to see differences."""
+    return finding.state in (State.SAME, State.ONLY_THERE, State.NOT_READY)
+
+
+def _as_they_come(begun: list[Future[Outcome]]) -> Iterator[Outcome]:
+    for future in as_completed(begun):
+        yield future.result()
