@@ -95,17 +95,17 @@ class Carrier:
         """
         found = self._target.find(record["id"])
         finding = self._judge.judge(record, found)
-        if finding.state not in TO_BRING:
-            return finding, ""
+        done = ""
         if finding.state is State.DIFFERENT:
             assert found is not None
-            return finding, self._finish(record, found)
-        if self._data is None:
-            return finding, ""
-        found = self._fill(record, found or self._make(record), self._data)
-        rest = self._finish(record, found)
-        self._data.forget(record["id"])
-        return finding, "; ".join(filter(None, ["sent", rest if "cannot" in rest else ""]))
+            done = self._finish(record, found)
+        elif self._data is not None and finding.state in TO_BRING:
+            found = self._fill(record, found or self._make(record), self._data)
+            self._finish(record, found)
+            done = "sent"
+        if self._data is not None:
+            self._data.forget(record["id"])
+        return finding, done
 
     def remove(self, image_id: str) -> bool:
         """Delete what we brought, when it still is what we brought; tell whether it was."""

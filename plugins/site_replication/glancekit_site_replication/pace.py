@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 CHUNK = 1 << 17
-"""Bytes moved at once."""
+"""Bytes moved at once, at most."""
 
 Told = Callable[[str, int], None]
 """Is told of bytes: "received" or "sent", and how many more."""

@@ -18,8 +18,11 @@ from glancekit_site_replication.carrying import UsedBefore
 from glancekit_site_replication.failures import Damaged, Denied, Unanswered
 from glancekit_site_replication.findings import TO_BRING, UNEQUAL, Finding, State
 
-TRIES = 3
+TRIES = 2
 """How often an image is tried while a site has no answer for it."""
+
+PAUSE = 1.0
+"""Seconds until it is tried again."""
 
 IN_A_ROW = 5
 """Images that got no answer, one after another, until it is the site that does not answer."""
@@ -124,7 +127,7 @@ class Run:
                 return Outcome(replace(finding, detail=str(error)))
             except Unanswered as error:
                 if left:
-                    time.sleep(2.0 ** (TRIES - left) / 4)
+                    time.sleep(PAUSE)
                     continue
                 with self._lock:
                     self._unanswered += 1

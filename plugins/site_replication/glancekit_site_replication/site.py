@@ -14,8 +14,9 @@ from typing import Any, BinaryIO, Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
-from glancekit_site_replication.endpoint import Address, Endpoint, reason
+from glancekit_site_replication.endpoint import Address, Endpoint
 from glancekit_site_replication.failures import Absent, Unanswered
 from glancekit_site_replication.records import Record
 
@@ -95,8 +96,8 @@ class Site:
         with answer:
             try:
                 yield answer
-            except requests.RequestException as error:
-                raise Unanswered(f"{self.name} does not {what}: {reason(error)}") from error
+            except HTTPError as error:
+                raise Unanswered(f"{self.name} does not {what}: {type(error).__name__}") from error
 
     # -- writing
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PART = 4 << 20
 """Bytes asked for at once. So much of a transfer that is cut off may have to come again."""
 
-TRIES = 6
+TRIES = 5
 """Attempts to go on with an image during which not a byte came."""
 
 _LONGEST_PAUSE = 10.0
@@ -129,7 +129,7 @@ class _Arrival:
         with self._site.part(self._id, self._done, last) as answer:
             skip = self._place(answer)
             end = self._size if skip is not None else last + 1
-            for chunk in _without(answer.iter_content(CHUNK), skip or 0):
+            for chunk in _without(_chunks(answer), skip or 0):
                 self._keep(chunk, end)
         if self._done == before:
             raise Unanswered(
@@ -205,6 +205,12 @@ def _name(record: Record) -> str:
     """Name a file after an image and its content, so that nothing goes on behind another's."""
     _, expected = digest_of(record)
     return f"{record['id']}.{(expected or str(_size(record)))[:16]}"
+
+
+def _chunks(answer: requests.Response) -> Iterator[bytes]:
+    """Yield what has come as soon as it has, so that a connection that breaks costs nothing."""
+    while chunk := answer.raw.read1(CHUNK):
+        yield chunk
 
 
 def _without(chunks: Iterator[bytes], count: int) -> Iterator[bytes]:

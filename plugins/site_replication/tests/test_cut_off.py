@@ -19,7 +19,7 @@ for needed in ("glancekit_file_store", "glancekit_sqlite_metadata"):
 
 
 def test_killed_there_and_back_it_ends_equal(tmp_path: Path) -> None:
-    trial = Trial(images=15, kills=3, seed=1, largest=3 * MIB)
+    trial = Trial(images=10, kills=2, seed=1, largest=2 * MIB)
     there, back = there_and_back(trial, tmp_path)
-    assert (there["images"], back["images"]) == (9, 6)
+    assert (there["images"], back["images"]) == (6, 4)
     assert there["cut"] + back["cut"] > 0

@@ -195,6 +195,30 @@ def test_a_plugin_with_options_is_a_class_and_may_stand_for_several(install: Ins
     assert loaded.driver.parts["south"].where == "far south"
 
 
+HOOK_CLASS_WITH_SECTIONS = """
+from glancekit.plugin import StrOpt
+
+class Plugin:
+    api_level = 1
+    section = "acme"
+    options = [StrOpt("where", help="Where.")]
+
+    def __init__(self, options, *, name, read_section):
+        self.found = [read_section(f"acme_{where}", self.options) for where in options.where]
+"""
+
+
+def test_a_plugin_with_options_may_read_further_sections(install: Install) -> None:
+    install("acme-near", HOOK_CLASS_WITH_SECTIONS, {HOOKS: {"near": ":Plugin"}})
+
+    def read_section(section: str, options: Sequence[Any]) -> Any:
+        return SimpleNamespace(where=["n", "s"] if section == "acme" else section)
+
+    wanted = [want for want in wanted_hooks((), read_section) if want.name == "near"]
+    (loaded,) = load_all(wanted, deadline=5)
+    assert [found.where for found in loaded.driver.found] == ["acme_n", "acme_s"]
+
+
 def defaults(section: str, options: Sequence[Any]) -> SimpleNamespace:
     return SimpleNamespace(**{option.dest: option.default for option in options})
 
