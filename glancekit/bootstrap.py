@@ -51,7 +51,7 @@ from glancekit.services.keeping.options import SECTION as AUDITOR_SECTION
 from glancekit.services.periodic import PeriodicWork
 from glancekit.services.rule_files import RuleFiles
 from glancekit.services.rule_files import read as read_rules
-from glancekit.services.world import Importing, Settings, World
+from glancekit.services.world import Importing, Settings, Updating, World
 from glancekit.serving.companion import Companion, python
 from glancekit.serving.options import SERVER_OPTIONS
 
@@ -144,6 +144,7 @@ def bootstrap(config: Configuration, observer: Observer | None = None) -> World:
         lease=lease,
         staging=staging_of(config),
         settings=settings_of(config),
+        updating=updating_of(config),
         access=access,
         protections=protections,
         limits=limits if limits.is_limiting() else None,
@@ -254,6 +255,12 @@ def settings_of(config: Configuration) -> Settings:
         chosen["user_storage_quota"] = 0
     lists = {name: tuple(value) for name, value in chosen.items() if isinstance(value, list)}
     return Settings(**{**chosen, **lists})
+
+
+def updating_of(config: Configuration) -> Updating:
+    """Return what the configuration says about bringing records up to date."""
+    chosen = vars(config.section("updater"))
+    return Updating(**{**chosen, "lifecycle": tuple(chosen["lifecycle"])})
 
 
 def _schema_beside(files: Sequence[Path]) -> str | None:

@@ -42,6 +42,7 @@ COMMANDS = {
     "policy": ("glancekit.cli.policy:policy", "Show the rules, and explain what they decide."),
     "metadefs": ("glancekit.cli.metadefs:metadefs", "Load, export, enforce metadata definitions."),
     "quota": ("glancekit.cli.quota:quota", "Show what projects use and may use."),
+    "usage": ("glancekit.cli.usage:usage", "Show what projects took of stores, in byte-hours."),
     "plugins": ("glancekit.cli.plugins:plugins", "Show what is installed, and how it is."),
     "plugin": ("glancekit.cli.scaffold.command:plugin", "Begin a plugin of your own."),
     "stores": ("glancekit.cli.stores:stores", "Show what is mounted, and what it can do."),

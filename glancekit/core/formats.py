@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 VMDK_ALLOWED_TYPES = ("streamOptimized", "monolithicSparse")
 """The types that hold their data themselves, and need no other files."""
 
+INSPECTED = frozenset(format_inspector.ALL_FORMATS)
+"""Disk formats that can be told by their bytes; raw is what is none of the others."""
+
 _SECTOR = 512
 _HYBRID = {"iso", "gpt"}
 _BOOT_CODE = {"aki", "ari"}

@@ -97,6 +97,7 @@ def service_options() -> dict[str, list[cfg.Opt]]:
         "plugins": _PLUGINS,
         "oslo_policy": _POLICY,
         "task": _TASKS,
+        "updater": _UPDATER,
         "image_import_opts": _IMPORTS,
         FILTER_SECTION: _FILTER,
         STAGING_STORE: _STAGING,
@@ -508,6 +509,43 @@ _TASKS: list[cfg.Opt] = [
         default=48,
         min=0,
         help="Hours for which a task is kept after its end.",
+    ),
+]
+
+_UPDATER: list[cfg.Opt] = [
+    cfg.IntOpt(
+        "images_per_round",
+        default=20_000,
+        min=1,
+        help="Images that each duty of the updater looks at in one round, of which there is one a "
+        "minute. The next round goes on behind them.",
+    ),
+    cfg.IntOpt(
+        "bytes_per_second",
+        default=50 << 20,
+        min=0,
+        help="Bytes of image data a second that the updater reads to find out what records lack; "
+        "0: as fast as the store gives them.",
+    ),
+    cfg.ListOpt(
+        "lifecycle",
+        default=[],
+        item_type=types.String(choices=["hide", "deactivate", "delete"]),
+        help="What happens to images when a date in their properties has come: hide "
+        "(lifecycle_hide_at), deactivate (lifecycle_deactivate_at), delete (lifecycle_delete_at). "
+        "Default: nothing. Protected images are left alone.",
+    ),
+    cfg.BoolOpt(
+        "correct_disk_format",
+        default=False,
+        help="Change an image's disk_format to what its data turned out to be. Otherwise that is "
+        "only written into its property os_glance_detected_format.",
+    ),
+    cfg.IntOpt(
+        "usage_days",
+        default=800,
+        min=2,
+        help="Days for which it is kept what projects took of stores ('glancekit usage').",
     ),
 ]
 

@@ -8,8 +8,8 @@ is active meanwhile. The task's row says all there is to do, so whoever finds it
 from __future__ import annotations
 
 import logging
-import threading
-from dataclasses import dataclass, replace
+import uuid
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Protocol
@@ -37,12 +37,14 @@ from glancekit.core.model.task import UNFINISHED, Task, TaskStatus, TaskType
 from glancekit.core.quota import Quota
 from glancekit.core.stores import Stores
 from glancekit.core.stream import ByteStream
+from glancekit.core.throttle import Throttle
 from glancekit.core.transfer import Receipt, TransferPlan
 from glancekit.core.transfer import run as transfer
+from glancekit.services.import_records import LOCK
 from glancekit.services.notices import about
 from glancekit.services.quotas import allowance_for
 from glancekit.services.tasks import ended
-from glancekit.services.world import Settings
+from glancekit.services.world import Settings, Updating
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +85,11 @@ class Reader(Protocol):
         ...
 
     @property
+    def updating(self) -> Updating:
+        """How much may be done beside what callers ask for."""
+        ...
+
+    @property
     def limits(self) -> LimitSource | None:
         """What projects may use, None where nobody is limited."""
         ...
@@ -113,8 +120,11 @@ def begin(world: Reader, task: Task) -> None:
         _put_down(world, task, "")
 
 
-def go_on(world: Reader) -> int:
-    """Take over what dead processes left and what could not be done before; return how many."""
+def go_on(world: Reader, *, own: bool = False) -> int:
+    """Take over what dead processes left and what could not be done before; return how many.
+
+    :param own: of those that the service itself wants, and not of those that callers wait for.
+    """
     with world.metadata.unit_of_work(read_only=True) as work:
         found = work.tasks.unfinished(TaskType.LOCATION_IMPORT, limit=BATCH)
         alive = work.leases.holders(alive_at=now())
@@ -122,7 +132,8 @@ def go_on(world: Reader) -> int:
     for task in found:
         if world.background.stopping.is_set():
             break
-        mine = _claim(world, task) if _is_free(task, alive) else None
+        free = is_own(task) == own and _is_free(task, alive)
+        mine = _claim(world, task) if free else None
         if mine is not None:
             run(world, mine)
             count += 1
@@ -184,7 +195,8 @@ def _read(world: Reader, task: Task) -> Receipt:
         size_cap=world.settings.image_size_cap,
         hash_algo=expected.get("os_hash_algo") or world.settings.hashing_algorithm,
         expected_hash=expected.get("os_hash_value"),
-        observers=[_UntilStop(world.background.stopping)],
+        expected_checksum=expected.get("checksum"),
+        observers=[_pace(world, task)],
     )
 
     def pass_by(stream: ByteStream) -> Location:
@@ -197,6 +209,37 @@ def _read(world: Reader, task: Task) -> Receipt:
         return transfer(source, plan, pass_by)[1]
 
 
+def _pace(world: Reader, task: Task) -> Throttle:
+    rate = world.updating.bytes_per_second if is_own(task) else 0
+    return Throttle(rate, world.background.stopping)
+
+
+def is_own(task: Task) -> bool:
+    """Say whether nobody asked for a task: the service itself wants the digests, in its time."""
+    return bool(task.input.get("own"))
+
+
+def own_task(image: Image, location: Location) -> Task:
+    """Return a task that finds out the digests that an active image lacks, not yet kept.
+
+    What is known of its data is what they must turn out to be.
+    """
+    said = {
+        "os_hash_algo": image.os_hash_algo if image.os_hash_value else None,
+        "os_hash_value": image.os_hash_value,
+        "checksum": image.checksum,
+    }
+    known = {name: value for name, value in said.items() if value is not None}
+    given = task_input(location, NewLocation(url=location.url))
+    return Task(
+        id=str(uuid.uuid4()),
+        type=TaskType.LOCATION_IMPORT,
+        owner=image.owner,
+        image_id=image.id,
+        input={**given, "validation_data": known, "own": True},
+    )
+
+
 def _location(task: Task) -> Location:
     return Location(
         url=task.input["loc_url"],
@@ -205,21 +248,6 @@ def _location(task: Task) -> Location:
         size=task.input["size"],
         image_id=task.image_id or "",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _UntilStop:
-    """Ends the reading when the process is stopping."""
-
-    stopping: threading.Event
-
-    def feed(self, _chunk: bytes, /) -> None:
-        """Look."""
-        if self.stopping.is_set():
-            raise Unavailable("the process is stopping")
-
-    def finish(self) -> None:
-        """Nothing is left to be ended."""
 
 
 def _finish(world: Reader, task: Task, receipt: Receipt) -> None:
@@ -260,11 +288,20 @@ def _complete(work: UnitOfWork, image: Image, task: Task, receipt: Receipt) -> N
         )
         work.events.append(about(work.images.get(image.id), "image.activate", None))
         return
-    if image.os_hash_value is not None or task.input["loc_url"] not in _urls(image):
+    if LOCK in image.properties:
+        raise Unavailable(f"Image {image.id} is being imported")
+    found = {"os_hash_value": receipt.hash_value, "checksum": receipt.checksum}
+    differs = any(getattr(image, name) not in (None, value) for name, value in found.items())
+    if differs or not lacks_digests(image) or task.input["loc_url"] not in _urls(image):
         raise Conflict(f"The data of image {image.id} was changed meanwhile")
     work.events.append(
         about(work.images.save(known, expect_status={image.status}), "image.update", None)
     )
+
+
+def lacks_digests(image: Image) -> bool:
+    """Say whether not all is known of an image's data that an upload would have found out."""
+    return image.checksum is None or image.os_hash_value is None
 
 
 def _urls(image: Image) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from glancekit.core.contracts.metadata import UnitOfWork
@@ -234,19 +234,49 @@ def delete(world: World, caller: Identity, image_id: str) -> None:
     :raises Protected: when the image is protected.
     :raises BlobInUse: when clones or snapshots depend on its data; everything is as it was.
     """
-    with world.metadata.unit_of_work() as work:
+
+    def find(work: UnitOfWork) -> Image:
         image = find_visible(world, work, caller, image_id)
         world.access.require(caller, "delete_image", owner=image.owner, image=image)
         if image.protected:
             raise Protected(image_id=image_id)
+        return image
+
+    _delete(world, caller, find)
+
+
+def delete_when(world: World, image_id: str, is_due: Callable[[Image], bool]) -> bool:
+    """Delete an image in the service's own name, and return whether that was done.
+
+    It is if the image, as it is then, is not protected and ``is_due`` says so.
+
+    :raises ImageNotFound: when there is none.
+    :raises BlobInUse: when clones or snapshots depend on its data; everything is as it was.
+    """
+
+    def find(work: UnitOfWork) -> Image | None:
+        image = work.images.get(image_id)
+        return None if image.protected or not is_due(image) else image
+
+    return _delete(world, None, find)
+
+
+def _delete(
+    world: World, caller: Identity | None, find: Callable[[UnitOfWork], Image | None]
+) -> bool:
+    """Delete the image that ``find`` returns; False when that is none."""
+    with world.metadata.unit_of_work() as work:
+        image = find(work)
+        if image is None:
+            return False
         if not image.locations:
             _finish_delete(work, image, caller)
             work.commit()
-            return
+            return True
         condemned = _condemn(world, work, image)
         work.commit()
-    forget(world, image_id)
-    asking = acting.with_caller(world, caller, image.owner)
+    forget(world, image.id)
+    asking = world if caller is None else acting.with_caller(world, caller, image.owner)
     try:
         left = [location for location in condemned if not remove_bytes(asking, location)]
     except BlobInUse:
@@ -259,8 +289,9 @@ def delete(world: World, caller: Identity, image_id: str) -> None:
                 work.locations.save(abandoned, expect_status=LocationStatus.PENDING_DELETE)
             elif location.id is not None:
                 work.locations.remove(location.id)
-        _finish_delete(work, work.images.get(image_id), caller)
+        _finish_delete(work, work.images.get(image.id), caller)
         work.commit()
+    return True
 
 
 def _condemn(world: World, work: UnitOfWork, image: Image) -> list[Location]:

@@ -62,6 +62,22 @@ class Settings:
     max_request_id_length: int = 64
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Updating:
+    """How records are brought up to date: how much at a time, and what may be changed.
+
+    ``images_per_round`` images are looked at in one run of each duty, data is read at
+    ``bytes_per_second`` (0: as fast as it comes), and what was taken of stores is kept for
+    ``usage_days``.
+    """
+
+    images_per_round: int = 20_000
+    bytes_per_second: int = 50 << 20
+    lifecycle: tuple[str, ...] = ()
+    correct_disk_format: bool = False
+    usage_days: int = 800
+
+
 def _nothing() -> None:
     """Have nothing to close."""
 
@@ -100,6 +116,7 @@ class World:
     lease: Lease
     staging: Path
     settings: Settings = field(default_factory=Settings)
+    updating: Updating = field(default_factory=Updating)
     access: Access = field(default_factory=Access)
     protections: Protections = field(default_factory=Protections)
     limits: LimitSource | None = None
