@@ -46,8 +46,14 @@ from glancekit.flows.announcer import Announcer
 from glancekit.flows.options import FLOW_OPTIONS, FlowSettings
 from glancekit.flows.options import SECTION as FLOW_SECTION
 from glancekit.services.import_records import OWN_METHODS, imports_wait
-from glancekit.services.keeping.options import AUDITOR_OPTIONS, Auditing
-from glancekit.services.keeping.options import SECTION as AUDITOR_SECTION
+from glancekit.services.keeping.options import (
+    AUDITOR,
+    AUDITOR_OPTIONS,
+    PLACEMENT,
+    PLACEMENT_OPTIONS,
+    Auditing,
+    Placement,
+)
 from glancekit.services.periodic import PeriodicWork
 from glancekit.services.rule_files import RuleFiles
 from glancekit.services.rule_files import read as read_rules
@@ -71,7 +77,8 @@ LIMITS_PATIENCE = 60.0
 FURTHER_SECTIONS = {
     "server": SERVER_OPTIONS,
     FLOW_SECTION: FLOW_OPTIONS,
-    AUDITOR_SECTION: AUDITOR_OPTIONS,
+    AUDITOR: AUDITOR_OPTIONS,
+    PLACEMENT: PLACEMENT_OPTIONS,
     PERIODIC_SECTION: PERIODIC_OPTIONS,
     **API_OPTIONS,
 }
@@ -118,6 +125,8 @@ def bootstrap(config: Configuration, observer: Observer | None = None) -> World:
     """
     default = config.default_store
     access, protections = read_rules(rule_files_of(config))
+    background = Background()
+    placement = _placement(config, background)
     _make_data_dir(config)
     parts = load_parts(config, Counters(observer))
     with ExitStack() as built:
@@ -135,7 +144,6 @@ def bootstrap(config: Configuration, observer: Observer | None = None) -> World:
         lease = Lease(metadata)
         lease.start()
         built.pop_all()
-    background = Background()
     return World(
         metadata=metadata,
         stores=stores,
@@ -151,7 +159,8 @@ def bootstrap(config: Configuration, observer: Observer | None = None) -> World:
         importing=_importing(config, parts),
         cache=_cache(config, parts),
         background=background,
-        auditing=Auditing.of(config.section(AUDITOR_SECTION), background.stopping),
+        auditing=Auditing.of(config.section(AUDITOR), background.stopping),
+        placement=placement,
         plugins=parts.plugins,
         counters=parts.counters,
     )
@@ -310,6 +319,19 @@ def rule_files_of(config: Configuration) -> RuleFiles:
         policy_dirs=policy.policy_dirs,
         property_protection_file=default.property_protection_file,
         property_protection_rule_format=default.property_protection_rule_format,
+    )
+
+
+def _placement(config: Configuration, background: Background) -> Placement:
+    """Return the rules on where copies should be.
+
+    :raises ConfigError: when they cannot be read, or make no sense.
+    """
+    return Placement.of(
+        config.section(PLACEMENT),
+        rule_files_of(config).folders,
+        [entry.id for entry in config.stores],
+        background.stopping,
     )
 
 

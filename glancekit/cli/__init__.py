@@ -38,6 +38,10 @@ COMMANDS = {
     "task": ("glancekit.cli.task:task", "Show imports; cancel them, try them again."),
     "config": ("glancekit.cli.config:config", "Show, check or write the configuration."),
     "audit": ("glancekit.cli.audit:audit", "Show what audits found of copies; audit now."),
+    "placement": (
+        "glancekit.cli.placement:placement",
+        "Show the rules on where copies should be; explain them.",
+    ),
     "db": ("glancekit.cli.db:db", "Look after the database schema."),
     "policy": ("glancekit.cli.policy:policy", "Show the rules, and explain what they decide."),
     "metadefs": ("glancekit.cli.metadefs:metadefs", "Load, export, enforce metadata definitions."),

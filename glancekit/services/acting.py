@@ -27,6 +27,13 @@ def with_caller(world: World, caller: Identity, owner: str | None) -> World:
     return world if stores is world.stores else replace(world, stores=stores)
 
 
+def as_service(world: World, owner: str | None) -> World:
+    """Return the world with its stores as the service itself asks them about an image of
+    ``owner``."""
+    stores = world.stores.acting_for(Caller(owner=owner))
+    return world if stores is world.stores else replace(world, stores=stores)
+
+
 def store_for(store: Store, caller: Identity, owner: str | None) -> Store:
     """Return one store as it is for a caller and an image of ``owner``."""
     return store.acting_for(_caller(caller, owner))

@@ -19,6 +19,8 @@ from glancekit.core.errors import (
     BlobNotFound,
     GlancekitError,
     ImageDamaged,
+    ImageNotFound,
+    MetadataError,
     StoreError,
     StoreFailed,
     StoreNotFound,
@@ -79,7 +81,9 @@ def open_best(
     if image.is_damaged and not world.auditing.serve_damaged:
         raise ImageDamaged(image_id=image.id)
     failures: list[GlancekitError] = []
-    for location in in_order(world.stores, worth_reading(image)):
+    tried: list[Location] = []
+    while location := _next(world, image, tried):
+        tried.append(location)
         try:
             return _open(world, image, location, offset, length, redirect=redirect)
         except (StoreError, StoreNotFound) as error:
@@ -91,6 +95,24 @@ def open_best(
 def worth_reading(image: Image) -> Sequence[Location]:
     """Return the copies that may be read: those that are not lost, all where there is no other."""
     return [copy for copy in image.locations if not copy.is_lost] or image.locations
+
+
+def _next(world: World, image: Image, tried: Sequence[Location]) -> Location | None:
+    """Return the copy to be read after those that were tried, None when there is none.
+
+    When the known ones are used up, the record is looked at again: since it was read, the image
+    may have been given a copy elsewhere, and the one that was known been removed.
+    """
+    known = [copy for copy in worth_reading(image) if copy not in tried]
+    if not known and tried:
+        try:
+            with world.metadata.unit_of_work(read_only=True) as work:
+                image = work.images.get(image.id)
+        except (ImageNotFound, MetadataError) as error:
+            log.info("there is no further copy of image %s: %s", image.id, error)
+            return None
+        known = [copy for copy in image.locations if not copy.is_lost and copy not in tried]
+    return next(iter(in_order(world.stores, known)), None)
 
 
 def may_be_elsewhere(world: World, image: Image, redirect: Redirect) -> bool:
@@ -139,7 +161,7 @@ def _open(
     if file := _open_file(store, located, image):
         return replace(found, file=file)
     stream = _open_stream(store, located, offset, length)
-    if length is not None and len(image.locations) > 1:
+    if length is not None:
         stream = _Continued(world, image, location, stream, offset=offset, length=length)
     return replace(found, stream=stream)
 
@@ -257,8 +279,7 @@ class _Continued(ByteStream):
         :raises StoreError: the failure, when there is none.
         """
         self._let_go()
-        others = [copy for copy in worth_reading(self._image) if copy not in self._tried]
-        for location in in_order(self._world.stores, others):
+        while location := _next(self._world, self._image, self._tried):
             self._tried.append(location)
             try:
                 self._stream = self._open_rest(location)

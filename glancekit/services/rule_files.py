@@ -55,7 +55,7 @@ def policy_files(files: RuleFiles) -> list[Path]:
     :raises ConfigError: when a folder cannot be looked into.
     """
     with translating({OSError: ConfigError}):
-        main = _existing(files.folders, files.policy_file or POLICY_FILE)
+        main = existing(files.folders, files.policy_file or POLICY_FILE)
         found = [main] if main else []
         for folder in files.policy_dirs:
             for place in _places(files.folders, folder):
@@ -72,7 +72,7 @@ def _policy(
     files: RuleFiles, protected: Reloaded[protections.Rules] | None
 ) -> Reloaded[OperatorRules | None]:
     if files.policy_file is not None:
-        _required(files.folders, files.policy_file, "[oslo_policy] policy_file")
+        required(files.folders, files.policy_file, "[oslo_policy] policy_file")
 
     def load(found: Sequence[Path]) -> OperatorRules | None:
         if not found:
@@ -91,7 +91,7 @@ def _protected(files: RuleFiles) -> Reloaded[protections.Rules] | None:
     name = files.property_protection_file
     if name is None:
         return None
-    file = _required(files.folders, name, "[DEFAULT] property_protection_file")
+    file = required(files.folders, name, "[DEFAULT] property_protection_file")
     by_policies = files.property_protection_rule_format == "policies"
     return Reloaded(
         lambda: [file] if file.is_file() else [],
@@ -100,15 +100,20 @@ def _protected(files: RuleFiles) -> Reloaded[protections.Rules] | None:
     )
 
 
-def _required(folders: Sequence[Path], name: str, option: str) -> Path:
-    file = _existing(folders, name)
+def required(folders: Sequence[Path], name: str, option: str) -> Path:
+    """Return the file that an option names.
+
+    :raises ConfigError: when it is not there.
+    """
+    file = existing(folders, name)
     if file is None:
         places = ", ".join(str(place) for place in _places(folders, name))
         raise ConfigError(f"{option} = {name}: there is no such file ({places}); create it")
     return file
 
 
-def _existing(folders: Sequence[Path], name: str) -> Path | None:
+def existing(folders: Sequence[Path], name: str) -> Path | None:
+    """Return the first file of a name that there is in the folders."""
     return next((file for file in _places(folders, name) if file.is_file()), None)
 
 

@@ -125,11 +125,14 @@ def remove_copies(
         work.events.append(about(replace(saved, locations=tuple(left)), "image.update", caller))
         work.commit()
     going_now = [copy for copy in condemned if copy.id not in repaired]
-    _remove(acting.with_caller(world, caller, image.owner), going_now)
+    remove_condemned(acting.with_caller(world, caller, image.owner), going_now)
 
 
-def _remove(world: World, condemned: Sequence[Location]) -> None:
-    """Remove the bytes of each, then what is written of it; put back what is in use."""
+def remove_condemned(world: World, condemned: Sequence[Location]) -> None:
+    """Remove the bytes of each, then what is written of it; put back what is in use.
+
+    :raises BlobInUse: when clones or snapshots depend on one.
+    """
     refusal: BlobInUse | None = None
     for copy in condemned:
         try:

@@ -23,7 +23,7 @@ from glancekit.core.lease import Lease
 from glancekit.core.stores import Stores
 from glancekit.flows.ports import Job
 from glancekit.services.access import Access
-from glancekit.services.keeping.options import Auditing
+from glancekit.services.keeping.options import Auditing, Placement
 from glancekit.services.protections import Protections
 
 DISK_FORMATS = (
@@ -124,6 +124,7 @@ class World:
     cache: ImageCache | None = None
     background: Background = field(default_factory=Background)
     auditing: Auditing = field(default_factory=Auditing)
+    placement: Placement = field(default_factory=Placement)
     plugins: tuple[PluginReport, ...] = ()
     counters: Counters = field(default_factory=Counters)
 

@@ -29,7 +29,10 @@ CURSOR = "readers"
 """The name of this plugin, under which the outbox keeps how far it has come."""
 
 _MOMENTS = frozenset(
-    {"image.activate", "image.update", "image.member.create", "image.member.delete"}
+    {
+        *("image.activate", "image.update", "image.member.create", "image.member.delete"),
+        *("image.copy.added", "image.copy.repaired"),
+    }
 )
 
 

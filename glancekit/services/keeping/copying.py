@@ -22,13 +22,12 @@ from glancekit.core.errors import (
     StatusConflict,
     StoreError,
     StoreNotFound,
-    StoreUnavailable,
 )
 from glancekit.core.model.image import Finding, Image, Location, now
 from glancekit.core.model.status import LocationStatus
 from glancekit.core.stores import Store
 from glancekit.core.transfer import run as transfer
-from glancekit.services import quotas
+from glancekit.services import acting, quotas
 from glancekit.services.import_records import LOCK
 from glancekit.services.keeping.examining import READABLE, examine, expectations
 from glancekit.services.notices import about_copy
@@ -50,7 +49,8 @@ def copy_to(world: World, image_id: str, store_id: str) -> Location:
     :raises StatusConflict: when its data cannot be copied now.
     :raises Duplicate: when it has a record, in whatever state, in that store.
     :raises LimitExceeded: when its project may not have so much.
-    :raises StoreError: when no good copy can be read, or the store cannot take it.
+    :raises Conflict: when no good copy can be read now.
+    :raises StoreError: when the store cannot take it.
     :raises Unavailable: when the process is stopping.
     """
     target = world.stores.get(store_id)
@@ -58,7 +58,9 @@ def copy_to(world: World, image_id: str, store_id: str) -> Location:
     allowed = quotas.allowance_for(world, image_id)
     image, writing = _begin(world, image_id, target, allowed)
     try:
-        location = write_from_good(world, image, target, lambda: _require_ours(world, writing))
+        asking = acting.as_service(world, image.owner)
+        target = asking.stores.get(store_id)
+        location = write_from_good(asking, image, target, lambda: _require_ours(world, writing))
         made = _finish(world, writing, location)
     except BaseException:
         _undo(world, writing)
@@ -74,7 +76,8 @@ def write_from_good(
 
     What was written from one that turned out bad is removed.
 
-    :raises StoreError: when there is none, or the store cannot take it.
+    :raises Conflict: when there is none.
+    :raises StoreError: when the store cannot take it.
     """
     failure: Exception | None = None
     for source in good_copies(world, image):
@@ -89,11 +92,8 @@ def write_from_good(
             failure = error
             target.discard(image.id)
             examine(world, source)
-    raise StoreUnavailable(
-        f"no good copy of image {image.id} can be read" + (f": {failure}" if failure else ""),
-        store=target.id,
-        operation="copy",
-    )
+    said = f": {failure}" if failure else ""
+    raise Conflict(f"no good copy of image {image.id} can be read now{said}")
 
 
 def good_copies(world: World, image: Image) -> Iterator[Location]:
@@ -159,13 +159,7 @@ def _begin(
                 f"{image.status}, being imported" if LOCK in image.properties else image.status
             )
             raise StatusConflict(image_id=image_id, status=status, wanted=" or ".join(READABLE))
-        intent = Location(
-            url="",
-            store=target.id,
-            image_id=image_id,
-            status=LocationStatus.WRITING,
-            holder=world.lease.holder,
-        )
+        intent = acting.intent(world.stores, target.id, image, world.lease.holder)
         writing = work.locations.add(intent)
         quotas.reserve(work, allowed, image.owner, writing, image.size)
         work.commit()
@@ -227,6 +221,6 @@ def _undo(world: World, writing: Location) -> None:
         return
     keep_row = True
     with suppress(StoreError, StoreNotFound):
-        world.stores.get(writing.store).discard(writing.image_id)
+        acting.store_of(world.stores, writing).discard(writing.image_id)
         keep_row = False
     forget_writing(world, writing, keep_row=keep_row)

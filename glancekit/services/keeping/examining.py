@@ -26,6 +26,7 @@ from glancekit.core.stores import Store
 from glancekit.core.stream import ByteStream
 from glancekit.core.transfer import TransferPlan
 from glancekit.core.transfer import run as transfer
+from glancekit.services import acting
 from glancekit.services.notices import about, about_copy
 from glancekit.services.world import World
 
@@ -57,7 +58,7 @@ def examine(world: World, copy: Location) -> Verdict:
     if image is None or known.holder is not None:
         _put_off(world, known)
         return Verdict(None, "it is being repaired" if image else "its image is not active")
-    verdict = _judge(world, image, known)
+    verdict = _judge(acting.as_service(world, image.owner), image, known)
     if verdict.finding is None:
         log.warning(
             "image %s, store %s: the copy could not be audited, will be tried again: %s",

@@ -30,6 +30,7 @@ from glancekit.core.lease import is_gone
 from glancekit.core.model.image import Finding, Image, Location, now
 from glancekit.core.model.status import LocationStatus
 from glancekit.core.stores import Store
+from glancekit.services import acting
 from glancekit.services.keeping.copying import good_copies, note_good, write_from_good
 from glancekit.services.keeping.examining import READABLE, find_row
 from glancekit.services.notices import about_copy
@@ -172,13 +173,14 @@ def heal(world: World, copy: Location) -> Outcome:
 def _heal(world: World, copy: Location) -> None:
     with world.metadata.unit_of_work(read_only=True) as work:
         image = work.images.get(copy.image_id)
+    world = acting.as_service(world, image.owner)
     store = _require_able(world, image, copy)
     others = replace(image, locations=tuple(one for one in image.locations if one.id != copy.id))
     if next(good_copies(world, others), None) is None:
         raise _NotNow("there is no good copy that can be read now")
     held = _claim(world, copy)
     try:
-        emptied = _remove(world, store, held)
+        emptied = _remove(world, store, image, held)
         location = write_from_good(world, others, store, lambda: _require_held(world, emptied))
         _finish(world, emptied, location)
     except BaseException:
@@ -215,8 +217,8 @@ def _claim(world: World, copy: Location) -> Location:
     return held
 
 
-def _remove(world: World, store: Store, held: Location) -> Location:
-    """Remove the bytes that are wrong, and then say that nothing is there."""
+def _remove(world: World, store: Store, image: Image, held: Location) -> Location:
+    """Remove the bytes that are wrong, and then say that nothing is there but what is written."""
     if held.url:
         try:
             store.delete(held)
@@ -228,7 +230,8 @@ def _remove(world: World, store: Store, held: Location) -> Location:
         store.discard(held.image_id)  # of who died while writing it
     reason = f"it was {held.finding} ({held.reason}), and is written anew" if held.url else ""
     gone = replace(held, finding=Finding.MISSING, reason=reason or held.reason)
-    emptied = replace(gone, url="")
+    intent = acting.intent(world.stores, store.id, image, world.lease.holder)
+    emptied = replace(gone, url="", metadata=intent.metadata)
     with world.metadata.unit_of_work() as work:
         work.images.get(held.image_id)
         _mine(work, held)

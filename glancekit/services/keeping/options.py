@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator decides about audits of copies: the section ``[auditor]``."""
+"""What an operator decides about audits and places of copies: ``[auditor]``, ``[placement]``."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Self
 
 from oslo_config import cfg
 
 from glancekit.core.options import Size
 from glancekit.core.throttle import Throttle
+from glancekit.services.keeping.rules import RULES_FILE, RulesNow, load, no_rules
+from glancekit.services.reloading import Reloaded
+from glancekit.services.rule_files import existing, required
 
-SECTION = "auditor"
+AUDITOR = "auditor"
+PLACEMENT = "placement"
 
 AUDITOR_OPTIONS: list[cfg.Opt] = [
     cfg.BoolOpt(
@@ -59,6 +65,38 @@ AUDITOR_OPTIONS: list[cfg.Opt] = [
 ]
 
 
+PLACEMENT_OPTIONS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "rules_file",
+        sample_default=f"{RULES_FILE} beside the configuration, if it is there",
+        help="YAML file of the rules on which stores images have copies in; read again when it "
+        "changes.",
+    ),
+    cfg.FloatOpt(
+        "interval",
+        default=60.0,
+        min=1.0,
+        help="Seconds between rounds over all images.",
+    ),
+    cfg.IntOpt(
+        "parallel", default=2, min=1, max=64, help="Copies that are made or removed at a time."
+    ),
+    cfg.Opt(
+        "bandwidth",
+        type=Size(),
+        default=0,
+        help="Bytes per second that are copied, all together; 0: as fast as it goes.",
+    ),
+    cfg.FloatOpt(
+        "lost_after",
+        default=600.0,
+        min=0.0,
+        help="Seconds that a store may be away before its copies count as lost and others of the "
+        "rule's stores stand in.",
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Auditing:
     """``[auditor]``, read. ``throttle`` holds up what audits read and repairs copy."""
@@ -79,5 +117,46 @@ class Auditing:
             interval=options.interval,
             repair=options.repair,
             serve_damaged=options.serve_damaged,
+            throttle=Throttle(options.bandwidth, stopping),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """``[placement]``, read. ``rules`` returns the rules of this moment."""
+
+    rules: RulesNow = no_rules
+    interval: float = 60.0
+    parallel: int = 2
+    lost_after: float = 600.0
+    throttle: Throttle = field(default_factory=lambda: Throttle(0, threading.Event()))
+
+    @classmethod
+    def of(
+        cls,
+        options: Any,
+        folders: Sequence[Path],
+        known: Collection[str],
+        stopping: threading.Event,
+    ) -> Self:
+        """Make it of the section's values, and read the rules.
+
+        :param folders: where a relative path is looked for.
+        :param known: the stores that are configured.
+        :raises ConfigError: when the file is not there, or a rule makes no sense.
+        """
+        name = options.rules_file
+        if name is not None:
+            required(folders, name, f"[{PLACEMENT}] rules_file")
+
+        def find() -> list[Path]:
+            file = existing(folders, name or RULES_FILE)
+            return [] if file is None else [file]
+
+        return cls(
+            rules=Reloaded(find, lambda files: load(files, known)).get,
+            interval=options.interval,
+            parallel=options.parallel,
+            lost_after=options.lost_after,
             throttle=Throttle(options.bandwidth, stopping),
         )
