@@ -22,6 +22,7 @@ from oslo_config.cfg import (
 from glancekit.core.config import Configuration
 from glancekit.core.contracts.auth import AuthDriver, Credentials
 from glancekit.core.contracts.cache import CacheEntry, CachePolicy, SupportsExpiry
+from glancekit.core.contracts.caches import CacheRepository
 from glancekit.core.contracts.importing import (
     Fetched,
     ImportMethod,
@@ -162,6 +163,7 @@ __all__ = [
     "ByteStream",
     "CacheEntry",
     "CachePolicy",
+    "CacheRepository",
     "Caller",
     "Comparison",
     "Condition",

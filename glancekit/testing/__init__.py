@@ -15,6 +15,7 @@ pytest.register_assert_rewrite(
     "glancekit.testing.hooks",
     "glancekit.testing.importing",
     "glancekit.testing.metadata",
+    "glancekit.testing.metadata_caches",
     "glancekit.testing.metadata_tasks",
     "glancekit.testing.metadefs",
     "glancekit.testing.store",

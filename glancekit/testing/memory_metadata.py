@@ -55,6 +55,7 @@ from glancekit.core.model.metadef import (
 from glancekit.core.model.periodic import PeriodicRun, PeriodicState
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import UNFINISHED, Task, TaskQuery, TaskStatus, TaskType
+from glancekit.testing.memory_caches import MemoryCaches
 from glancekit.testing.memory_ledger import Account, MemoryLedger, MemoryMarks
 from glancekit.testing.memory_metadefs import MemoryMetadefs
 from glancekit.testing.memory_periodic import MemoryPeriodic
@@ -95,6 +96,7 @@ class _State:
     accounts: dict[Account, tuple[int, datetime]] = field(default_factory=dict)
     storage_use: dict[tuple[datetime, str, str], int] = field(default_factory=dict)
     marks: dict[str, str] = field(default_factory=dict)
+    cached: dict[tuple[str, str], datetime] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
 
     def copy(self) -> _State:
@@ -470,6 +472,7 @@ class MemoryUnitOfWork(UnitOfWork):
         self.quotas = MemoryQuotas(self._state, read_only=self._read_only)
         self.ledger = MemoryLedger(self._state, read_only=self._read_only)
         self.marks = MemoryMarks(self._state, read_only=self._read_only)
+        self.caches = MemoryCaches(self._state, read_only=self._read_only)
         self.metadefs = MemoryMetadefs(self._state, read_only=self._read_only)
         return self
 

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from glancekit.core.contracts import metadata as contract
+from glancekit.core.contracts.caches import CacheRepository
 from glancekit.core.contracts.ledger import LedgerRepository, MarkRepository
 from glancekit.core.contracts.metadata import MetadataDriver, SupportsMigration
 from glancekit.core.contracts.metadefs import MetadefRepository
@@ -55,6 +56,7 @@ from glancekit.core.model.listing import (
 )
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.testing.memory_metadata import MemoryMetadata
+from glancekit.testing.metadata_caches import CacheConformance
 from glancekit.testing.metadata_ledger import LedgerConformance
 from glancekit.testing.metadata_periodic import PeriodicConformance
 from glancekit.testing.metadata_quotas import QuotaConformance
@@ -88,6 +90,7 @@ class MetadataConformance(
     QuotaConformance,
     LedgerConformance,
     PeriodicConformance,
+    CacheConformance,
 ):
     """What every metadata driver must do.
 
@@ -1035,6 +1038,7 @@ class MetadataConformance(
             _same_signatures(QuotaRepository, work.quotas)
             _same_signatures(LedgerRepository, work.ledger)
             _same_signatures(MarkRepository, work.marks)
+            _same_signatures(CacheRepository, work.caches)
 
     def _needs_outliving(self) -> None:
         if not self.outlives_the_process:

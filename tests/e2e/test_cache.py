@@ -177,6 +177,7 @@ def cut_off(url: str) -> None:
 def test_fifty_cold_readers_cost_swift_one(cached: Any, counter: Counter, content: mmap) -> None:
     for first_is_cut_off in (False, True):
         image_id = cached.create()
+        content.seek(0)
         assert cached.upload(image_id, content).status_code == 204
         url = f"{cached.url}/v2/images/{image_id}/file"
         before, began = counter.given, time.monotonic()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -338,6 +338,27 @@ def adds_no_rest(work: LyingUnitOfWork) -> None:
     work.ledger.add = lambda use: add(replace(use, rest=0))
 
 
+def keeps_what_was_said(work: LyingUnitOfWork) -> None:
+    def tell(node: str, image_ids: Collection[str], until: datetime) -> None:
+        work.records.cached.update({(node, image_id): until for image_id in image_ids})
+
+    work.caches.tell = tell
+
+
+def lets_no_word_run_out(work: LyingUnitOfWork) -> None:
+    nodes_with = work.caches.nodes_with
+    long_ago = datetime.min.replace(tzinfo=UTC)
+    work.caches.nodes_with = lambda image_id, *, at: nodes_with(image_id, at=long_ago)
+
+
+def says_it_at_once(work: LyingUnitOfWork) -> None:
+    def tell(node: str, image_ids: Collection[str], until: datetime) -> None:
+        for image_id in image_ids:
+            work._driver.state.cached[node, image_id] = until
+
+    work.caches.tell = tell
+
+
 def keeps_every_mark(work: LyingUnitOfWork) -> None:
     put = work.marks.put
     work.marks.put = lambda name, text: None if text is None else put(name, text)
@@ -420,6 +441,9 @@ CAUGHT: list[tuple[Lie, Callable[..., None]]] = [
     (settles_for_good, suite.test_m75_what_is_not_committed_is_not_entered),
     (adds_no_rest, suite.test_m76_entries_are_found_in_order_and_forgotten),
     (keeps_every_mark, suite.test_m77_marks_are_put_and_taken_away),
+    (keeps_what_was_said, suite.test_m91_a_host_s_word_takes_the_place_of_its_last),
+    (lets_no_word_run_out, suite.test_m92_a_host_s_word_runs_out),
+    (says_it_at_once, suite.test_m93_what_hosts_say_is_written_like_all_else),
     (walks_past_hidden_ones, suite.test_m78_walking_visits_every_image_once),
     (renames_a_parameter, suite.test_m41_signatures_are_the_contract_s),
 ]

@@ -27,6 +27,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from glancekit.core.contracts.caches import CacheRepository
 from glancekit.core.contracts.ledger import LedgerRepository, MarkRepository
 from glancekit.core.contracts.metadefs import MetadefRepository
 from glancekit.core.contracts.periodic import PeriodicRepository
@@ -347,6 +348,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     quotas: QuotaRepository
     ledger: LedgerRepository
     marks: MarkRepository
+    caches: CacheRepository
 
     @abstractmethod
     def commit(self) -> None:

@@ -15,7 +15,7 @@ from glancekit.core.hookspecs import hookimpl
 from glancekit.core.model.image import Image
 from glancekit.core.periodic import PeriodicTask
 from glancekit.core.stores import Stores
-from glancekit.services.cache.keeping import clean, fetch_queued, prefetch, prune
+from glancekit.services.cache.keeping import clean, fetch_queued, prefetch, prune, report
 from glancekit.services.copies import in_order
 from glancekit.services.world import World
 
@@ -23,6 +23,7 @@ api_level = 1
 
 PRUNING = 60.0
 CLEANING = 300.0
+REPORTING = 60.0
 QUEUE = 30.0
 """Seconds. What is queued is fetched at once by the process that was asked; this finds what one
 that died did not get to."""
@@ -60,6 +61,14 @@ def register_periodic_tasks(world: World) -> list[PeriodicTask]:
             everywhere=True,
         ),
     ]
+    tasks.append(
+        PeriodicTask(
+            name="cache report",
+            interval=REPORTING,
+            run=partial(report, world, cache),
+            everywhere=True,
+        )
+    )
     if cache.prefetch:
         prefetching = PeriodicTask(
             name="cache prefetching",

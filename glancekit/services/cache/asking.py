@@ -14,6 +14,7 @@ from glancekit.core.cache.image_cache import ImageCache
 from glancekit.core.contracts.cache import CacheEntry
 from glancekit.core.errors import Invalid
 from glancekit.core.model.identity import Identity
+from glancekit.core.model.image import now
 from glancekit.services.cache import keeping
 from glancekit.services.images import find_visible
 from glancekit.services.world import World
@@ -178,7 +179,7 @@ def prune(world: World, cache: ImageCache, caller: Identity) -> tuple[int, int]:
 
 
 def nodes(world: World, cache: ImageCache, caller: Identity, image_id: str) -> Sequence[str]:
-    """Return the hosts that have an image in their cache.
+    """Return the hosts that have an image in their cache: others as they said last.
 
     :raises Forbidden: when the caller may not.
     :raises ImageNotFound: when there is none that the caller may see.
@@ -186,5 +187,6 @@ def nodes(world: World, cache: ImageCache, caller: Identity, image_id: str) -> S
     world.access.require(caller, "list_cached_nodes", owner=None)
     with world.metadata.unit_of_work(read_only=True) as work:
         find_visible(world, work, caller, image_id)
+        others = set(work.caches.nodes_with(image_id, at=now())) - {cache.node}
     held = any(entry.image_id == image_id for entry in cache.folder.entries())
-    return [cache.node] if held else []
+    return sorted(others | {cache.node} if held else others)

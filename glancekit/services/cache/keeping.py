@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 
 from glancekit.core.cache.content import content_of, image_of
 from glancekit.core.cache.image_cache import ImageCache, PrefetchRule
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 PAGE = 100
 """Records that are asked for at a time."""
+
+REPORT_HOLDS = timedelta(minutes=3)
+"""How long a host counts as having what it said: a few of its reports may be missed."""
 
 
 def prune(cache: ImageCache) -> tuple[int, int]:
@@ -41,6 +45,15 @@ def clean(world: PeriodicWorld, cache: ImageCache) -> int:
             cache.folder.drop_name(name)
             removed += 1
     return removed + _verify(world, cache)
+
+
+def report(world: PeriodicWorld, cache: ImageCache) -> None:
+    """Tell the other hosts what is in this one's cache; they forget it unless it is told again."""
+    held = {entry.image_id for entry in cache.folder.entries()}
+    with world.metadata.unit_of_work() as work:
+        work.caches.tell(cache.node, held, now() + REPORT_HOLDS)
+        work.caches.prune(now() - REPORT_HOLDS)
+        work.commit()
 
 
 def fetch_queued(world: World, cache: ImageCache) -> int:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from glancekit.plugin import (
+    CacheRepository,
     EventRepository,
     ImageRepository,
     LeaseRepository,
@@ -86,6 +87,7 @@ class RemoteUnitOfWork(UnitOfWork):
         self.quotas = cast(QuotaRepository, _REMOTE["quotas"](self))
         self.ledger = cast(LedgerRepository, _REMOTE["ledger"](self))
         self.marks = cast(MarkRepository, _REMOTE["marks"](self))
+        self.caches = cast(CacheRepository, _REMOTE["caches"](self))
 
     def __enter__(self) -> UnitOfWork:
         return self

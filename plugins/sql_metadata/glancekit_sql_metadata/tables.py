@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0009"
+REVISION = "0010"
 """The migration whose result this module describes."""
 
 metadata = MetaData(
@@ -301,6 +301,17 @@ marks = Table(
     Column("text", Text, nullable=False),
 )
 """How far work is that goes through everything."""
+
+cached_images = Table(
+    "cached_images",
+    metadata,
+    Column("node", String(255), primary_key=True),
+    Column("image_id", String(36), primary_key=True),
+    Column("until", BigInteger, nullable=False),
+)
+"""Which host said that it has which image in its cache, and until when that holds."""
+
+Index(None, cached_images.c.image_id)
 
 events = Table(
     "events",

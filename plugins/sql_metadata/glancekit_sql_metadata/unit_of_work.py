@@ -9,6 +9,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from glancekit.plugin import MetadataError, UnitOfWork
+from glancekit_sql_metadata.caches import SqlCaches
 from glancekit_sql_metadata.dialect import Dialect
 from glancekit_sql_metadata.events import SqlEvents
 from glancekit_sql_metadata.images import SqlImages
@@ -57,6 +58,7 @@ class SqlUnitOfWork(UnitOfWork):
         )
         self.ledger = SqlLedger(session)
         self.marks = SqlMarks(session)
+        self.caches = SqlCaches(session)
         self.quotas = SqlQuotas(session, self.ledger)
         self.images = SqlImages(session, self.quotas)
         self.locations = SqlLocations(session, self.quotas)

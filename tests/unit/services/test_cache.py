@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,7 +32,7 @@ from glancekit.core.stores import Store, Stores
 from glancekit.core.stream import ByteStream, IteratorStream
 from glancekit.services import actions, data, images
 from glancekit.services.builtins import cache as builtin
-from glancekit.services.cache import keeping
+from glancekit.services.cache import asking, keeping
 from glancekit.services.copies import Download
 from glancekit.services.world import Settings, World
 from glancekit.testing.cache_liars import HonestPolicy
@@ -341,8 +343,6 @@ def test_a_file_that_is_not_whole_is_dropped_and_fetched_again(
 def test_a_file_that_has_changed_is_found_when_it_is_read_again(
     cached: World, member: Identity, upload: Upload
 ) -> None:
-    from datetime import timedelta
-
     images_ = [upload(), upload(DATA[:MB])]
     for image in images_:
         get(cached, member, image)
@@ -581,8 +581,6 @@ def test_a_rule_that_makes_no_sense_is_refused(rule: str) -> None:
 def test_the_pruner_has_go_what_expired_and_what_is_beyond_a_lower_limit(
     cached: World, member: Identity, upload: Upload
 ) -> None:
-    from types import SimpleNamespace
-
     for content in (DATA, DATA[1:], DATA[2:]):
         get(cached, member, upload(content))
         settled(cached)
@@ -603,3 +601,27 @@ def test_each_host_looks_after_its_own(world: World, cached: World) -> None:
     for task in tasks:
         task.run()
         list(task.explain()) if task.explain else None
+
+
+# -- between hosts
+
+
+def test_hosts_tell_each_other_what_they_have(
+    cached: World, admin: Identity, member: Identity, upload: Upload, tmp_path: Path
+) -> None:
+    here = new_cache(tmp_path / "here", node="here")
+    there = new_cache(tmp_path / "there", node="there")
+    image, other = upload(), upload(DATA[:MB])
+    for cache in (here, there):
+        world = replace(cached, cache=cache)
+        get(world, member, image)
+        settled(world)
+    keeping.report(cached, there)
+    assert asking.nodes(cached, here, admin, image.id) == ["here", "there"]
+    assert asking.nodes(cached, there, admin, image.id) == ["there"]
+    assert asking.nodes(cached, here, admin, other.id) == []
+    there.folder.clear()
+    keeping.report(cached, there)
+    assert asking.nodes(cached, here, admin, image.id) == ["here"]
+    with pytest.raises(Forbidden):
+        asking.nodes(cached, here, member, image.id)
