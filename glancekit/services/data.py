@@ -262,11 +262,9 @@ def download(
     if not image.locations:
         return Download(image=image)
     offset, length = _resolve(image, wanted)
-    cached = open_cached(world, image, offset, length, redirect=redirect)
-    if cached is not None:
-        return cached
     asking = acting.with_caller(world, caller, image.owner)
-    return copies.open_best(asking, image, offset, length, redirect=redirect)
+    cached = open_cached(asking, image, offset, length, redirect=redirect)
+    return cached or copies.open_best(asking, image, offset, length, redirect=redirect)
 
 
 def _resolve(image: Image, wanted: ByteRange | None) -> tuple[int, int | None]:

@@ -21,7 +21,7 @@ from glancekit.core.cache.image_cache import ImageCache
 from glancekit.core.errors import ImageNotFound, MetadataError
 from glancekit.core.model.image import Image
 from glancekit.core.stream import ByteStream, FileStream
-from glancekit.services import copies
+from glancekit.services import acting, copies
 from glancekit.services.copies import Download, Redirect
 from glancekit.services.world import World
 
@@ -32,6 +32,8 @@ def open_cached(
     world: World, image: Image, offset: int, length: int | None, *, redirect: Redirect
 ) -> Download | None:
     """Open an image's bytes from the cache, or from what is being fetched into it.
+
+    ``world`` has its stores as they are for the caller: a fill that he begins asks in his name.
 
     None when they are to come from a store: there is no cache, the image is not worth one or has
     no room in it, a part of it is asked for that is not there yet, or the client is to be sent to
@@ -77,7 +79,7 @@ def fetch(world: World, cache: ImageCache, image: Image, *, may_evict: bool = Tr
         log.warning("image %s is not cached: there is no room for it", image.id)
     if isinstance(claimed, Fill):
         claimed.follower.close()
-        _fill(world, cache, image, claimed)
+        _fill(acting.as_service(world, image.owner), cache, image, claimed)
     elif claimed is not None:
         claimed.close()
     return content.name in cache.folder.names()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import threading
@@ -22,6 +23,7 @@ from glancekit_cache_policies.ttl import TimeToLive
 from glancekit.core.background import Background
 from glancekit.core.cache.folder import CacheFolder, Limits
 from glancekit.core.cache.image_cache import ImageCache, PrefetchRule
+from glancekit.core.contracts.store import Caller, SupportsCaller
 from glancekit.core.errors import ConfigError, Forbidden, StoreUnavailable
 from glancekit.core.hookspecs import hookimpl
 from glancekit.core.model.changes import ByteRange, NewImage
@@ -625,3 +627,36 @@ def test_hosts_tell_each_other_what_they_have(
     assert asking.nodes(cached, here, admin, image.id) == ["here"]
     with pytest.raises(Forbidden):
         asking.nodes(cached, here, member, image.id)
+
+
+class Asked(Gate, SupportsCaller):
+    """Remembers in whose name its data were opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[tuple[str | None, str | None]] = []
+        self.caller = Caller(owner=None)
+
+    def acting_for(self, caller: Caller) -> Asked:
+        acting = copy.copy(self)
+        acting.caller = caller
+        return acting
+
+    def open_range(self, location: Location, offset: int, length: int) -> ByteStream:
+        self.names.append((self.caller.owner, self.caller.project_id))
+        return super().open_range(location, offset, length)
+
+
+def test_a_fill_asks_in_the_name_of_who_began_it_and_the_prefetcher_in_the_service_s(
+    cached: World, member: Identity, upload: Upload
+) -> None:
+    driver = Asked()
+    acting = replace(cached, stores=Stores([Store("gate", driver)], "gate"))
+    image, other = upload(), upload(DATA[:MB])
+    driver.blobs.update({image.id: DATA, other.id: DATA[:MB]})
+    assert get(acting, member, image) == DATA
+    settled(acting)
+    assert acting.cache is not None
+    acting.cache.folder.enqueue(other.id)
+    assert keeping.fetch_queued(acting, acting.cache) == 1
+    assert driver.names == [("p1", "p1"), ("p1", None)]
