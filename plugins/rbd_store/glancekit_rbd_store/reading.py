@@ -9,13 +9,14 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from glancekit.plugin import ByteStream, StoreUnavailable
+from glancekit.plugin import CHUNK_SIZE, ByteStream, StoreUnavailable
 from glancekit_rbd_store.cluster import Cluster
 from glancekit_rbd_store.flights import Flight
 from glancekit_rbd_store.options import Settings
 
-PIECE = 2 << 20
-"""The most bytes that are read at a time: larger pieces take more memory and are no faster."""
+PIECE = CHUNK_SIZE
+"""The most bytes that are read at a time: what readers ask for, so that a piece goes on as it came
+and is not copied."""
 
 
 class ImageStream(ByteStream):
@@ -58,11 +59,14 @@ class ImageStream(ByteStream):
             return b"".join(self)
         if not self._rest:
             try:
-                self._rest = memoryview(self._arriving())
+                piece = self._arriving()
             except StoreUnavailable as error:
                 self._closed = True
                 self._cluster.let_go(self._stack.pop_all(), error)
                 raise
+            if len(piece) <= size:
+                return piece  # as it came; slices are copies
+            self._rest = memoryview(piece)
         taken, self._rest = self._rest[:size], self._rest[size:]
         return bytes(taken)
 

@@ -28,6 +28,7 @@ _HOLE = 64 << 10
 """The smallest hole that is left out; smaller ones cost more requests than they save."""
 
 _ZEROS = bytes(_HOLE)
+_CHUNK_OF_ZEROS = bytes(CHUNK_SIZE)
 _MOST_GROWTH = 8 << 30
 
 
@@ -184,13 +185,14 @@ class Filler:
 
     def fill(self, source: ByteStream) -> None:
         """Write all of a source and cut the image to its length."""
-        for chunk in _chunks_of(source, self._settings.chunk_size):
-            self._make_room(self._offset + len(chunk))
-            if self._settings.thin:
-                self._write_thinly(chunk)
-            else:
-                self._write(chunk, self._offset)
-            self._offset += len(chunk)
+        for pieces in _chunks_of(source, self._settings.chunk_size):
+            length = sum(map(len, pieces))
+            self._make_room(self._offset + length)
+            if not self._settings.thin:
+                self._write(b"".join(pieces), self._offset)
+            elif not all(map(_is_zero, pieces)):
+                self._write_thinly(b"".join(pieces))
+            self._offset += length
         while self._pending:
             self._take_result()
         with translated("finishing an image"):
@@ -217,8 +219,7 @@ class Filler:
         """Write the runs that are not zero."""
         begin: int | None = None
         for at in range(0, len(chunk), _HOLE):
-            block = chunk[at : at + _HOLE]
-            if block != _ZEROS[: len(block)]:
+            if not _has_hole(chunk, at):
                 begin = at if begin is None else begin
             elif begin is not None:
                 self._write(chunk[begin:at], self._offset + begin)
@@ -236,6 +237,19 @@ class Filler:
         self._pending.popleft()
 
 
+def _is_zero(piece: bytes) -> bool:
+    zeros = _CHUNK_OF_ZEROS
+    return piece == (zeros if len(piece) == len(zeros) else bytes(len(piece)))
+
+
+def _has_hole(chunk: bytes, at: int) -> bool:
+    """Say whether a block is all zeros. Data seldom begins and ends so: only then it is copied."""
+    until = min(at + _HOLE, len(chunk))
+    if chunk[at] or chunk[until - 1]:
+        return False
+    return chunk[at:until] == _ZEROS[: until - at]
+
+
 def freeze(image: Any) -> None:
     """Make the protected snapshot of an open image that readers and clones use."""
     with translated("making the snapshot"):
@@ -243,8 +257,10 @@ def freeze(image: Any) -> None:
         image.protect_snap(SNAPSHOT)
 
 
-def _chunks_of(source: ByteStream, length: int) -> Iterator[bytes]:
-    """Yield whole chunks of a source that gives pieces as it likes; the last is shorter."""
+def _chunks_of(source: ByteStream, length: int) -> Iterator[list[bytes]]:
+    """Yield the pieces of whole chunks of a source that gives them as it likes; the last chunk is
+    shorter. They are put together by whoever has a use for them: most of a sparse image has none.
+    """
     ended = False
     while not ended:
         pieces: list[bytes] = []
@@ -255,4 +271,4 @@ def _chunks_of(source: ByteStream, length: int) -> Iterator[bytes]:
             pieces.append(piece)
             left -= len(piece)
         if left < length:
-            yield b"".join(pieces)
+            yield pieces
