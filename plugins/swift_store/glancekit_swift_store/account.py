@@ -145,6 +145,18 @@ class Account:
         """Return the account's own headers."""
         return self.ask(Request("looking for the account", "HEAD"), {200, 204}).headers
 
+    def containers(self, prefix: str) -> Iterator[str]:
+        """List the containers whose names begin so."""
+        marker = ""
+        while True:
+            query = {"format": "json", "prefix": prefix, "marker": marker}
+            asked = Request("listing the account", "GET", query=query)
+            page = self.ask(asked, {200}).json()
+            yield from (str(entry["name"]) for entry in page)
+            if not page:
+                return
+            marker = page[-1]["name"]
+
     def ask(self, request: Request, wanted: Collection[int]) -> requests.Response:
         """Return the answer; what has failed and may be otherwise is tried again.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, Self
 
@@ -22,6 +22,9 @@ from glancekit_swift_store.references import Reference, host_of
 
 MOST_STRANGERS = 16
 """Accounts of old locations that stay logged in; beyond these the oldest one is forgotten."""
+
+
+_ANY_ID = "00000000-0000-0000-0000-000000000000"
 
 
 class Accounts(Protocol):
@@ -60,6 +63,10 @@ class Accounts(Protocol):
         self, location: Location, place: Place, readers: Sequence[str], public: bool
     ) -> None:
         """Let these projects read, where the medium has readers of its own."""
+        ...
+
+    def to_sweep(self) -> Iterable[Container]:
+        """Return the containers in which dead writers may have left something."""
         ...
 
     def check(self) -> None:
@@ -111,6 +118,17 @@ class OwnAccounts:
 
     def clear_away(self, container: Container) -> None:
         """Leave it: there are others in it."""
+
+    def to_sweep(self) -> Iterator[Container]:
+        """Yield the containers for images."""
+        settings = self._settings
+        if not settings.seed:
+            yield self._container(settings.container)
+            return
+        length = len(container_of(settings.container, settings.seed, _ANY_ID))
+        for name in self.default.containers(f"{settings.container}_"):
+            if len(name) == length:
+                yield self._container(name)
 
     def grant(
         self, location: Location, place: Place, readers: Sequence[str], public: bool

@@ -20,6 +20,7 @@ from glancekit.plugin import (
     ByteStream,
     Caller,
     Location,
+    Remnant,
     StoreDenied,
     StoreDriver,
     SupportsAcl,
@@ -29,6 +30,7 @@ from glancekit.plugin import (
     SupportsDirectUrl,
     SupportsHealth,
     SupportsRange,
+    SupportsSweep,
     SupportsUsage,
     SupportsWrite,
     Usage,
@@ -56,6 +58,7 @@ class SwiftStore(
     SupportsUsage,
     SupportsHealth,
     SupportsDetails,
+    SupportsSweep,
     SupportsCaller,
 ):
     """Images as objects of a Swift, in accounts of the service or in those of their owners."""
@@ -139,6 +142,24 @@ class SwiftStore(
     def grant(self, location: Location, readers: Sequence[str], *, public: bool) -> None:
         """Say at the image's container who may read it, where it has one of its own."""
         self._accounts.grant(location, place_of_url(location.url), readers, public)
+
+    # -- what was left
+
+    def remnants(self, age: float) -> list[Remnant]:
+        """Return the segments that came so long ago, and of which no image is made."""
+        from glancekit_swift_store.sweeping import leftovers
+
+        containers = self._accounts.to_sweep()
+        return [found for container in containers for found in leftovers(container, age)]
+
+    def sweep(self, remnant: Remnant) -> None:
+        """Remove such segments."""
+        from glancekit_swift_store.sweeping import sweep
+
+        for container in self._accounts.to_sweep():
+            if remnant.name.startswith(f"{container.name}/"):
+                sweep(container, remnant)
+                self._accounts.clear_away(container)
 
     # -- questions
 

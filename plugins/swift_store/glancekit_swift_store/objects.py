@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -45,6 +46,16 @@ class Found:
     write: str
     is_static: bool
     manifest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One line of a container's listing: an object, when it came, and whether it is a static
+    large one."""
+
+    name: str
+    at: datetime
+    is_static: bool
 
 
 class Container:
@@ -102,6 +113,23 @@ class Container:
 
     def names(self, prefix: str) -> Iterator[str]:
         """List the objects whose names begin so; none when the container is not there."""
+        return (entry.name for entry in self.entries(prefix))
+
+    def needs(self, name: str, prefix: str) -> bool:
+        """Say whether an object is there that is made of any of those whose names begin so."""
+        found = self.find_or_none(name)
+        if found is None:
+            return False
+        if not found.is_static:
+            container, _, begin = unquote(found.manifest).lstrip("/").partition("/")
+            is_here = bool(found.manifest) and container == self.name
+            return is_here and (prefix.startswith(begin) or begin.startswith(prefix))
+        asked = {"multipart-manifest": "get"}
+        parts = self._ask("reading the list of segments", "GET", name, query=asked).json()
+        return any(str(part["name"]).startswith(f"/{self.name}/{prefix}") for part in parts)
+
+    def entries(self, prefix: str) -> Iterator[Listed]:
+        """List the objects whose names begin so, with what the listing says of them."""
         marker = ""
         while True:
             query = {"format": "json", "prefix": prefix, "limit": str(LISTED), "marker": marker}
@@ -109,7 +137,7 @@ class Container:
             asked = Request(deed, "GET", (self.name,), query=query)
             answer = self._account.ask(asked, {200, 204, 404})
             page = answer.json() if answer.status_code == 200 else []
-            yield from (str(entry["name"]) for entry in page)
+            yield from map(_listed, page)
             if not page:
                 return
             marker = page[-1]["name"]
@@ -243,6 +271,11 @@ class Container:
             f"there is no container {self.name}; make it, or set "
             "swift_store_create_container_on_put"
         )
+
+
+def _listed(entry: Mapping[str, Any]) -> Listed:
+    at = datetime.fromisoformat(entry["last_modified"]).replace(tzinfo=UTC)
+    return Listed(str(entry["name"]), at, "slo_etag" in entry)
 
 
 def _found(answer: requests.Response) -> Found:

@@ -105,6 +105,16 @@ class ProjectAccounts:
         container = Container(account, place.container, may_lack=True)
         container.let_in(EVERYBODY if public else listed, writers)
 
+    def to_sweep(self) -> Iterator[Container]:
+        """Yield the images' containers in the account that would be written to.
+
+        Without a caller that is the service's own: what dead writers have left in the accounts of
+        projects is found by the records of those writes.
+        """
+        with self._login_to_write(is_long=False) as account:
+            for name in account.containers(f"{self._settings.container}_"):
+                yield Container(account, name, may_lack=True)
+
     def check(self) -> None:
         """Log in as the service."""
         self._own.default.check()

@@ -29,6 +29,7 @@ from glancekit.plugin import (
     FileStream,
     IteratorStream,
     Location,
+    Remnant,
     StoreDenied,
     StoreFailed,
     StoreFull,
@@ -581,3 +582,67 @@ def test_what_talks_to_the_server_is_imported_late() -> None:
         "assert not {'requests', 'keystoneauth1', 'swiftclient'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+# -- what was left
+
+
+def test_segments_are_swept_that_no_image_is_made_of(
+    driver: SwiftStore, container: str, outside: Any
+) -> None:
+    """Of an image that is whole, of one that is in other segments, and of none; and no other."""
+    whole, lone = put(driver), str(uuid.uuid4())
+    joined = put(in_small_segments(driver))
+    before = set(outside.names(container))
+    ids = [str(joined.image_id), str(whole.image_id), lone]
+    for image_id in ids:
+        for number in (1, 2):
+            name = f"{image_id}/{'0' * 32}/{number:05d}"
+            outside.call("PUT", f"/{container}/{name}", data=b"half")
+    outside.call("PUT", f"/{container}/{lone}-00001", data=b"upstream's")
+    outside.call("PUT", f"/{container}/notes/{'0' * 32}/00001", data=b"somebody's")
+    assert driver.remnants(60) == []
+    found = driver.remnants(0)
+    assert sorted(str(each.image_id) for each in found) == sorted(ids)
+    for remnant in found:
+        driver.sweep(remnant)
+    left = set(outside.names(container)) - before
+    assert left == {f"{lone}-00001", f"notes/{'0' * 32}/00001"}
+    assert driver.remnants(0) == []
+    assert read(driver, joined.url) == DATA
+
+
+def test_segments_of_an_image_are_not_swept(
+    driver: SwiftStore, container: str, outside: Any
+) -> None:
+    """Of a static one, and of a dynamic one that somebody has made of the same segments."""
+    location = put(in_small_segments(driver))
+    name = next(name for name in outside.names(container) if name != location.image_id)
+    prefix = name.rpartition("/")[0] + "/"
+    remnant = Remnant(f"{container}/{prefix}", location.image_id)
+    driver.sweep(remnant)
+    assert read(driver, location.url) == DATA
+    outside.call("DELETE", f"/{container}/{location.image_id}")
+    manifest = {"X-Object-Manifest": f"{container}/{prefix}"}
+    outside.call("PUT", f"/{container}/{location.image_id}", headers=manifest, data=b"")
+    assert driver.remnants(0) == []
+    driver.sweep(remnant)
+    assert read(driver, location.url) == DATA
+
+
+def test_each_of_many_containers_is_swept(build: Build, container: str, outside: Any) -> None:
+    driver = build(
+        container,
+        swift_store_multiple_containers_seed=1,
+        swift_store_create_container_on_put=True,
+    )
+    image_id = str(uuid.uuid4())
+    own = f"{container}_{image_id[0]}"
+    outside.call("PUT", f"/{own}")
+    outside.call("PUT", f"/{own}/{image_id}/{'0' * 32}/00001", data=b"half")
+    outside.call("PUT", f"/{container}_other")
+    (remnant,) = driver.remnants(0)
+    driver.sweep(remnant)
+    assert outside.names(own) == []
+    for name in (own, f"{container}_other"):
+        outside.call("DELETE", f"/{name}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from glancekit.plugin import (
     SupportsDirectUrl,
     SupportsHealth,
     SupportsRange,
+    SupportsSweep,
     SupportsUsage,
     SupportsWrite,
 )
@@ -35,6 +37,7 @@ class TestSwiftStore(StoreConformance):
         SupportsUsage,
         SupportsHealth,
         SupportsDetails,
+        SupportsSweep,
         SupportsCaller,
     }
 
@@ -45,6 +48,15 @@ class TestSwiftStore(StoreConformance):
     @pytest.fixture
     def leftovers(self, outside: Any, container: str) -> Callable[[], list[str]]:
         return lambda: outside.names(container)
+
+    @pytest.fixture
+    def abandon(self, outside: Any, container: str) -> Callable[[str], object]:
+        """Leave a segment of a write that nobody goes on with."""
+        return lambda image_id: leave_segment(outside, container, image_id)
+
+
+def leave_segment(account: Any, container: str, image_id: str) -> None:
+    account.call("PUT", f"/{container}/{image_id}/{uuid.uuid4().hex}/00001", data=b"half")
 
 
 class TestSwiftStoreInSegments(TestSwiftStore):
@@ -85,3 +97,14 @@ class TestSwiftStoreOfProjects(TestSwiftStore):
     def leftovers(self, container: str, account_of: Callable[..., Any]) -> Callable[[], list[str]]:
         account = account_of("demo-member", "demo")
         return lambda: [name for name in account.containers() if name.startswith(container)]
+
+    @pytest.fixture
+    def abandon(self, container: str, account_of: Callable[..., Any]) -> Callable[[str], object]:
+        account = account_of("demo-member", "demo")
+
+        def abandon(image_id: str) -> None:
+            own = f"{container}_{image_id}"
+            account.call("PUT", f"/{own}")
+            leave_segment(account, own, image_id)
+
+        return abandon
