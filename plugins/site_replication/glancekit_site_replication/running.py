@@ -6,11 +6,12 @@ An image that fails costs the others nothing; a site that does not answer any mo
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from glancekit.plugin import GlancekitError
@@ -107,15 +108,41 @@ class Run:
 
     def over(self, findings: Iterable[Finding], act: Callable[[Finding], Outcome]) -> None:
         """Do something to each of them, and keep what came of it in the report."""
-        with ThreadPoolExecutor(self._parallel, thread_name_prefix="replicate") as pool:
-            begun = [pool.submit(self._one, finding, act) for finding in findings]
-            try:
-                for outcome in _as_they_come(begun):
-                    self.report.outcomes.append(outcome)
-                    self._tick()
-            except BaseException:  # Ctrl-C among them: what has not begun shall not
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        waiting: queue.SimpleQueue[Finding] = queue.SimpleQueue()
+        count = 0
+        for finding in findings:
+            waiting.put(finding)
+            count += 1
+        results: queue.SimpleQueue[Outcome | Exception] = queue.SimpleQueue()
+        for number in range(min(self._parallel, count)):
+            # As daemons: what runs when the process is told to end goes on another time.
+            threading.Thread(
+                target=self._work_off,
+                args=(waiting, act, results),
+                name=f"replicate {number}",
+                daemon=True,
+            ).start()
+        for _ in range(count):
+            result = results.get()
+            if isinstance(result, Exception):
+                raise result
+            self.report.outcomes.append(result)
+            self._tick()
+
+    def _work_off(
+        self,
+        waiting: queue.SimpleQueue[Finding],
+        act: Callable[[Finding], Outcome],
+        results: queue.SimpleQueue[Outcome | Exception],
+    ) -> None:
+        """Do one after another until none is left."""
+        with suppress(queue.Empty):
+            while True:
+                finding = waiting.get_nowait()
+                try:
+                    results.put(self._one(finding, act))
+                except Exception as error:  # nobody else would hear of it
+                    results.put(error)
 
     def _one(self, finding: Finding, act: Callable[[Finding], Outcome]) -> Outcome:
         for left in reversed(range(TRIES)):
@@ -152,8 +179,3 @@ def to_bring(findings: Iterable[Finding], report: Report) -> Iterator[Finding]:
 def is_left_alone(finding: Finding) -> bool:
     """Tell whether an image is of no interest to somebody who wants to see differences."""
     return finding.state in (State.SAME, State.ONLY_THERE, State.NOT_READY)
-
-
-def _as_they_come(begun: list[Future[Outcome]]) -> Iterator[Outcome]:
-    for future in as_completed(begun):
-        yield future.result()

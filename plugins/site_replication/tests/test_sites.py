@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,7 @@ from glancekit_site_replication import work
 from glancekit_site_replication.records import MARK, Translation
 from glancekit_site_replication.running import Report
 from glancekit_site_replication.selection import Selection
-from glancekit_site_replication.testing import Place, glancekit_site
+from glancekit_site_replication.testing import PROGRAM, Place, glancekit_site, run
 from glancekit_site_replication.work import Manner
 
 Sync = Callable[..., Report]
@@ -263,3 +267,27 @@ def test_a_target_fetches_by_itself(
         failed = [outcome for outcome in wrong.outcomes if outcome.error]
         assert [outcome.finding.id for outcome in failed] == [lost]
         assert requests.get(f"{east.url}/v2/images/{lost}/file", timeout=30).status_code == 204
+
+
+def test_it_is_slow_when_told_shows_how_far_it_is_and_can_be_stopped(
+    south: Place, north: Place, tag: str, tmp_path: Path
+) -> None:
+    image_id = south.make(DATA, tags=[tag])
+    words = ["sync", south.url, north.url, "--tag", tag, "--spool", str(tmp_path), "--progress"]
+    command = [*PROGRAM, "replicate", *words, "--part", "0.01", "--limit", "0.02"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        end = time.monotonic() + 60
+        while not any(path.stat().st_size for path in tmp_path.iterdir()):
+            assert time.monotonic() < end
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert north.show(image_id)["status"] == "queued"
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    assert "images" in done.stderr
+    received = re.search(r"(\d+) bytes received", done.stdout)
+    assert received
+    assert int(received[1]) < len(DATA)
+    assert north.data(image_id) == DATA
