@@ -204,7 +204,13 @@ _SENDING_ONLY = [
 _DELETE = [
     _option("--delete", "Delete what was brought from the source and is gone there.", is_flag=True)
 ]
-_LINK = [_option("--link", "A link of the configuration ([replication_NAME]).", metavar="NAME")]
+_LINK = [
+    _option(
+        "--link",
+        "A link of the configuration ([replication_NAME]), which says all else but --dry-run.",
+        metavar="NAME",
+    )
+]
 _COMPARING = [*_CHOOSING, *_TRANSLATING, *_OF_BOTH, *_TRUST, *_SHAPE]
 _SENDING = [*_CHOOSING, *_TRANSLATING, *_MOVING, *_SENDING_ONLY, *_OF_BOTH, *_TRUST, *_SHAPE]
 _DUMPING = [

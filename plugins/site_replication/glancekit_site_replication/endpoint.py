@@ -232,4 +232,4 @@ def _message(body: str) -> str:
 def _plain(text: str) -> str:
     for _ in range(2):  # upstream's sentences have tags of their own, which a page escapes
         text = html.unescape(re.sub(r"<[^>]*>", " ", text))
-    return " ".join(text.split())[:_LONGEST]
+    return "".join(filter(str.isprintable, " ".join(text.split())))[:_LONGEST]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from glancekit.plugin import GlancekitError
 from glancekit_site_replication.carrying import UsedBefore
-from glancekit_site_replication.failures import Damaged, Denied, Unanswered
+from glancekit_site_replication.failures import Damaged, Denied, ReplicationError, Unanswered
 from glancekit_site_replication.findings import TO_BRING, UNEQUAL, Finding, State
 
 TRIES = 2
@@ -161,6 +161,9 @@ class Run:
                 return Outcome(finding, error=error)
             except GlancekitError as error:
                 return Outcome(finding, error=error)
+            except OSError as error:  # of files here; those of connections have other names by now
+                why = f"{error.strerror or type(error).__name__}: {error.filename or 'a file'}"
+                return Outcome(finding, error=ReplicationError(why))
             with self._lock:
                 self._unanswered = 0
             return outcome

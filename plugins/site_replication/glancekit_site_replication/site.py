@@ -7,6 +7,7 @@ What should be done with the answers is decided elsewhere.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from glancekit_site_replication.endpoint import Address, Endpoint
-from glancekit_site_replication.failures import Absent, Unanswered
+from glancekit_site_replication.failures import Absent, ReplicationError, Unanswered
 from glancekit_site_replication.records import Record
 
 PAGE = 200
@@ -26,6 +27,7 @@ PAGE = 200
 TRIES = 4
 """How often a question that changes nothing is asked until it is answered."""
 
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _PATCH = "application/openstack-images-v2.1-json-patch"
 _OCTETS = "application/octet-stream"
 
@@ -56,7 +58,7 @@ class Site:
 
     def named(self, name_or_id: str) -> list[Record]:
         """Return the image of an id, or else all of a name."""
-        found = self.find(name_or_id) if _is_id(name_or_id) else None
+        found = self.find(name_or_id) if _ID.match(name_or_id) else None
         if found is not None:
             return [found]
         name = f"eq:{name_or_id}" if ":" in name_or_id else name_or_id
@@ -69,7 +71,7 @@ class Site:
     def find(self, image_id: str) -> Record | None:
         """Return an image, None where there is none."""
         try:
-            return self._read(_path(image_id), f"show image {image_id}")
+            return self._checked(self._read(_path(image_id), f"show image {image_id}"))
         except Absent:
             return None
 
@@ -176,11 +178,26 @@ class Site:
         asked = {"visibility": "all", "sort": "id:asc", "limit": str(PAGE), **query}
         while True:
             page = self._read("/images", "list images", params=asked)
-            yield from page["images"]
+            yield from map(self._checked, page.get("images", ()))
             following = page.get("next")
             if not following:
                 return
             asked = dict(parse_qsl(urlsplit(following).query, keep_blank_values=True))
+
+    def _checked(self, record: Any) -> Record:
+        """Insist on a record being one: its id becomes a part of file names here.
+
+        :raises ReplicationError: when it is none.
+        """
+        if (
+            not isinstance(record, dict)
+            or not _ID.match(str(record.get("id")))
+            or not all(isinstance(record.get(name), str) for name in ("status", "updated_at"))
+            or not isinstance(record.get("tags"), list)
+            or not all(isinstance(tag, str) for tag in record["tags"])
+        ):
+            raise ReplicationError(f"{self.name} shows something that is no record of an image")
+        return record
 
     def _read(self, path: str, what: str, **request: Any) -> Mapping[str, Any]:
         """Ask something that changes nothing, again when there is no answer just now."""
@@ -207,7 +224,3 @@ def _content(name: str, what: str, answer: requests.Response) -> Mapping[str, An
 
 def _path(image_id: str, *further: str) -> str:
     return "/images/" + "/".join(quote(part, safe="") for part in (image_id, *further))
-
-
-def _is_id(text: str) -> bool:
-    return len(text) == 36 and text.count("-") == 4

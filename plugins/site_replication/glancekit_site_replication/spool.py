@@ -37,6 +37,12 @@ TRIES = 5
 _LONGEST_PAUSE = 10.0
 """Seconds between two of them, at most."""
 
+_ALGORITHMS = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha512"})
+"""Digests that a record may have; for what has another, the checksum counts."""
+
+_OURS = re.compile(r"\.[0-9a-f]{16}(\.part)?\Z")
+"""How files of a spool end."""
+
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z")
 
 
@@ -73,6 +79,8 @@ class Spool:
     def forget(self, image_id: str) -> None:
         """Remove what came of an image, unless another run is at it; harmless when nothing is."""
         for path in self.folder.glob(f"{image_id}.*"):
+            if not _OURS.search(path.name):  # somebody may have dumped images into this folder
+                continue
             gone = suppress(FileNotFoundError, Busy)
             with gone, path.open("rb") as file, _alone(file, {"id": image_id}):
                 path.unlink()
@@ -177,7 +185,7 @@ class _Arrival:
 def digest_of(record: Record) -> tuple[_Hash, str | None]:
     """Return what to compute, and what it should come to: None when the record does not say."""
     name, value = record.get("os_hash_algo"), record.get("os_hash_value")
-    if name and value and name in hashlib.algorithms_available:
+    if value and name in _ALGORITHMS:
         return digest_of_name(str(name)), str(value)
     checksum = record.get("checksum")
     return digest_of_name("md5"), None if checksum is None else str(checksum)
@@ -196,7 +204,7 @@ def digest_of_file(name: str, path: Path) -> str:
 
 def _size(record: Record) -> int:
     size = record.get("size")
-    if not isinstance(size, int):
+    if not isinstance(size, int) or size < 0:
         raise ReplicationError(f"nobody says how long image {record['id']} is")
     return size
 
@@ -204,7 +212,8 @@ def _size(record: Record) -> int:
 def _name(record: Record) -> str:
     """Name a file after an image and its content, so that nothing goes on behind another's."""
     _, expected = digest_of(record)
-    return f"{record['id']}.{(expected or str(_size(record)))[:16]}"
+    content = f"{expected} {_size(record)}".encode()
+    return f"{record['id']}.{hashlib.sha256(content).hexdigest()[:16]}"
 
 
 def _chunks(answer: requests.Response) -> Iterator[bytes]:

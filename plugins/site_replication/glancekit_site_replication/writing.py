@@ -83,6 +83,7 @@ def _table(titles: list[str], rows: list[list[str]]) -> None:
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        # What another site calls its images may have more in it than letters.
+        table.add_row(*(Text("".join(filter(str.isprintable, cell))) for cell in row))
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     Console(file=sys.stdout, width=width).print(table)

@@ -161,6 +161,14 @@ def test_what_is_not_as_recorded_is_refused(
     assert north.show(liar.image_id)["visibility"] == "private"
 
 
+def test_an_id_that_would_be_a_path_is_none(liar: Liar, north: Place, tmp_path: Any) -> None:
+    liar.image_id = "../../outside"
+    code, said = sync(liar, north, tmp_path)
+    assert code == 1, said
+    assert "no record of an image" in said
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 @pytest.mark.parametrize("behaviour", ["", "breaks", "no ranges"])
 def test_a_source_that_is_only_difficult_is_coped_with(
     behaviour: str, liar: Liar, north: Place, tmp_path: Any

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Callable
@@ -16,7 +17,6 @@ from glancekit_site_replication.records import MARK
 from glancekit_site_replication.running import Report
 from glancekit_site_replication.selection import Selection
 from glancekit_site_replication.site import Site
-from glancekit_site_replication.spool import digest_of
 from glancekit_site_replication.testing import CountingProxy, Place, run
 from glancekit_site_replication.work import Manner
 
@@ -62,9 +62,9 @@ def test_a_dump_goes_on_where_it_was_cut_off(
     north: Place, tmp_path: Path, tag: str, site_of: SiteOf
 ) -> None:
     image_id = north.make(DATA, tags=[tag])
-    expected = digest_of(north.show(image_id))[1]
-    assert expected is not None
-    (tmp_path / f"{image_id}.{expected[:16]}.part").write_bytes(DATA[:200_000])
+    content = f"{north.show(image_id)['os_hash_value']} {len(DATA)}".encode()
+    name = f"{image_id}.{hashlib.sha256(content).hexdigest()[:16]}.part"
+    (tmp_path / name).write_bytes(DATA[:200_000])
     proxy = CountingProxy(north)
     site = site_of("n", Place(proxy.url))
     work.dump(site, tmp_path, manner(tmp_path, tag))

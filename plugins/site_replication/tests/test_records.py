@@ -6,12 +6,14 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from glancekit_site_replication.endpoint import Address, site_name
 from glancekit_site_replication.pace import Pace
 from glancekit_site_replication.records import MARK, Translation, is_ours, mark, same_data
 from glancekit_site_replication.selection import Selection, moment, pairs
+from glancekit_site_replication.spool import Spool, digest_of
 
 from glancekit.plugin import Invalid
 
@@ -126,3 +128,17 @@ def test_a_pace_is_kept_by_all_threads_together() -> None:
         thread.join()
     assert time.monotonic() - begun >= 0.4
     Pace().wait(1 << 40)
+
+
+def test_a_spool_forgets_its_own_files_alone(tmp_path: Path) -> None:
+    kept = {"i.json", "i.img", "j.0123456789abcdef"}
+    for name in (*kept, "i.0123456789abcdef", "i.0123456789abcdef.part"):
+        (tmp_path / name).touch()
+    spool = Spool(folder=tmp_path, pace=Pace(), told=lambda direction, count: None)
+    spool.forget("i")
+    assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_a_digest_is_one_that_can_be_computed() -> None:
+    digest, expected = digest_of({"os_hash_algo": "shake_128", "os_hash_value": "x"})
+    assert (digest.name, expected) == ("md5", None)
