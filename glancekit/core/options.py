@@ -85,6 +85,7 @@ def service_options() -> dict[str, list[cfg.Opt]]:
             *_limits(),
             *_answers(),
             *_PROTECTIONS,
+            *_deletes(),
             *_cache(),
             *_prefetching(),
             *_logs(),
@@ -102,6 +103,36 @@ def service_options() -> dict[str, list[cfg.Opt]]:
         FILTER_SECTION: _FILTER,
         STAGING_STORE: _STAGING,
     }
+
+
+def _deletes() -> list[cfg.Opt]:
+    return [
+        cfg.BoolOpt(
+            "delayed_delete",
+            default=False,
+            help="Keep a deleted image's data for scrub_time, so that its owner or an "
+            "administrator can have it back.",
+        ),
+        cfg.IntOpt(
+            "scrub_time",
+            default=0,
+            min=0,
+            help="Seconds for which a deleted image can be restored, where delayed_delete is on.",
+        ),
+        cfg.IntOpt(
+            "wakeup_time",
+            default=300,
+            min=1,
+            help="Seconds between looks for deleted images whose time is over.",
+        ),
+        cfg.FloatOpt(
+            "scrub_rate",
+            default=10.0,
+            min=0.01,
+            help="Images per second whose data the scrubber begins to remove at most, so that "
+            "stores have time for others.",
+        ),
+    ]
 
 
 def store_options() -> list[cfg.Opt]:

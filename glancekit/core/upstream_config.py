@@ -133,7 +133,7 @@ KEYSTONE_NAMES: Mapping[str, str] = MappingProxyType(
 _LATER = "not in this release"
 _CACHE = "the cache keeps what it knows beside its files: there is one kind only"
 _EVENTS = "glancekit-oslo-notifications has no such option"
-_SCRUB = "images are deleted at once, and what a crash leaves behind is found by the reaper"
+_SCRUB = "the scrubber is a periodic task: see scrub_rate, and 'glancekit image restore'"
 _LOGS = "lines go to the standard error stream or to log_file, for a collector to take"
 _SERVER = "the server inside has its own: see [server]"
 _TOKENS = "tokens are remembered in the process: see [auth] token_cache_time and token_cache_size"
@@ -162,10 +162,7 @@ IGNORED: Mapping[Place, str] = MappingProxyType(
         ("DEFAULT", "rpc_response_timeout"): _EVENTS,
         ("DEFAULT", "executor_thread_pool_size"): _EVENTS,
         ("DEFAULT", "notification_driver"): _EVENTS,
-        ("DEFAULT", "delayed_delete"): _SCRUB,
-        ("DEFAULT", "scrub_time"): _SCRUB,
         ("DEFAULT", "scrub_pool_size"): _SCRUB,
-        ("DEFAULT", "wakeup_time"): _SCRUB,
         ("DEFAULT", "daemon"): _SCRUB,
         ("DEFAULT", "restore"): _SCRUB,
         ("DEFAULT", "verbose"): "use debug",

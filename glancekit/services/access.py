@@ -171,6 +171,7 @@ _IMAGES: Mapping[str, Rule] = {
     "download_from_store": _where_visible("member", "Say which store to fetch data from."),
     "deactivate": _by_member("Take an image out of use."),
     "reactivate": _by_member("Put an image back into use."),
+    "restore_image": _by_member("Have a deleted image back while its data is kept."),
     "copy_image": _by_admin("Copy an image's data to further stores."),
     "get_image_location": _by_reader("See where an image's data are."),
     "set_image_location": _by_member("Say where an image's data are, by PATCH."),

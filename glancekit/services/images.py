@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from glancekit.core.contracts.metadata import UnitOfWork
@@ -21,10 +21,10 @@ from glancekit.core.errors import (
 from glancekit.core.model.changes import Change, NewImage
 from glancekit.core.model.identity import Identity, Viewer
 from glancekit.core.model.image import Image, Location, Visibility
-from glancekit.core.model.listing import ImageQuery, Page
+from glancekit.core.model.listing import Condition, ImageQuery, Page
 from glancekit.core.model.status import ImageStatus, LocationStatus, require_transition
 from glancekit.core.quota import Quota
-from glancekit.services import acting, attributes, readers
+from glancekit.services import acting, attributes, readers, restoring
 from glancekit.services.cache.serving import forget
 from glancekit.services.metadefs import enforcement
 from glancekit.services.notices import about
@@ -149,21 +149,49 @@ def _find_permitted(world: World, work: UnitOfWork, caller: Identity, query: Ima
         return _find_one_by_one(world, work, caller, query)
     if not world.access.may(caller, "get_image", owner=caller.project_id):
         return NO_IMAGES
-    return work.images.find(query)
+    page = work.images.find(query)
+    if all(_is_listed(caller, query, image) for image in page.images):
+        return page
+    return _find_one_by_one(world, work, caller, query)
 
 
 def _find_one_by_one(world: World, work: UnitOfWork, caller: Identity, query: ImageQuery) -> Page:
     """Ask an operator's rule about each image; read on until the page is full or all is read."""
     if query.marker is not None:
-        find_visible(world, work, caller, query.marker)
+        _require_marker(world, work, caller, query)
     ahead = replace(query, limit=max(query.limit, READ_AHEAD))
 
     def read(last: Image | None) -> tuple[Sequence[Image], bool]:
         page = work.images.find(ahead if last is None else replace(ahead, marker=last.id))
         return page.images, page.is_full
 
-    found, is_full = fill_page(query.limit, read, lambda image: _may_see(world, caller, image))
+    def permits(image: Image) -> bool:
+        return _is_listed(caller, query, image) and _may_see(world, caller, image)
+
+    found, is_full = fill_page(query.limit, read, permits)
     return Page(found, is_full)
+
+
+def _require_marker(world: World, work: UnitOfWork, caller: Identity, query: ImageQuery) -> None:
+    image = work.images.get(query.marker or "", viewer=Viewer.of(caller))
+    if not (_is_listed(caller, query, image) and _may_see(world, caller, image)):
+        raise ImageNotFound(image_id=image.id)
+
+
+def _is_listed(caller: Identity, query: ImageQuery, image: Image) -> bool:
+    """Say whether an image is alive, or deleted and asked for by whoever may restore it."""
+    if image.status is not ImageStatus.PENDING_DELETE:
+        return True
+    asked = any(
+        condition.column == "status" and ImageStatus.PENDING_DELETE in _values(condition)
+        for condition in query.conditions
+    )
+    return asked and restoring.may_list(caller, image)
+
+
+def _values(condition: Condition) -> Collection[object]:
+    value = condition.value
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _may_see(world: World, caller: Identity, image: Image) -> bool:
@@ -226,6 +254,8 @@ def _require_visibility(world: World, caller: Identity, image: Image) -> None:
 def delete(world: World, caller: Identity, image_id: str) -> None:
     """Delete an image and its data, for good; its id stays taken.
 
+    With ``delayed_delete`` the data stays for a while, and the image can be restored.
+
     A store that cannot remove its copy now does not keep the image alive: the reaper tries again.
     Only data that others depend on does.
 
@@ -256,7 +286,8 @@ def delete_when(world: World, image_id: str, is_due: Callable[[Image], bool]) ->
 
     def find(work: UnitOfWork) -> Image | None:
         image = work.images.get(image_id)
-        return None if image.protected or not is_due(image) else image
+        is_deleted = image.status is ImageStatus.PENDING_DELETE
+        return None if is_deleted or image.protected or not is_due(image) else image
 
     return _delete(world, None, find)
 
@@ -273,9 +304,15 @@ def _delete(
             _finish_delete(work, image, caller)
             work.commit()
             return True
-        condemned = _condemn(world, work, image)
+        if world.settings.delayed_delete:
+            restoring.put_away(work, image, caller)
+            condemned = []
+        else:
+            condemned = _condemn(world, work, image)
         work.commit()
     forget(world, image.id)
+    if not condemned:
+        return True
     asking = world if caller is None else acting.with_caller(world, caller, image.owner)
     try:
         left = [location for location in condemned if not remove_bytes(asking, location)]

@@ -66,7 +66,7 @@ def recover(world: Recoverable) -> int:
     for row in _abandoned(world, LocationStatus.WRITING):
         settled += _undo_write(world, row)
     for row in _abandoned(world, LocationStatus.PENDING_DELETE):
-        settled += _finish_delete(world, row)
+        settled += finish_delete(world, row)
     with world.metadata.unit_of_work() as work:
         work.leases.prune(now() - FORGET_LEASES)
         work.commit()
@@ -166,7 +166,7 @@ def _back_to_queued(work: UnitOfWork, image_id: str) -> None:
     work.events.append(about(saved, "image.update", None))
 
 
-def _finish_delete(world: Recoverable, row: Location) -> bool:
+def finish_delete(world: Recoverable, row: Location) -> bool:
     """Remove bytes that were condemned, and the image's record with its last copy."""
     try:
         store = acting.store_of(world.stores, row)

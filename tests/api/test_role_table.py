@@ -88,6 +88,20 @@ pending          403    403   ok    404   403    403   ok    404   403    403   
 rejected         403    403   ok    404   403    403   ok    404   403    403   ok    404   404    404   ok    404
 stranger         403    403   ok    404   403    403   ok    404   404    404   ok    404   404    404   ok    404
 
+: restore
+owner            403    ok    ok    404   403    ok    ok    404   403    ok    ok    404   403    ok    ok    404
+accepted         404    404   ok    404   404    404   ok    404   404    404   ok    404   404    404   ok    404
+pending          404    404   ok    404   404    404   ok    404   404    404   ok    404   404    404   ok    404
+rejected         404    404   ok    404   404    404   ok    404   404    404   ok    404   404    404   ok    404
+stranger         404    404   ok    404   404    404   ok    404   404    404   ok    404   404    404   ok    404
+
+: restore what is not deleted
+owner            403    409   409   404   403    409   409   404   403    409   409   404   403    409   409   404
+accepted         403    403   409   404   403    403   409   404   403    403   409   404   404    404   409   404
+pending          403    403   409   404   403    403   409   404   403    403   409   404   404    404   409   404
+rejected         403    403   409   404   403    403   409   404   403    403   409   404   404    404   409   404
+stranger         403    403   409   404   403    403   409   404   404    404   409   404   404    404   409   404
+
 : make it public
 owner            403    ok    ok    404   403    403   ok    404   403    403   ok    404   403    403   ok    404
 accepted         403    403   ok    404   403    403   ok    404   403    403   ok    404   404    404   ok    404
@@ -297,6 +311,7 @@ def patch(op: str, name: str, value: Any = None, **more: Any) -> Operation:
     return Operation("PATCH", "/v2/images/{id}", [change], content_type=PATCH_V21, **more)
 
 
+_HAVE_DATA = (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED, ImageStatus.PENDING_DELETE)
 _IMAGE = "/v2/images/{id}"
 _EVERYTHING = "/v2/images?visibility=all&member_status=all&limit=1000"
 
@@ -333,6 +348,8 @@ ON_IMAGES = {
     "deactivate": post(f"{_IMAGE}/actions/deactivate"),
     "deactivate what is": post(f"{_IMAGE}/actions/deactivate", state=ImageStatus.DEACTIVATED),
     "reactivate": post(f"{_IMAGE}/actions/reactivate", state=ImageStatus.DEACTIVATED),
+    "restore": post(f"{_IMAGE}/actions/restore", state=ImageStatus.PENDING_DELETE),
+    "restore what is not deleted": post(f"{_IMAGE}/actions/restore"),
     "list its members": get(f"{_IMAGE}/members"),
     "see one's own membership": get(f"{_IMAGE}/members/{{me}}"),
     "see another's membership": get(f"{_IMAGE}/members/{{other}}"),
@@ -499,7 +516,7 @@ class Service:
             size=None if state is ImageStatus.QUEUED else 4,
             tags=frozenset({"old"}),
         )
-        has_data = state in (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
+        has_data = state in _HAVE_DATA
         stores = ("local", "second") if has_data else ()
         written = [self._write(store, image.id) for store in stores]
         with self.world.metadata.unit_of_work() as work:

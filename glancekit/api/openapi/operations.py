@@ -301,6 +301,12 @@ _IMAGES: dict[str, Operation] = {
     f"POST {_IMAGE}/actions/reactivate": Operation(
         summary="Take an image's data back into use", answers={204: None}, errors=(403, 409)
     ),
+    f"POST {_IMAGE}/actions/restore": Operation(
+        summary="Have a deleted image back",
+        answers={204: None},
+        more="Not in Glance. Possible while the image is listed by status=pending_delete.",
+        errors=(403, 409),
+    ),
     f"PUT {_IMAGE}/stage": Operation(
         summary="Stage data for an import",
         answers={204: None},

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/v2/images/{id}/actions/...``: taking images out of use and back. Who may: the services'."""
+"""``/v2/images/{id}/actions/...``: taking images out of use and back, and back from a
+delete. Who may: the services'.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from flask import Response
 
 from glancekit.api.auth import caller
 from glancekit.api.replies import empty_reply
-from glancekit.services import actions
+from glancekit.services import actions, restoring
 from glancekit.services.world import World
 
 
@@ -25,4 +27,9 @@ class Actions:
     def reactivate(self, image_id: str) -> Response:
         """Answer ``POST .../reactivate``."""
         actions.reactivate(self._world, caller(), image_id)
+        return empty_reply()
+
+    def restore(self, image_id: str) -> Response:
+        """Answer ``POST .../restore``."""
+        restoring.restore(self._world, caller(), image_id)
         return empty_reply()

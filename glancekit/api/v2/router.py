@@ -45,6 +45,7 @@ def add_routes(app: Flask, world: World) -> None:
         ("DELETE", "/v2/images/<image_id>/members/<member_id>", members.remove),
         ("POST", "/v2/images/<image_id>/actions/deactivate", actions.deactivate),
         ("POST", "/v2/images/<image_id>/actions/reactivate", actions.reactivate),
+        ("POST", "/v2/images/<image_id>/actions/restore", actions.restore),
         ("GET", "/v2/images/<image_id>/locations", locations.index),
         ("POST", "/v2/images/<image_id>/locations", locations.register),
         ("DELETE", "/v2/stores/<store_id>/<image_id>", copies.delete),

@@ -100,7 +100,7 @@ def delete_copy(endpoint: Endpoint, image_id: str, store: str) -> None:
 
 
 def act(endpoint: Endpoint, image_id: str, action: str) -> None:
-    """Deactivate or reactivate an image."""
+    """Deactivate, reactivate or restore an image."""
     ask(endpoint, "POST", path_of(image_id, "actions", action), f"{action} image {image_id}")
 
 

@@ -312,6 +312,19 @@ def delete(target: Target, images: tuple[str, ...], store: str | None) -> None:
         raise Failed(f"{len(failures)} of {len(images)} were not deleted:\n{text}")
 
 
+@image.command()
+@target_options
+@click.argument("images", metavar="ID", nargs=-1, required=True)
+def restore(target: Target, images: tuple[str, ...]) -> None:
+    """Have deleted images back, by id, while their data is kept.
+
+    'glancekit image list --property status=pending_delete' shows which; only glancekit can do it.
+    """
+    endpoint = connect(target)
+    for image_id in images:
+        calls.act(endpoint, image_id, "restore")
+
+
 @image.command("import")
 @image_argument
 @click.option(
