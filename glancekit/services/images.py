@@ -304,14 +304,13 @@ def _delete(
             _finish_delete(work, image, caller)
             work.commit()
             return True
-        if world.settings.delayed_delete:
+        is_kept = world.settings.delayed_delete
+        if is_kept:
             restoring.put_away(work, image, caller)
-            condemned = []
-        else:
-            condemned = _condemn(world, work, image)
+        condemned = [] if is_kept else _condemn(world, work, image)
         work.commit()
     forget(world, image.id)
-    if not condemned:
+    if is_kept:
         return True
     asking = world if caller is None else acting.with_caller(world, caller, image.owner)
     try:
