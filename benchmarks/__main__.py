@@ -14,10 +14,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import requests, startup, transfers
+from benchmarks import caching, requests, startup, transfers
 from benchmarks.report import Row, table
 
-PARTS = ("startup", "requests", "transfers")
+PARTS = ("startup", "requests", "transfers", "caching")
 
 
 def main() -> int:
@@ -36,6 +36,9 @@ def main() -> int:
             folder, seconds=chosen.seconds, readers=chosen.readers
         ),
         "transfers": lambda folder: transfers.run(
+            folder, size=chosen.size << 20, rounds=chosen.rounds
+        ),
+        "caching": lambda folder: caching.run(
             folder, size=chosen.size << 20, rounds=chosen.rounds
         ),
     }

@@ -70,7 +70,7 @@ def _uploads(running: Service, folder: Path, source: Path, rounds: int) -> Itera
         growths.append(growth[0])
         running.call("DELETE", f"/v2/images/{image_id}")
     size = source.stat().st_size
-    yield _speed("upload, beside digests + write + fsync", size, ours, floor, aim=0.85)
+    yield speed("upload, beside digests + write + fsync", size, ours, floor, aim=0.85)
     yield _growth("memory growth in uploads", growths)
 
 
@@ -83,7 +83,7 @@ def _downloads(running: Service, source: Path, image_id: str, rounds: int) -> It
                 ours.append(timed(lambda: download(f"{running.url}/v2/images/{image_id}/file")))
             growths.append(growth[0])
     size = source.stat().st_size
-    yield _speed("download, beside nginx with sendfile", size, ours, floor, aim=0.9)
+    yield speed("download, beside nginx with sendfile", size, ours, floor, aim=0.9)
     yield _growth("memory growth in downloads", growths)
 
 
@@ -173,7 +173,8 @@ def _wait_for_port(port: int) -> None:
     raise RuntimeError("nginx did not start; its error.log says why")
 
 
-def _speed(what: str, size: int, ours: list[float], floor: list[float], *, aim: float) -> Row:
+def speed(what: str, size: int, ours: list[float], floor: list[float], *, aim: float) -> Row:
+    """Return the medians of seconds for ``size`` bytes, ours beside the floor's."""
     mine, best = statistics.median(ours), statistics.median(floor)
     return Row(
         what=what,

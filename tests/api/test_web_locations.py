@@ -43,11 +43,12 @@ def mirror(tmp_path: Path) -> Iterator[str]:
     thread.join(30)
 
 
-def service(build: Build, **filtering: Any) -> Client:
+def service(build: Build, *, cache: Path | None = None, **filtering: Any) -> Client:
     options = {("import_filtering_opts", name): value for name, value in filtering.items()}
     return build(
         {**options, ("glance_store", "default_backend"): "local"},
         enabled_backends={"local": "file", "web": "http"},
+        **({"image_cache_dir": str(cache)} if cache else {}),
     )
 
 
@@ -95,6 +96,42 @@ def test_a_digest_is_held_against_what_the_web_has(
     code, image_id = register(member, mirror, validation_data=said)
     assert code == 202
     assert settled(member, image_id)["status"] == status
+
+
+def test_it_is_served_from_the_cache_when_the_web_is_away(
+    build: Build, mirror: str, tmp_path: Path
+) -> None:
+    client = service(
+        build, cache=tmp_path / "cache", allowed_hosts=["127.0.0.1"], allowed_ports=[]
+    ).as_project("p", roles="admin,member,reader")
+    _, image_id = register(client, mirror)
+    settled(client, image_id)
+    _, changed = register(client, mirror)
+    settled(client, changed)
+    assert client.download(image_id).body == DATA
+    assert counts(client, "filled") == 1
+    (tmp_path / "mirror" / "image").write_bytes(DATA[::-1])
+    assert client.download(changed).body == DATA[::-1]
+    assert counts(client, "invalid") == 1
+    (tmp_path / "mirror" / "image").unlink()
+    assert client.download(image_id).body == DATA
+    part = client.download(image_id, range="bytes=5-9")
+    assert (part.status, part.body) == (206, DATA[5:10])
+    assert client.download(changed).status >= 400
+    cached = client.get("/v2/cache").json["cached_images"]
+    assert [(entry["image_id"], entry["hits"]) for entry in cached] == [(image_id, 2)]
+
+
+def counts(client: Client, outcome: str) -> int:
+    """Return how many fills ended so, once none goes on."""
+    deadline = time.monotonic() + 30
+    while True:
+        figures = client.get("/v2/cache/stats").json
+        ended = sum(figures["counts"][what] for what in ("filled", "failed", "invalid"))
+        if ended == figures["counts"]["misses"]:
+            return int(figures["counts"][outcome])
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_deleting_the_image_leaves_the_file_alone(client: Client, mirror: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -38,6 +40,38 @@ OTHER = """
     fill.file.write(b"x" * int(sys.argv[3]))
     print("filling", flush=True)
     sys.stdin.read()
+"""
+
+
+BUSY = """
+    import hashlib, sys
+    from pathlib import Path
+    from glancekit.core.cache.content import Content
+    from glancekit.core.cache.filling import fill
+    from glancekit.core.cache.folder import CacheFolder, Limits
+    from glancekit.core.stream import IteratorStream
+    from glancekit.testing.cache_liars import HonestPolicy
+    from glancekit.testing.store import sample
+
+    folder = CacheFolder(Path(sys.argv[1]), Limits(size=1 << 20), HonestPolicy())
+    print("busy", flush=True)
+    for number in range(10_000):
+        data = sample(300_000, seed=number % 7)
+        digest = hashlib.sha256(data).hexdigest()
+        content = Content(f"image-{number % 7}", len(data), "sha256", digest)
+        pieces = (data[start : start + 10_000] for start in range(0, len(data), 10_000))
+        claimed = folder.claim(content)
+        if hasattr(claimed, "follower"):
+            claimed.follower.close()
+            fill(
+                folder,
+                claimed,
+                lambda: IteratorStream(pieces),
+                is_wanted=lambda: True,
+                is_stopping=lambda: False,
+            )
+        if number % 3 == 0:
+            folder.drop(f"image-{number % 5}")
 """
 
 
@@ -211,3 +245,27 @@ def test_the_queue_keeps_its_order_and_knows_each_once(folder: CacheFolder) -> N
 def test_what_could_not_be_checked_has_no_file(known: dict[str, object]) -> None:
     image = Image(**{"id": "image-1", "owner": None, **known})  # type: ignore[arg-type]
     assert content_of(image) is None
+
+
+def test_a_kill_at_any_moment_leaves_nothing_that_is_served_or_in_the_way(
+    folder: CacheFolder,
+) -> None:
+    """Five times a process that fills, evicts and drops all the time is killed somewhere."""
+    choose = random.Random(7)
+    for _ in range(5):
+        command = [sys.executable, "-c", textwrap.dedent(BUSY), str(folder.path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as busy:
+            assert busy.stdout is not None
+            assert busy.stdout.readline() == b"busy\n"
+            time.sleep(choose.uniform(0.01, 0.2))
+            busy.kill()
+        for path in (folder.path / "images").iterdir():
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            assert path.name == f"{path.name.partition('.')[0]}.{digest[:32]}"
+        folder.clear_stalled(3600)
+        assert folder.incomplete() == []
+        assert folder.used() <= 1 << 20
+        names = set(folder.names())
+        assert {path.name for path in (folder.path / "hits").iterdir()} <= names
+    folder.clear()
+    publish(folder)
