@@ -374,6 +374,26 @@ def test_an_osd_that_comes_back_is_used_again(store: RbdStore, ceph: Cluster) ->
     assert read(store, put(store)) == DATA
 
 
+def test_an_osd_that_is_restarted_midway_is_waited_for(store: RbdStore, ceph: Cluster) -> None:
+    """Of a write, and of a read: what was under way is done by the one that comes back."""
+    data = DATA * 10
+
+    class Restarting(FileStream):
+        left = 12
+
+        def read(self, size: int = -1, /) -> bytes:
+            self.left -= 1
+            if self.left == 0:
+                ceph.restart_osd()
+            return super().read(size)
+
+    location = store.write(str(uuid.uuid4()), Restarting(io.BytesIO(data)), len(data))
+    with store.open(location) as opened:
+        begun = opened.read(MIB)
+        ceph.restart_osd()
+        assert begun + b"".join(opened) == data
+
+
 def test_a_client_that_is_shut_out_connects_again(store: RbdStore, ceph: Cluster) -> None:
     location = put(store)
     with store._cluster.connected() as connection:

@@ -52,17 +52,36 @@ class Way:
         self.lost: Callable[[bytes], bool] | None = None
         self.cut: int | None = None
         self.happened = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._open: list[socket.socket] = []
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
+    def stop(self) -> None:
+        """Break all connections and refuse others, as a server does that was killed."""
+        self.close()
+        for near in self._open:
+            with suppress(OSError):
+                near.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
+
+    def start_again(self) -> None:
+        """Take connections at the same address once more."""
+        self._accepting.join()  # it lets go of the port
+        port = int(self.url.rpartition(":")[2])
+        self._listening = socket.create_server(("127.0.0.1", port))
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 near, _ = self._listening.accept()
+                self._open.append(near)
                 threading.Thread(target=self._connect, args=(near,), daemon=True).start()
 
     def _connect(self, near: socket.socket) -> None:
@@ -218,6 +237,57 @@ def test_a_part_whose_answer_is_lost_is_sent_again(driver: S3Store, way: Way) ->
     assert way.happened == 1
     with driver.open(location) as opened:
         assert b"".join(opened) == DATA
+
+
+class Failing(FileStream):
+    """A source in the middle of which something happens."""
+
+    def __init__(self, data: bytes, happens: Callable[[], object]) -> None:
+        super().__init__(io.BytesIO(data))
+        self._reads_left = 4
+        self._happens = happens
+
+    def read(self, size: int = -1, /) -> bytes:
+        self._reads_left -= 1
+        if self._reads_left == 0:
+            self._happens()
+        return super().read(min(size, 300_000))
+
+
+@pytest.mark.parametrize("kind", ["whole", "in parts"])
+@pytest.mark.parametrize("fault", ["stops", "hangs"])
+def test_a_server_that_fails_midway_of_a_write(
+    build: Build, server: Any, bucket: str, client: Any, way: Way, kind: str, fault: str
+) -> None:
+    """The error comes in time, discard leaves nothing, and the same driver works afterwards."""
+    driver = build(bucket, s3_store_host=way.url, s3_store_read_timeout=0.3)
+    if kind == "in parts":
+        in_parts(driver)
+    image_id, group = str(uuid.uuid4()), os.getpgid(server.process.pid)
+    fail = {"stops": way.stop, "hangs": lambda: os.killpg(group, signal.SIGSTOP)}[fault]
+    mend = {"stops": way.start_again, "hangs": lambda: os.killpg(group, signal.SIGCONT)}[fault]
+    begun = time.monotonic()
+    try:
+        with pytest.raises(StoreUnavailable):
+            driver.write(image_id, Failing(DATA, fail), len(DATA))
+    finally:
+        mend()
+    assert time.monotonic() - begun < 60
+    driver.discard(image_id)
+    assert "Contents" not in client.list_objects_v2(Bucket=bucket, Prefix=image_id)
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+    with driver.open(put(driver, image_id=image_id)) as opened:
+        assert b"".join(opened) == DATA
+
+
+def test_an_object_that_is_deleted_behind_our_back_is_not_found(
+    driver: S3Store, client: Any, bucket: str
+) -> None:
+    location = put(driver, image_id=str(uuid.uuid4()))
+    client.delete_object(Bucket=bucket, Key=location.url.rpartition("/")[2])
+    for call in (driver.open, driver.size, driver.delete):
+        with pytest.raises(BlobNotFound):
+            call(location)
 
 
 # -- the server
