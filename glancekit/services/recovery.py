@@ -27,6 +27,7 @@ from glancekit.core.model.image import Location, now
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.options import STAGING_STORE
 from glancekit.core.stores import Stores
+from glancekit.core.turns import require_turn
 from glancekit.services import acting
 from glancekit.services.import_records import LOCK, forget_staged
 from glancekit.services.notices import about
@@ -61,16 +62,48 @@ class Recoverable(Protocol):
 
 
 def recover(world: Recoverable) -> int:
-    """Finish or undo all that dead processes left; return how many rows were settled."""
+    """Finish or undo what dead processes left; return how many rows were settled.
+
+    At most ``BATCH`` rows of each kind in a round, so that stores have time for others.
+    """
     settled = 0
     for row in _abandoned(world, LocationStatus.WRITING):
+        require_turn()
         settled += _undo_write(world, row)
     for row in _abandoned(world, LocationStatus.PENDING_DELETE):
+        require_turn()
         settled += finish_delete(world, row)
     with world.metadata.unit_of_work() as work:
         work.leases.prune(now() - FORGET_LEASES)
         work.commit()
     return settled
+
+
+def explain(world: Recoverable) -> Iterator[str]:
+    """Tell of each row that is being written or removed what the next round does, and why."""
+    for status in (LocationStatus.WRITING, LocationStatus.PENDING_DELETE):
+        for row, reason in _looked_at(world, status):
+            what = f"image {row.image_id} in store {row.store}, {row.status}"
+            if reason is not None:
+                yield f"{what}: stays; {reason}"
+            elif status is LocationStatus.WRITING:
+                yield f"{what}: what was written goes; {_lost(row)}"
+            else:
+                yield f"{what}: the data goes, as was decided; {_lost(row)}"
+
+
+def _lost(row: Location) -> str:
+    return "nobody is at it" if row.holder is None else f"{row.holder} is gone"
+
+
+def explain_staging(world: Recoverable) -> Iterator[str]:
+    """Tell of what is staged on this host whether it stays, and why."""
+    for image_id in Staging(world.staging).images():
+        with world.metadata.unit_of_work(read_only=True) as work:
+            if _waits_for_staged(work, image_id):
+                yield f"image {image_id}: stays; it waits for what is staged"
+            else:
+                yield f"image {image_id}: what is staged goes; no record wants it"
 
 
 def clear_staging(world: Recoverable) -> int:
@@ -100,15 +133,24 @@ def _waits_for_staged(work: UnitOfWork, image_id: str) -> bool:
 
 
 def _abandoned(world: Recoverable, status: LocationStatus) -> Iterator[Location]:
+    return (row for row, reason in _looked_at(world, status) if reason is None)
+
+
+def _looked_at(
+    world: Recoverable, status: LocationStatus
+) -> Iterator[tuple[Location, str | None]]:
+    """Yield rows in a state, each with the reason why it is left alone, None when it is not."""
     with world.metadata.unit_of_work(read_only=True) as work:
         rows = work.locations.with_status(status, limit=BATCH)
         alive = work.leases.holders(alive_at=now())
         held = {row.image_id for row in rows if _is_held(work, row)}
     for row in rows:
-        if row.holder is None or row.holder not in alive or is_gone(row.holder):
-            if status is LocationStatus.WRITING and row.image_id in held:
-                continue  # whoever goes on with the import sees to it
-            yield row
+        if row.holder is not None and row.holder in alive and not is_gone(row.holder):
+            yield row, f"{row.holder} is at it"
+        elif status is LocationStatus.WRITING and row.image_id in held:
+            yield row, "whoever goes on with its import sees to it"
+        else:
+            yield row, None
 
 
 def _is_held(work: UnitOfWork, row: Location) -> bool:

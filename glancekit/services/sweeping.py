@@ -13,6 +13,7 @@ from glancekit.core.contracts.store import Remnant, SupportsSweep
 from glancekit.core.errors import StoreError
 from glancekit.core.model.status import LocationStatus
 from glancekit.core.stores import Store
+from glancekit.core.turns import require_turn
 from glancekit.services.recovery import Recoverable
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,19 @@ def remnants(world: Recoverable, store: Store) -> Iterator[Remnant]:
             yield remnant
 
 
+def explain(world: Recoverable) -> Iterator[str]:
+    """Tell of each thing that is left over in the stores that it goes, and why."""
+    for store in world.stores:
+        for count, remnant in enumerate(remnants(world, store), 1):
+            when = "stays, by sweep_dry_run" if store.sweep_dry_run else "goes"
+            if not store.sweep_dry_run and count > MOST:
+                when = "goes in a later round"
+            yield (
+                f"store {store.id}: {remnant.name} {when}; it is older than {store.sweep_after:g} "
+                "hours, and neither an image nor a living writer has it"
+            )
+
+
 def _sweep_store(world: Recoverable, store: Store) -> int:
     swept = 0
     for remnant in remnants(world, store):
@@ -52,6 +66,7 @@ def _sweep_store(world: Recoverable, store: Store) -> int:
         if store.sweep_dry_run:
             log.info("store %s: %s would be swept", store.id, remnant.name)
         else:
+            require_turn()
             store.sweep(remnant)
             log.info("store %s: swept %s", store.id, remnant.name)
         swept += 1

@@ -11,6 +11,7 @@ from functools import partial
 
 from glancekit.core.hookspecs import hookimpl
 from glancekit.core.periodic import PeriodicTask
+from glancekit.services import recovery, sweeping
 from glancekit.services.recovery import Recoverable, recover
 from glancekit.services.sweeping import sweep
 
@@ -28,6 +29,16 @@ SWEEPING = 600.0
 def register_periodic_tasks(world: Recoverable) -> list[PeriodicTask]:
     """Offer the reaper."""
     return [
-        PeriodicTask(name="reaper", interval=INTERVAL, run=partial(recover, world)),
-        PeriodicTask(name="sweeping", interval=SWEEPING, run=partial(sweep, world)),
+        PeriodicTask(
+            name="reaper",
+            interval=INTERVAL,
+            run=partial(recover, world),
+            explain=partial(recovery.explain, world),
+        ),
+        PeriodicTask(
+            name="sweeping",
+            interval=SWEEPING,
+            run=partial(sweep, world),
+            explain=partial(sweeping.explain, world),
+        ),
     ]

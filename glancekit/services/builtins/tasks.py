@@ -12,7 +12,7 @@ from typing import Protocol
 from glancekit.core.hookspecs import hookimpl
 from glancekit.core.periodic import PeriodicTask
 from glancekit.services.digests import Reader, go_on
-from glancekit.services.recovery import Recoverable, clear_staging
+from glancekit.services.recovery import Recoverable, clear_staging, explain_staging
 from glancekit.services.tasks import forget_expired
 
 api_level = 1
@@ -38,6 +38,12 @@ def register_periodic_tasks(world: TasksWorld) -> list[PeriodicTask]:
         PeriodicTask(
             name="digests", interval=INTERVAL, run=partial(go_on, world), deadline=LONGEST
         ),
-        PeriodicTask(name="staging", interval=CLEARING, run=partial(clear_staging, world)),
+        PeriodicTask(
+            name="staging",
+            interval=CLEARING,
+            run=partial(clear_staging, world),
+            everywhere=True,
+            explain=partial(explain_staging, world),
+        ),
         PeriodicTask(name="task clearing", interval=CLEARING, run=partial(forget_expired, world)),
     ]

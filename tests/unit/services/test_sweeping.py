@@ -141,3 +141,16 @@ def test_the_reaper_sweeps_now_and_then(place: Place) -> None:
     task.run()
     assert left(place.driver) == []
     assert task.interval == 600
+
+
+def test_a_dry_run_tells_what_would_be_swept_and_sweeps_nothing(
+    place: Place, driver: AbleStore
+) -> None:
+    abandoned(driver, 2)
+    (task,) = [one for one in reaper.register_periodic_tasks(place) if one.name == "sweeping"]  # type: ignore[arg-type]
+    assert task.explain is not None
+    sentences = list(task.explain())
+    assert len(sentences) == 2
+    assert all(" goes; it is older than " in sentence for sentence in sentences)
+    assert sweep(place) == 2  # type: ignore[arg-type]
+    assert list(task.explain()) == []
