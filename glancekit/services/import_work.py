@@ -100,6 +100,7 @@ class Work(ImportWork):
                 )
                 saved = work.tasks.save(taken, expect_status={task.status})
                 if task.status is TaskStatus.PENDING:
+                    work.events.append(about_task(task, "task.run"))
                     work.events.append(about_task(saved, "task.processing"))
                 work.commit()
         if task is not None and reason:

@@ -14,7 +14,11 @@ PRIORITY = "INFO"
 _IDS = uuid.UUID("0f2b4f0e-6b6a-4c5e-9a53-6f6f1a7c2f10")
 """Where message ids come from: an event that is sent twice has the same one."""
 
-_TOLD_BY_UPSTREAM = ("image.", "task.", "metadef_")
+_OF_IMAGES = frozenset(
+    f"image.{what}" for what in ("create", "update", "delete", "prepare", "upload", "activate")
+)
+_GROUPS = ("image.member.", "task.", "metadef_")
+"""What upstream tells of. Our own events, such as of damaged copies, its listeners do not know."""
 
 _LISTS = ("os_glance_importing_to_stores", "os_glance_failed_import")
 
@@ -49,7 +53,7 @@ def is_wanted(event: Event, disabled: Collection[str]) -> bool:
 
     ``disabled`` has types, and groups of them by what stands before the first dot.
     """
-    if not event.type.startswith(_TOLD_BY_UPSTREAM):
+    if event.type not in _OF_IMAGES and not event.type.startswith(_GROUPS):
         return False
     return not {event.type, event.type.partition(".")[0]} & set(disabled)
 

@@ -72,6 +72,8 @@ def test_payloads_have_what_upstream_s_have() -> None:
         ("task.success", ["image"], True),
         ("metadef_tag.create", ["metadef_tag"], False),
         ("store.drained", [], False),
+        ("image.damaged", [], False),
+        ("image.copy.repaired", [], False),
     ],
 )
 def test_what_is_switched_off_is_not_told(kind: str, disabled: list[str], wanted: bool) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import ImageNotFound, StoreUnavailable
 from glancekit.core.model.changes import Change, Op
 from glancekit.core.model.identity import Identity
@@ -29,6 +31,7 @@ from glancekit.services.updating.rounds import Duty, explain, go_round
 from glancekit.services.updating.stores import STORE_IDS
 from glancekit.services.world import Updating, World
 from glancekit.testing.faults import FaultyStore
+from glancekit.testing.memory_metadata import MemoryMetadata
 from glancekit.testing.memory_store import MemoryStore
 
 MD5, SHA512 = hashlib.md5(b"data").hexdigest(), hashlib.sha512(b"data").hexdigest()
@@ -421,6 +424,60 @@ def test_a_round_that_is_cut_off_is_gone_on_with(
     tally = go_round(world, a_duty(do))
     assert seen == many[:5] + many[3:]
     assert str(tally) == "looked at 4 images, brought 4 up to date"
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class MortalMetadata(MemoryMetadata):
+    """Records of a process that is killed just before or just after its n-th commit."""
+
+    def __init__(self, records: MemoryMetadata, *, before: int = 0, after: int = 0) -> None:
+        super().__init__()
+        self._records, self._before, self._after = records, before, after
+        self._commits = 0
+
+    def unit_of_work(self, *, read_only: bool = False) -> UnitOfWork:
+        work = self._records.unit_of_work(read_only=read_only)
+        commit = work.commit
+
+        def commit_or_die() -> None:
+            self._commits += 1
+            if self._commits == self._before:
+                raise Killed
+            commit()
+            if self._commits == self._after:
+                raise Killed
+
+        work.commit = commit_or_die  # type: ignore[method-assign]
+        return work
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("duty", DUTIES, ids=lambda duty: duty.name)
+def test_a_kill_at_any_commit_is_made_up_for(
+    world: World, active: Image, store: FaultyStore, duty: Duty, moment: str
+) -> None:
+    quick = renamed(replace(world, updating=ALL), Store("quick", store))
+    world = quick if duty is STORE_IDS else replace(world, updating=ALL)
+    asks = {"lifecycle_deactivate_at": YESTERDAY}
+    change(world, active.id, properties=asks, os_hash_value=None, virtual_size=None)
+    for count in itertools.count(1):
+        mortal = MortalMetadata(world.metadata, **{moment: count})
+        try:
+            go_round(replace(world, metadata=mortal), duty)
+        except Killed:
+            continue
+        break
+    assert count > 1
+    find_out(world)  # finishes a task that was written down, and begins none beside it
+    assert duty is DIGESTS or duty.reason(world, show(world, active.id)) is None
+    assert tasks(world, active.id) == [TaskStatus.SUCCESS]
+    image = show(world, active.id)
+    assert image.os_hash_value == SHA512
+    told = events(world, active.id).count("image.update")
+    assert told == (1 if duty is DIGESTS else 2)  # once for the duty, once for the digests
 
 
 def test_a_store_that_fails_costs_its_images_and_no_others(
