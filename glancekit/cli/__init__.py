@@ -2,7 +2,8 @@
 """The command line: what an operator types. What a command does is its own module's business.
 
 A command's module is imported when the command is used, so that ``glancekit --help`` is quick.
-Exit codes: 0 it worked, 1 it did not, 2 it was typed wrongly, 78 the configuration is wrong.
+Exit codes: 0 it worked, 1 it did not, 2 it was typed wrongly, 78 the configuration is wrong;
+docs/reference/commands.rst has those of single commands.
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ COMMANDS = {
     "usage": ("glancekit.cli.usage:usage", "Show what projects took of stores, in byte-hours."),
     "plugins": ("glancekit.cli.plugins:plugins", "Show what is installed, and how it is."),
     "plugin": ("glancekit.cli.scaffold.command:plugin", "Begin a plugin of your own."),
+    "completion": (
+        "glancekit.cli.completion:completion",
+        "Let a shell complete commands and options.",
+    ),
     "stores": ("glancekit.cli.stores:stores", "Show what is mounted, and what it can do."),
 }
 """Each command: where it is, and its line in the list of commands. Packages may add more."""

@@ -60,6 +60,7 @@ from glancekit.testing.metadata_caches import CacheConformance
 from glancekit.testing.metadata_ledger import LedgerConformance
 from glancekit.testing.metadata_periodic import PeriodicConformance
 from glancekit.testing.metadata_quotas import QuotaConformance
+from glancekit.testing.metadata_reports import MetadataReports
 from glancekit.testing.metadata_samples import (
     ME,
     MORNING,
@@ -91,6 +92,7 @@ class MetadataConformance(
     LedgerConformance,
     PeriodicConformance,
     CacheConformance,
+    MetadataReports,
 ):
     """What every metadata driver must do.
 

@@ -60,6 +60,7 @@ from glancekit.plugin import (
     SupportsWrite,
 )
 from glancekit.testing.faults import BrokenStream, TrickleStream, WatchedStream
+from glancekit.testing.store_reports import StoreReports
 
 MULTI_CHUNK = 2 * CHUNK_SIZE + 12_345
 """Some chunks and a bit: finds what is right for one chunk only."""
@@ -153,7 +154,7 @@ class Gate:
         self._barrier.abort()
 
 
-class StoreConformance:
+class StoreConformance(StoreReports):
     """The promises of ``glancekit.core.contracts.store``. Give ``driver`` and ``capabilities``."""
 
     capabilities: ClassVar[Collection[type]]

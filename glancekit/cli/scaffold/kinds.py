@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from glancekit.core.drivers import AUTH, HOOKS, IMPORT_METHODS, IMPORT_STEPS, METADATA, STORES
+from glancekit.core.drivers import (
+    AUTH,
+    CACHE_POLICIES,
+    HOOKS,
+    IMPORT_METHODS,
+    IMPORT_STEPS,
+    METADATA,
+    STORES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,14 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "Auth",
             "Who is calling, by a signature",
             "[auth]\ndriver = ~~{name}\n~~{snake}_secret = ...",
+        ),
+        "cache-policy": Kind(
+            CACHE_POLICIES,
+            "policy",
+            "Policy",
+            "What the image cache keeps longest",
+            "[DEFAULT]\nimage_cache_dir = /var/cache/glancekit\nimage_cache_policy = ~~{name}\n\n"
+            "[~~{snake}_cache_policy]\n~~{snake}_spared = 10",
         ),
         "import-method": Kind(
             IMPORT_METHODS,
