@@ -30,14 +30,14 @@ THREADS = 256
 class Callers:
     """Who sends the requests, as the auth driver knows. What it does wrong costs one request."""
 
-    def __init__(self, world: World, *, patience: float = PATIENCE) -> None:
+    def __init__(self, world: World) -> None:
         self._driver: AuthDriver = world.auth
         self._asked = Asked(
             AUTH,
             _name(world.plugins),
             use="auth",
             counters=world.counters,
-            seconds=patience,
+            seconds=PATIENCE,
             threads=THREADS,
         )
 

@@ -6,6 +6,7 @@ How parts are tried out is the business of services/examination.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -250,11 +251,23 @@ def _findings_but_stores(
 def _agreements(config: Configuration) -> Iterable[tuple[str, Callable[[], object]]]:
     """Return what processes agree by: who does the periodic work, and who does which import."""
     from glancekit.bootstrap import flow_settings
+    from glancekit.core.coordination import Coordination
     from glancekit.core.election import FileElection
+    from glancekit.core.errors import Unavailable
+    from glancekit.core.periodic_options import SECTION, PeriodicSettings
 
     def elect() -> None:
-        with FileElection(config.data_dir, "doctor") as election:
-            election.won()
+        settings = PeriodicSettings.of(config.section(SECTION))
+        if settings.coordination is None:
+            with FileElection(config.data_dir, "doctor") as election:
+                election.won()
+            return
+        cluster = Coordination(settings.coordination, settings.lease)
+        try:
+            if cluster.take(f"doctor {os.getpid()}") is None:
+                raise Unavailable(f"[{SECTION}] coordination gives no turn; the log says why")
+        finally:
+            cluster.close()
 
     def open_board() -> None:
         from glancekit.flows.engine import Board

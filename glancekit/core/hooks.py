@@ -177,14 +177,15 @@ class Hooks:
         for name in self._choosers("should_cache"):
             ask = self._alone(name, "should_cache")
             try:
-                answer = self._in_time.call(partial(ask, image=image, stores=stores))
+                with self._calls(name).counted("should_cache"):
+                    answer = self._in_time.call(partial(ask, image=image, stores=stores))
+                    if answer is None:
+                        continue
+                    if isinstance(answer, bool):
+                        return answer
+                    raise TypeError(f"it said {answer!r:.80}, no yes or no")
             except Exception:
-                log.exception("plugin %s failed in should_cache", name)
-                continue
-            if isinstance(answer, bool):
-                return answer
-            if answer is not None:
-                log.error("plugin %s said %.80r in should_cache, no yes or no", name, answer)
+                log.exception("plugin %s failed in should_cache of image %s", name, image.id)
         return True
 
     # -- metadata

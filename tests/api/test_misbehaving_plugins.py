@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Auth drivers, limits and hooks that misbehave, seen by a client: whoever needs them gets a clean
+answer, nobody else notices, and the log and the administrator are told who it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glancekit.api import auth as api_auth
+from glancekit.api.app import create_app
+from glancekit.api.options import ApiSettings
+from glancekit.bootstrap import bootstrap, load_config, periodic_work
+from glancekit.core.config import Configuration
+from glancekit.core.model.events import Event
+from glancekit.plugin import Identity
+from glancekit.services.world import World
+from glancekit.testing.client import Client, WsgiTransport
+
+PATIENCE = 0.5
+
+released = threading.Event()
+
+
+def raises() -> Any:
+    raise KeyError("region")
+
+
+def exits() -> Any:
+    raise SystemExit(3)
+
+
+def hangs() -> Any:
+    released.wait(60)
+
+
+def returns_nonsense() -> Any:
+    return object()
+
+
+WAYS = {way.__name__: way for way in (raises, exits, hangs, returns_nonsense)}
+
+SOURCE = """
+from glancekit.plugin import AuthDriver, Identity, LimitSource, hookimpl
+
+api_level = 1
+misbehave = {}
+
+def asked(what, proper):
+    way = misbehave.get(what)
+    return way() if way is not None else proper()
+
+class Auth(AuthDriver):
+    api_level = 1
+    def __init__(self, options, *, name): pass
+    def authenticate(self, credentials):
+        admin = Identity(user_id="a", project_id="a", roles=frozenset({"admin"}))
+        return asked("authenticate", lambda: admin)
+    def challenge(self):
+        return asked("challenge", lambda: None)
+    def close(self): pass
+
+class Limits(LimitSource):
+    api_level = 1
+    def __init__(self, options, *, name): pass
+    def is_limiting(self): return True
+    def limits(self, project_id):
+        return asked("limits", dict)
+    def close(self): pass
+
+@hookimpl
+def choose_store(image): return asked("choose_store", lambda: None)
+
+@hookimpl
+def should_cache(image): return asked("should_cache", lambda: None)
+
+@hookimpl
+def after_commit(events): return asked("after_commit", lambda: None)
+
+@hookimpl
+def register_periodic_tasks(world): return asked("register_periodic_tasks", list)
+"""
+
+ENTRY_POINTS = """
+[glancekit.auth]
+odd = odd_plugin:Auth
+[glancekit.limits]
+odd = odd_plugin:Limits
+[glancekit.hooks]
+odd = odd_plugin
+"""
+
+
+@pytest.fixture
+def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
+    """A package with a driver of two kinds and a listener to every hook of the service."""
+    folder = tmp_path / "site"
+    info = folder / "odd_plugin-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "odd_plugin.py").write_text(SOURCE)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(api_auth, "PATIENCE", PATIENCE)
+    monkeypatch.setattr("glancekit.bootstrap.LIMITS_PATIENCE", PATIENCE)
+    released.clear()
+    import odd_plugin  # type: ignore[import-not-found]
+
+    yield odd_plugin
+    released.set()
+    del sys.modules["odd_plugin"]
+
+
+@pytest.fixture
+def config(odd: types.ModuleType, tmp_path: Path) -> Configuration:
+    overrides: dict[tuple[str, str], Any] = {
+        ("DEFAULT", "data_dir"): str(tmp_path / "data"),
+        ("auth", "driver"): "odd",
+        ("quotas", "driver"): "odd",
+        ("plugins", "plugin_start_timeout"): PATIENCE * 10,
+    }
+    return load_config([], overrides)
+
+
+@pytest.fixture
+def world(config: Configuration) -> Iterator[World]:
+    with bootstrap(config) as world:
+        world.hooks._in_time._seconds = PATIENCE
+        world.hooks._patience = PATIENCE
+        yield world
+
+
+@pytest.fixture
+def client(world: World) -> Client:
+    return Client(WsgiTransport(create_app(world, ApiSettings())))
+
+
+def upload(client: Client) -> str:
+    image = client.create(disk_format="raw", container_format="bare")
+    assert client.upload(image["id"], b"data").status == 204
+    return str(image["id"])
+
+
+def told(client: Client, operation: str) -> dict[str, Any]:
+    """Return what an administrator is told of the plugin's calls."""
+    plugins = client.get("/v2/info/plugins").json["plugins"]
+    (tally,) = [
+        plugin["calls"][operation]
+        for plugin in plugins
+        if plugin["name"] == "odd" and operation in plugin["calls"]
+    ]
+    return dict(tally)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_auth(
+    odd: types.ModuleType, client: Client, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    odd.misbehave["authenticate"] = WAYS[way]
+    answer = client.get("/v2/images", accept="application/json")
+    assert answer.status == (503 if way == "hangs" else 500)
+    assert answer.json["message"]
+    assert "region" not in answer.text
+    assert "odd" in caplog.text
+    assert client.get("/healthcheck").status == 200
+    odd.misbehave.clear()
+    assert client.get("/v2/images").status == 200
+    assert told(client, "authenticate")["errors"] == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_challenge(
+    odd: types.ModuleType, client: Client, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    from glancekit.plugin import Unauthenticated
+
+    def unknown() -> Identity:
+        raise Unauthenticated
+
+    odd.misbehave |= {"authenticate": unknown, "challenge": WAYS[way]}
+    answer = client.get("/v2/images", accept="application/json")
+    assert answer.status == 401
+    assert "www-authenticate" not in answer.headers
+    assert "odd" in caplog.text
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_limits(
+    odd: types.ModuleType, client: Client, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    upload(client)
+    odd.misbehave["limits"] = WAYS[way]
+    answer = client.post("/v2/images", {})
+    assert answer.status == (503 if way == "hangs" else 500)
+    assert "region" not in answer.text
+    assert "odd" in caplog.text
+    assert len(client.get("/v2/images").json["images"]) == 1, "who needs no limits goes on"
+    assert told(client, "limits")["errors"] == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_choose_store(
+    odd: types.ModuleType, client: Client, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    odd.misbehave["choose_store"] = WAYS[way]
+    image = upload(client)
+    assert client.download(image).body == b"data"
+    assert "odd failed in choose_store" in caplog.text
+    assert told(client, "choose_store")["errors"] >= 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_should_cache(
+    odd: types.ModuleType, world: World, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    odd.misbehave["should_cache"] = WAYS[way]
+    client = Client(WsgiTransport(create_app(world, ApiSettings())))
+    image = upload(client)
+    with world.metadata.unit_of_work(read_only=True) as work:
+        found = work.images.get(image)
+    assert isinstance(world.hooks.should_cache(found, world.stores), bool), "the next one is asked"
+    assert "odd failed in should_cache" in caplog.text
+    assert told(client, "should_cache")["errors"] == 1
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "returns_nonsense"])
+def test_after_commit(
+    odd: types.ModuleType,
+    world: World,
+    config: Configuration,
+    caplog: pytest.LogCaptureFixture,
+    way: str,
+) -> None:
+    """Each listener is told by a task of its own (the outbox), so that a hung one is alone."""
+    caplog.set_level(logging.INFO)
+    odd.misbehave["after_commit"] = WAYS[way]
+    client = Client(WsgiTransport(create_app(world, ApiSettings())))
+    image = upload(client)
+    running = periodic_work(world, config)
+    running.start()
+    try:
+        _wait_for(lambda: any(image in line for line in caplog.text.splitlines()))  # audit_log
+        if way != "hangs":
+            _wait_for(lambda: "listener odd failed" in caplog.text)
+            assert told(client, "after_commit")["errors"] >= 1
+    finally:
+        released.set()
+        running.stop(5.0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_register_periodic_tasks(
+    odd: types.ModuleType, world: World, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    odd.misbehave["register_periodic_tasks"] = WAYS[way]
+    tasks = world.hooks.register_periodic_tasks(world)
+    assert "reaper" in {task.name.split()[0] for task in tasks}, "the others' are there"
+    assert "no periodic task of plugin odd will run" in caplog.text
+    client = Client(WsgiTransport(create_app(world, ApiSettings())))
+    assert told(client, "register_periodic_tasks")["errors"] == 1
+
+
+def _wait_for(claim: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if claim():
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("it did not come about")
+
+
+def test_no_hook_of_the_service_is_left_out() -> None:
+    from glancekit.core import hookspecs
+
+    hooks = {name for name, value in vars(hookspecs).items() if hasattr(value, "glancekit_spec")}
+    here = set(globals())
+    assert {hook for hook in hooks if f"test_{hook}" not in here} == {"register_commands"}
+    assert Event  # what after_commit is told
