@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any, Never
 
 from glancekit.api.options import API_OPTIONS
@@ -126,7 +127,7 @@ def bootstrap(config: Configuration, observer: Observer | None = None) -> World:
     default = config.default_store
     access, protections = read_rules(rule_files_of(config))
     background = Background()
-    placement = _placement(config, background)
+    placement = placement_of(config, background.stopping)
     _make_data_dir(config)
     parts = load_parts(config, Counters(observer))
     with ExitStack() as built:
@@ -322,8 +323,8 @@ def rule_files_of(config: Configuration) -> RuleFiles:
     )
 
 
-def _placement(config: Configuration, background: Background) -> Placement:
-    """Return the rules on where copies should be.
+def placement_of(config: Configuration, stopping: Event) -> Placement:
+    """Return the rules on where copies should be; ``stopping`` ends what is being copied.
 
     :raises ConfigError: when they cannot be read, or make no sense.
     """
@@ -331,7 +332,7 @@ def _placement(config: Configuration, background: Background) -> Placement:
         config.section(PLACEMENT),
         rule_files_of(config).folders,
         [entry.id for entry in config.stores],
-        background.stopping,
+        stopping,
     )
 
 

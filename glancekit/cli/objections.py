@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from threading import Event
 
 from glancekit.api.metrics import Metrics
 from glancekit.api.options import ApiSettings
 from glancekit.api.v2.schemas.known_properties import known_properties
-from glancekit.bootstrap import flow_settings, rule_files_of, settings_of
+from glancekit.bootstrap import flow_settings, placement_of, rule_files_of, settings_of
 from glancekit.core import drivers
 from glancekit.core.config import Configuration
 from glancekit.core.errors import ConfigError
@@ -24,6 +25,7 @@ def objections(config: Configuration) -> list[str]:
     """Return what the start would object to besides values of options and plugins, all of it."""
     looks: tuple[Callable[[], object], ...] = (
         lambda: read_rules(rule_files_of(config)),
+        lambda: placement_of(config, Event()),
         lambda: known_properties(settings_of(config).schema_image_file, taken=()),
         lambda: flow_settings(config),
         lambda: ServerSettings.of(config.section("server")),

@@ -27,7 +27,7 @@ default_backend = local
 enabled = {enabled}
 cycle = 0
 interval = 1
-bandwidth = 0
+bandwidth = {bandwidth}
 [cloud]
 weight = 10
 s3_store_host = {url}
@@ -39,11 +39,12 @@ s3_store_bucket_url_format = path
 
 
 @pytest.fixture(scope="module")
-def make(make_lasting_service: Callable[..., Any], s3: Any) -> Callable[[bool], Any]:
+def make(make_lasting_service: Callable[..., Any], s3: Any) -> Callable[..., Any]:
     """Start a service whose auditor is on, or off so that a command does its work."""
 
-    def start(enabled: bool) -> Any:
-        service = make_lasting_service(CONFIG.format(url=s3.url, enabled=enabled))
+    def start(enabled: bool, bandwidth: str = "0") -> Any:
+        text = CONFIG.format(url=s3.url, enabled=enabled, bandwidth=bandwidth)
+        service = make_lasting_service(text)
         service.start()
         return service
 
@@ -51,7 +52,7 @@ def make(make_lasting_service: Callable[..., Any], s3: Any) -> Callable[[bool], 
 
 
 @pytest.fixture(scope="module")
-def audited(make: Callable[[bool], Any]) -> Any:
+def audited(make: Callable[..., Any]) -> Any:
     """A service that reads every copy in every round."""
     return make(True)
 
@@ -139,7 +140,23 @@ def test_without_another_copy_the_download_is_refused_and_the_event_sent(
     audited.wait_for(lambda: f"image.damaged {image_id}" in audited.log)
 
 
-def test_a_command_audits_repairs_and_reports(make: Callable[[bool], Any], s3: Any) -> None:
+def test_a_repair_that_was_killed_is_done_by_whoever_comes_next(
+    make: Callable[..., Any], s3: Any
+) -> None:
+    """Killed when the bad bytes are gone and the good ones take another second to come."""
+    service = make(True, bandwidth="3MB")
+    image_id, file = stored_twice(service, s3)
+    flip(file)
+    service.wait_for(lambda: not file.exists())
+    service.kill()
+    service.start()
+    service.wait_for(lambda: file.exists() and file.read_bytes() == DATA)
+    service.wait_for(lambda: "and was replaced by a good one" in service.log)
+    assert {path.name for path in service.files()} == {image_id}
+    assert service.download(image_id) == DATA
+
+
+def test_a_command_audits_repairs_and_reports(make: Callable[..., Any], s3: Any) -> None:
     service = make(False)
     whole, rotten = stored_twice(service, s3)
     lost, only = stored_once(service)

@@ -77,6 +77,9 @@ def test_rules_that_make_no_sense_are_a_wrong_configuration(
     done = run("placement", "show")
     assert done.code == 78
     assert "names store 'three', which is not configured" in done.err
+    done = run("config", "check")
+    assert done.code == 78
+    assert "names store 'three', which is not configured" in done.out
 
 
 def test_what_is_due_is_audited(run: Callable[..., Any], image_id: str, config_file: Path) -> None:
