@@ -12,10 +12,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import requests
 
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIALS = ROOT / "docs" / "tutorial"
-CENSUS = ROOT / "tests" / "e2e" / "out_of_tree" / "acme_census"
+PACKAGES = ROOT / "tests" / "e2e" / "out_of_tree"
 
 
 def commands(page: str) -> str:
@@ -44,12 +45,12 @@ def test_the_first_image(service, tmp_path):
 
 
 @pytest.fixture
-def census_installed(tmp_path, monkeypatch):
-    """Install the tutorial's package as pip does, for the processes that the test starts."""
+def installed(request, tmp_path, monkeypatch):
+    """Install a tutorial's package as pip does, for the processes that the test starts."""
     folder = tmp_path / "site"
-    source = tmp_path / "acme_census"
+    source = tmp_path / request.param
     source.mkdir()
-    for file in CENSUS.iterdir():
+    for file in (PACKAGES / request.param).iterdir():
         if file.is_file():
             (source / file.name).write_bytes(file.read_bytes())
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -59,7 +60,8 @@ def census_installed(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(folder))
 
 
-@pytest.mark.usefixtures("census_installed")
+@pytest.mark.parametrize("installed", ["acme_census"], indirect=True)
+@pytest.mark.usefixtures("installed")
 def test_the_periodic_task(make_service, tmp_path):
     census = tmp_path / "images.json"
     service = make_service(f"[acme_census]\nfile = {census}\ninterval = 0.2\n")
@@ -69,9 +71,44 @@ def test_the_periodic_task(make_service, tmp_path):
     service.wait_for(lambda: sum(json.loads(census.read_text()).values()) == 1)
 
 
+@pytest.mark.parametrize("installed", ["acme_inspection"], indirect=True)
+@pytest.mark.usefixtures("installed")
+def test_the_import_step(make_service):
+    service = make_service(
+        "[image_import_opts]\nimage_import_plugins = acme_inspection\n"
+        "[acme_inspection]\nlargest = 1\n"
+    )
+    service.start()
+    small = imported(service, b"x" * 1000)
+    service.wait_for(lambda: service.show(small)["status"] == "active")
+    assert service.show(small)["acme_inspected"] == "yes"
+    large = imported(service, b"x" * (1 << 20) + b"x")
+    tasks = f"{service.url}/v2/images/{large}/tasks"
+    service.wait_for(
+        lambda: requests.get(tasks, timeout=30).json()["tasks"][0]["status"] == "failure"
+    )
+    assert "ACME takes 1048576" in requests.get(tasks, timeout=30).json()["tasks"][0]["message"]
+
+
+def imported(service, data):
+    """Stage an image's data and have them imported."""
+    image = service.create()
+    address = f"{service.url}/v2/images/{image}"
+    headers = {"Content-Type": "application/octet-stream"}
+    requests.put(f"{address}/stage", data=data, headers=headers, timeout=30).raise_for_status()
+    method = {"method": {"name": "glance-direct"}}
+    requests.post(f"{address}/import", json=method, timeout=30).raise_for_status()
+    return image
+
+
 def test_the_tutorials_show_whole_packages():
-    for page, package in (("write-a-store", "acme_store"), ("periodic-task", "acme_census")):
+    pages = {
+        "write-a-store": "acme_store",
+        "periodic-task": "acme_census",
+        "import-step": "acme_inspection",
+    }
+    for page, package in pages.items():
         text = (TUTORIALS / f"{page}.rst").read_text()
         shown = set(re.findall(rf"out_of_tree/{package}/(\S+)", text))
-        written = {path.name for path in (CENSUS.parent / package).iterdir() if path.is_file()}
+        written = {path.name for path in (PACKAGES / package).iterdir() if path.is_file()}
         assert shown == written
