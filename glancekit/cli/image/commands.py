@@ -318,7 +318,7 @@ def delete(target: Target, images: tuple[str, ...], store: str | None) -> None:
 def restore(target: Target, images: tuple[str, ...]) -> None:
     """Have deleted images back, by id, while their data is kept.
 
-    'glancekit image list --property status=pending_delete' shows which; only glancekit can do it.
+    'glancekit image list --status pending_delete' shows which; only glancekit can do it.
     """
     endpoint = connect(target)
     for image_id in images:
