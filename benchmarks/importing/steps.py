@@ -75,15 +75,18 @@ def conversions(folder: Path, disk: Path, rounds: int) -> Iterator[Row]:
         yield compare(f"convert {given} to {wanted}", step, source, given, convert, rounds)
 
 
-def make_disk(path: Path, size: int) -> None:
-    """Write a disk like those that people make: some holes, some text, some that nothing packs."""
+def make_disk(path: Path, size: int, *, holes: int = 40) -> None:
+    """Write a disk like those that people make: some holes, some text, some that nothing packs.
+
+    :param holes: how many per cent of it, in tens.
+    """
     chance = random.Random(1)
     noise = chance.randbytes(MIB)
     text = noise.hex().encode()[:MIB]
     with path.open("wb") as file:
         for at in range(0, size, MIB):
             kind = (at // MIB) % 10
-            if kind < 4:
+            if kind < holes // 10:
                 continue
             block = text if kind < 7 else noise
             turn = chance.randrange(MIB)

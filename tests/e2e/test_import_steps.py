@@ -108,6 +108,8 @@ def test_what_is_sound_becomes_raw_and_what_is_hostile_nothing(
     digest = hashlib.sha256(packed.read_bytes()).hexdigest()
     bomb = samples.folder / "bomb.gz"
     bomb.write_bytes(gzip.compress(bytes(16 << 20)) * 640)
+    nested = samples.folder / "nested.gz"
+    nested.write_bytes(gzip.compress(bomb.read_bytes()))
     cut = samples.folder / "cut.qcow2"
     cut.write_bytes(samples.qcow2().read_bytes()[:-1_000_000])
     hostile: list[tuple[str, str, str, dict[str, str]]] = [
@@ -117,6 +119,7 @@ def test_what_is_sound_becomes_raw_and_what_is_hostile_nothing(
         (samples.raw().name, "qcow2", "raw", {}),
         (cut.name, "qcow2", "qemu-img", {}),
         (bomb.name, "raw", "max_ratio", {}),
+        (nested.name, "raw", "packed twice", {}),
         (packed.name, "qcow2", "sha256", {"checksum": f"sha256:{'0' * 64}"}),
         ("inside", "raw", "redirects", {}),
         ("nothing", "raw", "404", {}),
