@@ -37,6 +37,7 @@ from glancekit.core.errors import (
     MetadataUnavailable,
     SourceChanged,
     StoreError,
+    StoreFailed,
     StoreNotFound,
     TaskNotFound,
 )
@@ -398,7 +399,8 @@ class Work(ImportWork):
         if row is not None and row.status is LocationStatus.ACTIVE:
             return
         if row is not None and row.status is LocationStatus.PENDING_DELETE:
-            raise Conflict(f"Store '{store_id}' has data of the image that are not removed yet")
+            doomed = row
+            row = self._patiently(lambda work: self._take_doomed(work, job, doomed))
         if row is not None and row.url == "":
             # of who died while writing it
             acting.store_of(self._world.stores, row).discard(job.image_id)
@@ -420,6 +422,26 @@ class Work(ImportWork):
             return quotas.allowance_for(self._world, job.image_id)
         except ImageNotFound as error:
             raise Conflict(f"Image {job.image_id} was deleted while it was imported") from error
+
+    def _take_doomed(self, work: UnitOfWork, job: Job, row: Location) -> Location:
+        """Make what a dead process was removing ours, as if that had died while it wrote.
+
+        An undoing may die like anything else, and the reaper leaves to us what an import has.
+
+        :raises StoreFailed: when somebody is at it, or it could not be removed before.
+        """
+        records.mine(self._world, work, job)
+        if not self._is_dead_undoing(work, row):
+            raise StoreFailed(
+                "it has data of the image that are not removed yet",
+                store=row.store,
+                operation="write",
+            )
+        taken = replace(
+            row, url="", status=LocationStatus.WRITING, holder=self._world.lease.holder
+        )
+        work.locations.save(taken, expect_status=LocationStatus.PENDING_DELETE)
+        return taken
 
     def _find(self, work: UnitOfWork, job: Job, store: str) -> Location | None:
         records.mine(self._world, work, job)
@@ -540,13 +562,19 @@ class Work(ImportWork):
         if not records.may_undo(self._world, work, job):
             return None
         for row in work.locations.of_image(job.image_id):
-            if row.store == store and row.status is LocationStatus.WRITING:
+            is_ours = row.status is LocationStatus.WRITING or self._is_dead_undoing(work, row)
+            if row.store == store and is_ours:
                 doomed = replace(
                     row, status=LocationStatus.PENDING_DELETE, holder=self._world.lease.holder
                 )
-                work.locations.save(doomed, expect_status=LocationStatus.WRITING)
+                work.locations.save(doomed, expect_status=row.status)
                 return doomed
         return None
+
+    def _is_dead_undoing(self, work: UnitOfWork, row: Location) -> bool:
+        """Say whether a process died while it removed a row's data."""
+        is_doomed = row.status is LocationStatus.PENDING_DELETE and row.holder is not None
+        return is_doomed and not self._is_at_it(work, row.holder)
 
     # -- the end
 

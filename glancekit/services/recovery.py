@@ -145,9 +145,10 @@ def _looked_at(
         alive = work.leases.holders(alive_at=now())
         held = {row.image_id for row in rows if _is_held(work, row)}
     for row in rows:
+        is_left = status is LocationStatus.PENDING_DELETE and row.holder is None
         if row.holder is not None and row.holder in alive and not is_gone(row.holder):
             yield row, f"{row.holder} is at it"
-        elif status is LocationStatus.WRITING and row.image_id in held:
+        elif row.image_id in held and not is_left:
             yield row, "whoever goes on with its import sees to it"
         else:
             yield row, None

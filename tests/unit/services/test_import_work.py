@@ -25,13 +25,14 @@ from glancekit.core.contracts.importing import (
 )
 from glancekit.core.errors import Conflict, SourceChanged, StoreUnavailable
 from glancekit.core.model.identity import Identity
-from glancekit.core.model.image import Image, now
+from glancekit.core.model.image import Image, Location, now
+from glancekit.core.model.status import LocationStatus
 from glancekit.core.model.task import UNFINISHED, Task, TaskState, TaskStatus, TaskType
 from glancekit.core.stream import IteratorStream
 from glancekit.flows.engine import Board, Worker
 from glancekit.flows.options import FlowSettings
 from glancekit.services import images, imports, legacy_tasks
-from glancekit.services.import_records import FAILED, GOING, LOCK, PLACE
+from glancekit.services.import_records import FAILED, GOING, LOCK, PLACE, job_of
 from glancekit.services.import_work import Work
 from glancekit.services.imports import ImportRequest
 from glancekit.services.recovery import clear_staging, recover
@@ -303,6 +304,66 @@ def test_a_store_may_fail(
     assert (image.status, task.status) == ("active", "success")
     assert bytes_in(importing, image) == {"slow": b"data"}
     assert (image.properties[GOING], image.properties[FAILED]) == ("", "fast")
+
+
+def doom(world: World, image: Image, store: str, holder: str | None) -> None:
+    """Leave what somebody was removing."""
+    with world.metadata.unit_of_work() as work:
+        writing = Location(
+            url="", store=store, image_id=image.id, status=LocationStatus.WRITING, holder=holder
+        )
+        row = work.locations.add(writing)
+        doomed = replace(row, status=LocationStatus.PENDING_DELETE)
+        work.locations.save(doomed, expect_status=LocationStatus.WRITING)
+        work.commit()
+
+
+def test_an_undoing_that_died_is_ended_and_the_store_written(
+    importing: World, member: Identity, queued: Image, run: Run
+) -> None:
+    stage(importing, member, queued)
+    begin(importing, member, queued, method="glance-direct", stores=("fast", "slow"))
+    doom(importing, queued, "slow", "who died")
+    recover(importing)  # which leaves it to the import
+    image, task = run(importing, queued.id)
+    assert (image.status, task.message) == ("active", "")
+    assert bytes_in(importing, image) == {"fast": b"data", "slow": b"data"}
+    assert no_rows_but(importing, image)
+
+
+def test_an_undoing_that_died_is_ended_by_who_goes_on_with_it(
+    importing: World, member: Identity, queued: Image
+) -> None:
+    stage(importing, member, queued)
+    task = begin(importing, member, queued, method="glance-direct", stores=("fast", "slow"))
+    deeds = Work(importing, max_tries=3)
+    deeds.take(task.id)
+    doom(importing, queued, "slow", "who died")
+    doom(importing, queued, "fast", None)
+    for store in ("slow", "fast"):
+        deeds.unwrite(job_of(importing, task), store)
+    with importing.metadata.unit_of_work(read_only=True) as work:
+        left = {row.store for row in work.locations.of_image(queued.id)}
+    assert "slow" not in left
+    assert "fast" in left, "what could not be removed before waits for the reaper"
+
+
+def test_a_store_that_still_has_condemned_data_fails_alone(
+    importing: World, member: Identity, queued: Image, run: Run
+) -> None:
+    stage(importing, member, queued)
+    begin(
+        importing,
+        member,
+        queued,
+        method="glance-direct",
+        stores=("fast", "slow"),
+        all_stores_must_succeed=False,
+    )
+    doom(importing, queued, "slow", None)
+    image, task = run(importing, queued.id)
+    assert (image.status, task.status) == ("active", "success")
+    assert (set(bytes_in(importing, image)), image.properties[FAILED]) == ({"fast"}, "slow")
 
 
 def test_a_copy_that_fails_leaves_the_image(
