@@ -7,6 +7,8 @@ A proxy between them and the store writes down what it is asked.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -164,6 +166,30 @@ def test_released_clients_follow_and_show_the_store_their_token(
     assert path.read_bytes() == DATA
     (headers,) = s3.reads(image_id)
     assert headers.get("x-auth-token") == TOKEN
+
+
+@pytest.mark.parametrize("way", ["a URL", "a cloud"])
+def test_our_own_client_follows_and_keeps_its_token(
+    always: Any, s3: Any, tmp_path: Path, way: str
+) -> None:
+    image_id = stored(always, s3)
+    path = tmp_path / "image"
+    command = [sys.executable, "-m", "glancekit.cli", "image"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
+    if way == "a URL":
+        command += ["--url", always.url, "--token", TOKEN]
+    else:
+        kept |= {
+            "OS_AUTH_TYPE": "admin_token",
+            "OS_TOKEN": TOKEN,
+            "OS_ENDPOINT": f"{always.url}/v2",
+        }
+    command += ["save", "--file", str(path), image_id]
+    done = subprocess.run(command, env=kept, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes() == DATA
+    (headers,) = s3.reads(image_id)
+    assert TOKEN not in headers.values()
 
 
 @pytest.mark.parametrize("name", CLIENTS)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import click
 import requests
@@ -87,13 +87,30 @@ class Endpoint(Protocol):
         ...
 
 
+class _Session(requests.Session):
+    """Shows the token to the service alone.
+
+    ``requests`` takes the headers that it knows for secret out of what it sends to another host,
+    to which a service may send for an image's bytes; this one it does not know.
+    """
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Take out what the next host is not to see."""
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
+        before, after = response.request.url, prepared_request.url
+        if self.should_strip_auth(before, after):  # type: ignore[no-untyped-call]
+            prepared_request.headers.pop("X-Auth-Token", None)
+
+
 class _Plain:
     """A service at a URL, with a token or none."""
 
     def __init__(self, target: Target) -> None:
         self.url = _base(target.url or DEFAULT_URL)
         self._timeout = (CONNECT_TIMEOUT, target.timeout)
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.verify = _verify(target)
         self._session.headers["Accept"] = "application/json, */*;q=0.5"
         if target.token:
@@ -131,13 +148,20 @@ class _Cloud:
         from keystoneauth1 import exceptions
 
         headers = {"Accept": "application/json, */*;q=0.5", **request.pop("headers", {})}
+        request |= {"headers": headers, "timeout": self._timeout}
         try:
             answer: requests.Response = self._images.request(
-                path, method, raise_exc=False, headers=headers, timeout=self._timeout, **request
+                path, method, raise_exc=False, redirect=False, **request
             )
         except (exceptions.ConnectFailure, exceptions.ConnectTimeout) as error:
             raise requests.ConnectionError(str(error)) from error
-        return answer
+        if not answer.is_redirect:
+            return answer
+        # Not by keystoneauth, which would show the token there.
+        with answer:
+            elsewhere = urljoin(answer.url, answer.headers["Location"])
+        verify = self._images.session.verify
+        return requests.request(method, elsewhere, verify=verify, **request)
 
 
 def connect(target: Target) -> Endpoint:
@@ -166,7 +190,7 @@ def ask(
         answer = endpoint.send(method, path, headers=dict(headers or {}), **request)
     except requests.RequestException as error:
         raise unreachable(endpoint.url, _reason(error)) from error
-    if answer.status_code >= 400:
+    if answer.status_code >= 300:
         with answer:
             raise refusal(answer.status_code, answer.text, what)
     return answer

@@ -73,7 +73,7 @@ _LONGEST = 500
 
 
 def refusal(status: int, body: str, what: str) -> Failed:
-    """Return what an answer of 400 or more means for ``what`` was asked."""
+    """Return what an answer of 300 or more means for ``what`` was asked."""
     message = _message(body) or _phrase(status)
     if status == 401:
         message += " Give a token (--token), or OS_* variables or --os-cloud to get one."

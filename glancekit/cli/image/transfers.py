@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import requests
+import urllib3
 
 from glancekit.cli.image.calls import Record, path_of
 from glancekit.cli.image.endpoint import Endpoint, ask
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 CHUNK = 1 << 17
-"""Bytes moved at once; when a connection breaks, so much at most of what came is lost."""
+"""Bytes moved at once, at most."""
 
 TRIES = 6
 """Attempts to go on with a download during which not a byte came."""
@@ -159,13 +160,19 @@ def _chunks(endpoint: Endpoint, image_id: str, offset: int) -> Iterator[bytes]:
     what = f"download image {image_id}"
     path = path_of(image_id, "file")
     with ask(endpoint, "GET", path, what, headers=headers, stream=True) as answer:
-        chunks = answer.iter_content(CHUNK)
+        chunks = _as_they_come(answer)
         if offset and answer.status_code != 206:
             chunks = _without(chunks, offset)
         try:
             yield from chunks
-        except requests.RequestException as error:
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Broken(f"The download of image {image_id} broke.") from error
+
+
+def _as_they_come(answer: requests.Response) -> Iterator[bytes]:
+    """Yield what has come as soon as it has, so that a connection that breaks costs nothing."""
+    while chunk := answer.raw.read1(CHUNK):
+        yield chunk
 
 
 def _without(chunks: Iterator[bytes], count: int) -> Iterator[bytes]:
