@@ -11,7 +11,7 @@ PACKAGES := glancekit $(filter-out %.egg-info,$(wildcard plugins/*/glancekit_*))
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format lint types doors pytest isolated lowest audit bench fuzz docs clean
+.PHONY: help serve test check format lint types doors pytest isolated lowest audit bench fuzz docs changes clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -60,6 +60,9 @@ fuzz: $(VENV)/.dev ## Ten thousand requests at random, each answer held against 
 
 docs: $(VENV)/.dev ## The documentation as HTML in build/docs; a warning is an error.
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+
+changes: $(VENV)/.dev ## What the files of changes.d will look like in CHANGES.rst.
+	@$(BIN)/towncrier build --draft --version next
 
 clean: ## Remove the environments and caches; ./var stays.
 	rm -rf $(VENV) .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -185,3 +185,17 @@ def test_this_level_and_two_before_are_taken() -> None:
     assert drivers.API_LEVEL in drivers.SUPPORTED_LEVELS
     assert drivers.API_LEVEL + 1 not in drivers.SUPPORTED_LEVELS
     assert drivers.API_LEVEL - 3 not in drivers.SUPPORTED_LEVELS
+
+
+def test_a_plugin_of_an_older_level_is_used_and_a_newer_one_named(
+    install_store: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it will be at level 4, which takes 2 and 3 besides."""
+    monkeypatch.setattr(drivers, "SUPPORTED_LEVELS", range(2, 5))
+    for level in range(1, 6):
+        install_store(f"of{level}", SOUND.replace("api_level = 1", f"api_level = {level}"))
+    loaded = {level: load(f"of{level}") for level in range(1, 6)}
+    used = [level for level, one in loaded.items() if one.report.state is PluginState.OK]
+    assert used == [2, 3, 4]
+    assert "takes levels 2 to 4; install a newer version" in loaded[1].report.reason
+    assert "takes levels 2 to 4; install an older version" in loaded[5].report.reason
