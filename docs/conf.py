@@ -12,7 +12,7 @@ project = "glancekit"
 copyright = "the glancekit authors"
 version = release = __version__
 
-extensions = ["generated"]
+extensions = ["generated", "rooms"]
 exclude_patterns = ["_build"]
 nitpicky = True
 
