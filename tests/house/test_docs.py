@@ -77,3 +77,10 @@ def test_every_command_is_there(pages):
             if f"glancekit {name}" not in pages["reference/commands"]
         ]
     assert not missing
+
+
+def test_decisions_are_counted(root):
+    files = sorted((root / "docs" / "decisions").glob("*.rst"))
+    assert [path.name[:5] for path in files] == [f"{n:04}-" for n in range(1, len(files) + 1)]
+    for path in files:
+        assert path.read_text().startswith(f"{path.name[:4]}: "), path.name
