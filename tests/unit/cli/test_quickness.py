@@ -53,7 +53,7 @@ def complete(words: str, at: int) -> list[str]:
 
 
 def test_a_shell_completes_commands_and_options() -> None:
-    assert set(complete("glancekit pl", 1)) == {"plugins", "plugin"}
+    assert {"plugins", "plugin"} <= set(complete("glancekit pl", 1))
     assert complete("glancekit plugins doc", 2) == ["doctor"]
     assert "--file" in complete("glancekit image create --f", 3)
     assert complete("glancekit completion z", 2) == ["zsh"]
