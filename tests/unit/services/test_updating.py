@@ -281,7 +281,15 @@ def dated(world: World, image: Image, **dates: str) -> Image:
     return change(world, image.id, properties=properties)
 
 
-@pytest.mark.parametrize("date", [YESTERDAY, "2020-01-01", " 2020-01-01T00:00:00Z "])
+@pytest.mark.parametrize(
+    "date",
+    [
+        # The name of a test is the same in every process and at every time.
+        pytest.param(YESTERDAY, id="yesterday"),
+        "2020-01-01",
+        " 2020-01-01T00:00:00Z ",
+    ],
+)
 def test_what_a_date_asks_for_is_done_when_it_has_come(
     world: World, active: Image, store: FaultyStore, date: str
 ) -> None:
@@ -301,7 +309,7 @@ def test_what_a_date_asks_for_is_done_when_it_has_come(
     assert events(world, active.id)[-3:] == ["image.update", "image.update", "image.delete"]
 
 
-@pytest.mark.parametrize("date", [TOMORROW, "soon", ""])
+@pytest.mark.parametrize("date", [pytest.param(TOMORROW, id="tomorrow"), "soon", ""])
 def test_a_date_that_has_not_come_or_is_none_does_nothing(
     world: World, active: Image, date: str
 ) -> None:
