@@ -62,6 +62,8 @@ def opened(connection: Any) -> Any:
     while True:
         queue = kombu.Queue("notifications.info", durable=True, no_declare=True)
         try:
+            with connection.channel() as channel:
+                queue(channel).queue_declare(passive=True)
             return connection.SimpleQueue(queue)
         except connection.channel_errors:
             assert time.monotonic() < end, "nothing was told"

@@ -29,6 +29,9 @@ COMPARED = ("images", "tasks", "namespaces", "definitions")
 _LINKS = frozenset({"self", "file", "schema", "direct_url", "locations", "stores", "tags"})
 """What follows from other things, or is compared for itself."""
 
+_FOUND_OUT = ("virtual_size", "checksum", "os_hash_algo", "os_hash_value")
+"""What the updater finds out about images of which nobody knew it."""
+
 _CREDENTIALS = re.compile(r"//[^/@]+@")
 
 
@@ -86,6 +89,7 @@ class Comparison:
 
     def _image(self, pair: Pair) -> list[Difference]:
         there, here = as_taken_over(pair[0]), as_taken_over(pair[1])
+        here = _without_news(there, here)
         name = there["id"]
         found = list(_fields("image", name, there, here, _LINKS))
         if set(there["tags"]) != set(here["tags"]):
@@ -210,6 +214,17 @@ class Comparison:
     def _count(self, kind: str, more: int) -> None:
         self.compared[kind] += more
         self._tally(kind, more)
+
+
+def _without_news(there: Record, here: Record) -> Record:
+    """Return our record of an image without what was found out since it was taken over.
+
+    That we know more of it, and since when, is no difference.
+    """
+    news = [name for name in _FOUND_OUT if there.get(name) is None and here.get(name) is not None]
+    if not news:
+        return here
+    return {**here, **dict.fromkeys(news), "updated_at": there.get("updated_at")}
 
 
 def as_taken_over(image: Mapping[str, Any]) -> Record:

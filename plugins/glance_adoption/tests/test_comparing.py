@@ -132,6 +132,14 @@ def test_each_difference_is_told_whichever_side_has_it(change: Change, what: Any
         assert "secret" not in str(rows)
 
 
+def test_what_was_found_out_since_is_no_difference_and_what_was_lost_is_one() -> None:
+    knows_more = copy.deepcopy(SERVICE)
+    knows_more["images"][0].update(virtual_size=5, updated_at="later")
+    assert compare(SERVICE, knows_more) == []
+    lost = {row["what"] for row in compare(knows_more, SERVICE)}
+    assert lost == {"virtual_size", "updated_at"}
+
+
 def test_what_is_the_same_is_no_difference() -> None:
     assert compare(SERVICE, copy.deepcopy(SERVICE)) == []
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import signal
 import sqlite3
 import subprocess
@@ -53,11 +54,16 @@ def command(source: Path, name: str) -> list[str]:
 
 
 def records(source: Path, name: str) -> list[bytes]:
-    """Return all records, without the dump's time and digest."""
+    """Return all records without what tells the times of the dump and of taking over."""
     config = source.parent / f"{name}.conf"
     dump = [*PROGRAM, "--config-file", str(config), "db", "dump", "-"]
     done = subprocess.run(dump, capture_output=True, check=True, timeout=120)
-    return gzip.decompress(done.stdout).splitlines()[1:-1]
+    lines = gzip.decompress(done.stdout).splitlines()[1:-1]
+    return [
+        re.sub(rb'"audited_at":"[^"]*"', b"", line)
+        for line in lines
+        if not line.startswith(b'{"storage_use"')
+    ]
 
 
 def wait_for(count: int, database: Path, process: subprocess.Popen[bytes]) -> None:
