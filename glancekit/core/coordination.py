@@ -88,8 +88,10 @@ class Coordination(Cluster):
             if self._held or self._coordinator is None:
                 return
             coordinator, self._coordinator = self._coordinator, None
-        with suppress(Exception):  # it is given up because it does not work
+        try:
             coordinator.stop()
+        except Exception as error:  # each kind has errors of its own; it is given up as it is
+            log.info("the coordination could not be left in order: %s", error)
 
     def _beat(self) -> None:
         """Ask the server again and again whether the locks are still held."""
@@ -246,6 +248,8 @@ def _bound_silence(lock: Any, lease: float) -> None:
 def _drop_connection(lock: Any) -> None:
     connection = getattr(lock, "_conn", None)
     if connection is not None:
-        with suppress(Exception):
+        try:
             connection.close()
+        except Exception as error:  # each kind has errors of its own; it is given up as it is
+            log.info("the connection of a lock could not be closed: %s", error)
         lock.acquired = False
