@@ -21,8 +21,11 @@ from pathlib import Path
 ENVIRONMENT = "GLANCEKIT_TEST_GLANCE"
 """Environment variable that names the environment; default is .venv-glance here or above."""
 
-LIFETIME = 900
-"""Seconds after which it ends by itself, should nobody end it."""
+LIFETIME = 5400
+"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
+
+MANAGE_LIMIT = 900
+"""Seconds that ``glance-manage`` has for one of its works."""
 
 START_LIMIT = 60.0
 
@@ -145,7 +148,7 @@ class RealGlance:
         """
         program = self._environment / "bin" / "glance-manage"
         command = [str(program), "--config-file", str(self.config), *words]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIFETIME)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MANAGE_LIMIT)
         assert done.returncode == 0, done.stderr[-2000:]
 
     def sync(self, *, with_metadefs: bool = True) -> None:

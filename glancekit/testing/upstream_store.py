@@ -31,8 +31,8 @@ from glancekit.core.stream import FileStream
 
 ENVIRONMENT = ".venv-glance-store"
 VARIABLE = "GLANCEKIT_TEST_GLANCE_STORE"
-LIFETIME = 600
-"""Seconds after which a peer that nobody closed is ended."""
+LIFETIME = 5400
+"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
 
 _CHILD = Path(__file__).with_name("upstream_store_child.py")
 

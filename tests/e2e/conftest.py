@@ -330,7 +330,7 @@ class S3:
                 if s3.is_gone:
                     self.close_connection = True
                     return
-                connection = HTTPConnection("127.0.0.1", port, timeout=LIFETIME)
+                connection = HTTPConnection("127.0.0.1", port, timeout=600)
                 connection.request(self.command, self.path, body, headers)
                 answer = connection.getresponse()
                 content = answer.read()
@@ -362,7 +362,8 @@ class S3:
 
 
 HOP_BY_HOP = {"connection", "transfer-encoding", "server", "date"}
-LIFETIME = 600
+LIFETIME = 5400
+"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,8 @@ from oslo_config import cfg
 ENVIRONMENT = os.environ.get("GLANCEKIT_TEST_BARBICAN") or str(
     Path(__file__).parents[2] / ".venv-barbican"
 )
-LIFETIME = 600
+LIFETIME = 5400
+"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
 PATIENCE = 90.0
 DATA = bytes(range(256)) * 9000
 

@@ -20,8 +20,8 @@ import requests
 ENVIRONMENT = "GLANCEKIT_TEST_KEYSTONE"
 """Environment variable that names the environment; default is .venv-keystone here or above."""
 
-LIFETIME = 900
-"""Seconds after which it ends by itself, should nobody end it."""
+LIFETIME = 5400
+"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
 
 START_LIMIT = 60.0
 PASSWORD = "secret"

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-LIFETIME = 900
-"""Seconds after which it ends by itself, should nobody end it."""
+LIFETIME = 5400
+"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
 
 START_LIMIT = 90.0
 

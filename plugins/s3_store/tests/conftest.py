@@ -23,7 +23,8 @@ import pytest
 from botocore.config import Config
 from glancekit_s3_store.driver import S3Store
 
-LIFETIME = 900
+LIFETIME = 5400
+"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
 START_LIMIT = 60.0
 
 SWIFT = "glancekit_swift_store.testing"

@@ -36,8 +36,8 @@ from glancekit.testing.real_glance import ADMIN, RealGlance, find_environment
 
 PROGRAM = (sys.executable, "-m", "glancekit.cli")
 START_LIMIT = 60.0
-LIFETIME = 900
-"""Seconds after which a service ends by itself, should nobody end it."""
+LIFETIME = 5400
+"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
 
 MIB = 1 << 20
 _FILE = re.compile(r"/v2/images/([0-9a-f-]+)/file\Z")

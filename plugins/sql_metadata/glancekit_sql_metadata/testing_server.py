@@ -24,8 +24,8 @@ from typing import ClassVar, Self
 START_LIMIT = 60.0
 """Seconds."""
 
-LIFETIME = 3600
-"""Seconds after which a server ends by itself, whatever became of the tests."""
+LIFETIME = 5400
+"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
 
 
 class RealServer(ABC):

@@ -24,8 +24,8 @@ from typing import Self
 ENVIRONMENT = "GLANCEKIT_TEST_SWIFT"
 """Environment variable that names the environment; default is .venv-swift here or above."""
 
-LIFETIME = 900
-"""Seconds after which it ends by itself, should nobody end it."""
+LIFETIME = 5400
+"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
 
 START_LIMIT = 60.0
 
