@@ -12,8 +12,10 @@ import pytest
 pytest.register_assert_rewrite(
     "glancekit.testing.auth",
     "glancekit.testing.cache",
+    "glancekit.testing.commands",
     "glancekit.testing.hooks",
     "glancekit.testing.importing",
+    "glancekit.testing.limits",
     "glancekit.testing.metadata",
     "glancekit.testing.metadata_caches",
     "glancekit.testing.metadata_tasks",
@@ -24,11 +26,14 @@ pytest.register_assert_rewrite(
 
 from glancekit.testing.auth import AuthConformance  # noqa: E402
 from glancekit.testing.cache import CachePolicyConformance  # noqa: E402
+from glancekit.testing.commands import CommandsConformance, Typed  # noqa: E402
 from glancekit.testing.hooks import HooksConformance  # noqa: E402
 from glancekit.testing.importing import (  # noqa: E402
     ImportMethodConformance,
     ImportStepConformance,
 )
+from glancekit.testing.limits import LimitsConformance  # noqa: E402
+from glancekit.testing.memory_limits import MemoryLimits  # noqa: E402
 from glancekit.testing.memory_metadata import MemoryMetadata  # noqa: E402
 from glancekit.testing.memory_store import MemoryStore  # noqa: E402
 from glancekit.testing.metadata import MetadataConformance  # noqa: E402
@@ -37,11 +42,15 @@ from glancekit.testing.store import StoreConformance  # noqa: E402
 __all__ = [
     "AuthConformance",
     "CachePolicyConformance",
+    "CommandsConformance",
     "HooksConformance",
     "ImportMethodConformance",
     "ImportStepConformance",
+    "LimitsConformance",
+    "MemoryLimits",
     "MemoryMetadata",
     "MemoryStore",
     "MetadataConformance",
     "StoreConformance",
+    "Typed",
 ]

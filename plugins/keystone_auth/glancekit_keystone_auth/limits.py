@@ -153,16 +153,26 @@ class KeystoneLimits(LimitSource):
         usual = _by_name(
             self._get("/registered_limits", self._scope)["registered_limits"], "default_limit"
         )
-        own = _by_name(
-            self._get("/limits", {**self._scope, "project_id": project_id})["limits"],
-            "resource_limit",
-        )
+        own = self._own_limits(project_id)
         found = {quota: {**usual, **own}.get(quota.value) for quota in Quota}
         for quota, limit in found.items():
             if limit is None:
                 # As oslo.limit has it: who asks for limits and registers none allows nothing.
                 log.warning("no limit for %s is registered in Keystone: taken as 0", quota.value)
         return {quota: limit or 0 for quota, limit in found.items() if limit is None or limit >= 0}
+
+    def _own_limits(self, project_id: str) -> dict[str, int]:
+        """Return what a project has instead: nothing where Keystone can have no such project.
+
+        Another auth driver's ids need not have the form of Keystone's, which refuses to look for
+        others; taken for an outage, that would cost all projects their limits for a while.
+        """
+        try:
+            answer = self._get("/limits", {**self._scope, "project_id": project_id})
+        except keystone_errors.BadRequest as error:
+            log.info("Keystone has no limits of project %r: %s", project_id, error)
+            return {}
+        return _by_name(answer["limits"], "resource_limit")
 
     def _find_scope(self) -> dict[str, str]:
         endpoint = self._get(f"/endpoints/{self._endpoint_id}", {})["endpoint"]

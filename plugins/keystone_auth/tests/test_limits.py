@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +15,10 @@ from glancekit_keystone_auth.limits import KeystoneLimits
 from glancekit_keystone_auth.testing import PASSWORD, RealKeystone, find_environment
 
 from glancekit.plugin import ConfigError, Quota, Unavailable
+from glancekit.testing import LimitsConformance
 
 Build = Callable[..., KeystoneLimits]
+Limits = Mapping[Quota, int]
 
 USUAL = {
     "image_size_total": 1000,
@@ -91,6 +93,39 @@ def build(registered: Registered) -> Iterator[Build]:
     yield build
     for source in built:
         source.close()
+
+
+@pytest.fixture(scope="module")
+def projects(registered: Registered) -> Mapping[str, Limits]:
+    """Some with limits of their own and one without, and all that each may have."""
+    own, none, usual = (
+        registered.keystone.make_project(f"kit-{name}") for name in ("own", "none", "usual")
+    )
+    registered.set(own, "image_count_total", 7)
+    registered.set(none, "image_size_total", 0)
+    limits = {Quota(name): limit for name, limit in USUAL.items() if limit >= 0}
+    return {
+        own: {**limits, Quota.IMAGE_COUNT_TOTAL: 7},
+        none: {**limits, Quota.IMAGE_SIZE_TOTAL: 0},
+        usual: limits,
+    }
+
+
+class TestConformance(LimitsConformance):
+    """The promises of every source of limits."""
+
+    @pytest.fixture
+    def source(self, build: Build) -> KeystoneLimits:
+        return build()
+
+    @pytest.fixture
+    def limited(self, projects: Mapping[str, Limits]) -> Mapping[str, Limits]:
+        return projects
+
+    @pytest.fixture
+    def away(self) -> KeystoneLimits:
+        options = chosen("http://127.0.0.1:9/v3", "e", http_request_max_retries=0)
+        return KeystoneLimits(options, name="keystone")
 
 
 def test_a_project_has_the_registered_limits_and_its_own(
