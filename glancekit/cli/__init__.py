@@ -9,7 +9,7 @@ docs/reference/commands.rst has those of single commands.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,6 @@ from glancekit.core.errors import ConfigError, GlancekitError
 
 if TYPE_CHECKING:
     from glancekit.core.config import Configuration
-    from glancekit.core.hookspecs import ReadSection
 
 WRONG_CONFIG = 78
 """EX_CONFIG of sysexits.h, by which a supervisor can see that starting again will not help."""
@@ -92,9 +91,9 @@ class LateCommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one command, or None when there is none of that name."""
         if cmd_name not in COMMANDS:
-            from glancekit.cli.workbench import LateWorkbench
+            from glancekit.cli.workbench import LateWorkbench, late_sections
 
-            return offered.load(cmd_name, _read_section_late(ctx), LateWorkbench(ctx))
+            return offered.load(cmd_name, late_sections(ctx), LateWorkbench(ctx))
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command = getattr(import_module(module), name)
         assert isinstance(command, click.Command)
@@ -105,17 +104,6 @@ class LateCommands(click.Group):
         with formatter.section("Commands"):
             lines = [(name, line) for name, (_, line) in COMMANDS.items()]
             formatter.write_dl([*lines, *offered.names(besides=COMMANDS).items()])
-
-
-def _read_section_late(ctx: click.Context) -> ReadSection:
-    """Return what reads a section of the configuration when a command needs it."""
-
-    def read_section(section: str, options: Sequence[Any]) -> Any:
-        config = ctx.find_root().obj.load_config()
-        config.register(section, options)
-        return config.section(section)
-
-    return read_section
 
 
 @click.group(cls=LateCommands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -135,6 +123,11 @@ def cli(ctx: click.Context, config_files: tuple[str, ...], debug: bool) -> None:
     ctx.obj = Invocation(config_files, debug)
 
 
+def exit_code_of(error: GlancekitError) -> int:
+    """Return what a process ends with that an error has ended."""
+    return WRONG_CONFIG if isinstance(error, ConfigError) else 1
+
+
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     try:
@@ -146,5 +139,5 @@ def main() -> None:
         code = 130  # what a shell makes of Ctrl-C
     except GlancekitError as error:
         click.echo(f"glancekit: {error}", err=True)
-        code = WRONG_CONFIG if isinstance(error, ConfigError) else 1
+        code = exit_code_of(error)
     sys.exit(code)

@@ -5,16 +5,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from glancekit.core.hookspecs import Workbench
+from glancekit.core.hookspecs import ReadSection, Workbench
 
 if TYPE_CHECKING:
     from glancekit.core.config import Configuration
     from glancekit.core.contracts.metadata import MetadataDriver
     from glancekit.core.drivers import PluginReport
+
+
+def late_sections(ctx: click.Context) -> ReadSection:
+    """Return what reads a section of the configuration when a command needs it."""
+
+    def read_section(section: str, options: Sequence[Any]) -> Any:
+        config = ctx.find_root().obj.load_config()
+        config.register(section, options)
+        return config.section(section)
+
+    return read_section
 
 
 class LateWorkbench(Workbench):

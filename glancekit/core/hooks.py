@@ -229,8 +229,14 @@ class Hooks:
         return tuple(found.plugin_name for found in ordered)
 
     def _hooks_of(self, name: str) -> tuple[str, ...]:
-        callers = self._plugins.get_hookcallers(self._plugins.get_plugin(name)) or []
-        return tuple(sorted(caller.name for caller in callers))
+        """Return what a plugin listens to, itself or by those for whom it stands."""
+        own = [
+            plugin
+            for other, plugin in self._plugins.list_name_plugin()
+            if plugin is not None and other.partition("/")[0] == name
+        ]
+        callers = [self._plugins.get_hookcallers(plugin) or [] for plugin in own]
+        return tuple(sorted({caller.name for found in callers for caller in found}))
 
     def _alone(self, name: str, hook: str) -> Callable[..., Any]:
         """Return a hook as one plugin's alone: pluggy itself stops at the first that raises."""

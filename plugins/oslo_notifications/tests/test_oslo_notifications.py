@@ -18,6 +18,7 @@ from glancekit_oslo_notifications.messages import is_wanted, message, payload
 from glancekit_oslo_notifications.testing import RealRabbit, missing
 
 from glancekit.plugin import ConfigError, Event, Unavailable
+from glancekit.testing import HooksConformance
 
 AT = datetime(2026, 11, 23, 12, 0, 0, 5, tzinfo=UTC)
 IMAGE = {
@@ -140,6 +141,14 @@ def relay(plugin: OsloNotifications, events: Sequence[Event]) -> int:
         except Unavailable:
             time.sleep(0.1)
     return pytest.fail("it never ended")
+
+
+class TestConformance(HooksConformance):
+    """The promises of every listener, kept on a real bus."""
+
+    @pytest.fixture
+    def listener(self, rabbit: RealRabbit, build: Build) -> OsloNotifications:
+        return build(transport_url=rabbit.url, topics=["kit"])
 
 
 def test_another_service_receives_what_happened(rabbit: RealRabbit, build: Build) -> None:

@@ -16,6 +16,7 @@ from glancekit_site_replication.options import OPTIONS, address_of, link_of
 from glancekit_site_replication.testing import Place, glancekit_site, run
 
 from glancekit.plugin import ConfigError, Configuration, GlancekitError
+from glancekit.testing import HooksConformance
 
 DATA = bytes(range(256)) * 100
 
@@ -53,6 +54,15 @@ def links_of(text: str, folder: Path) -> Links:
     read_section = reader_of(text, folder)
     options = read_section("site_replication", OPTIONS)
     return Links(options, name="site_replication", read_section=read_section)
+
+
+class TestConformance(HooksConformance):
+    """The promises of every plugin that listens."""
+
+    @pytest.fixture
+    def listener(self, tmp_path: Path) -> Links:
+        text = CONFIG.format(here="http://127.0.0.1:9", there="http://127.0.0.1:9")
+        return links_of(text, tmp_path)
 
 
 def test_a_running_service_keeps_a_link(north: Place, south: Place, tmp_path: Path) -> None:
