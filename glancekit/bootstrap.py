@@ -253,7 +253,7 @@ def preload(config: Configuration) -> None:
 
 def settings_of(config: Configuration) -> Settings:
     """Return what the configuration says about the use cases."""
-    sections = (DEFAULT, "image_format", "task")
+    sections = (DEFAULT, "image_format", "task", STAGING_STORE)
     known = {
         name: value
         for section in sections

@@ -40,7 +40,12 @@ CORS_OPTIONS: list[cfg.Opt] = [
         default=[
             *("X-Image-Meta-Checksum", "X-Auth-Token", "X-Subject-Token", "X-Service-Token"),
             *("X-OpenStack-Request-ID", "Content-MD5", "Content-Range", "Location"),
-            *("OpenStack-image-import-methods", "OpenStack-image-store-ids", "Retry-After"),
+            *(
+                "Upload-Offset",
+                "OpenStack-image-import-methods",
+                "OpenStack-image-store-ids",
+                "Retry-After",
+            ),
         ],
         help="Headers of answers that pages may read.",
     ),
@@ -58,7 +63,7 @@ CORS_OPTIONS: list[cfg.Opt] = [
             *("Content-MD5", "X-Image-Meta-Checksum", "X-Storage-Token", "Accept-Encoding"),
             *("X-Auth-Token", "X-Identity-Status", "X-Roles", "X-Service-Catalog", "X-User-Id"),
             *("X-Tenant-Id", "X-OpenStack-Request-ID", "X-OpenStack-Image-Size"),
-            *("X-Image-Meta-Store", "Range", "Content-Range"),
+            *("X-Image-Meta-Store", "Range", "Content-Range", "Upload-Version"),
         ],
         help="Headers of requests that pages may set, besides those that are harmless.",
     ),

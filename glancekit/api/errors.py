@@ -21,6 +21,9 @@ from glancekit.core import errors as e
 
 log = logging.getLogger(__name__)
 
+UPLOAD_OFFSET = "Upload-Offset"
+"""Header that tells how many bytes of an upload in parts are durable."""
+
 RETRY_AFTER = 5
 """Seconds until it is worth asking again, where the error does not say."""
 
@@ -111,6 +114,8 @@ def _headers(error: Exception, row: Row, challenge: Callable[[], str | None]) ->
         headers["WWW-Authenticate"] = asked
     if row.status == 416 and "size" in facts:
         headers["Content-Range"] = f"bytes */{facts['size']}"
+    if isinstance(error, e.OffsetMismatch):
+        headers[UPLOAD_OFFSET] = str(facts["offset"])
     return headers
 
 

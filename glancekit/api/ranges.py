@@ -14,6 +14,7 @@ from glancekit.core.model.changes import ByteRange
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*\Z", re.ASCII | re.IGNORECASE)
 _CONTENT_RANGE = re.compile(r"\s*bytes\s+(\d+)-(\d+)/(?:\d+|\*)\s*\Z", re.ASCII | re.IGNORECASE)
+_SENT_RANGE = re.compile(r"\s*bytes\s+(\d+)-(\d+)/(\d+)\s*\Z", re.ASCII | re.IGNORECASE)
 
 _MAX_DIGITS = 19
 """No image has more bytes than 64 bits count, and Python refuses to read endless numbers."""
@@ -55,6 +56,17 @@ def _parse_content_range(text: str) -> ByteRange:
     if first is None or last is None or last < first:
         raise _not_understood("Content-Range", text)
     return ByteRange(first, last)
+
+
+def sent_range(text: str) -> tuple[int, int, int]:
+    """Return first byte, last byte and total of the ``Content-Range`` of what is being sent."""
+    match = _SENT_RANGE.match(text)
+    if match is None or any(len(digits) > _MAX_DIGITS for digits in match.groups()):
+        raise BadRequest(f"Content-Range '{text[:80]}' is not 'bytes FIRST-LAST/TOTAL'.")
+    first, last, total = map(int, match.groups())
+    if not first <= last < total:
+        raise BadRequest(f"Content-Range '{text[:80]}' has no byte in it, or too many.")
+    return first, last, total
 
 
 def _number(digits: str, text: str) -> int | None:

@@ -29,7 +29,8 @@
     │   ├── StatusConflict          the image is not in a status that allows this
     │   ├── ImageDamaged            no good copy of its data is left
     │   ├── InUse                   somebody else holds on to the thing
-    │   └── SourceChanged           what is being fetched is another content by now
+    │   ├── SourceChanged           what is being fetched is another content by now
+    │   └── OffsetMismatch          a part of an upload does not begin where the last one ended
     ├── LimitExceeded               a quota or a configured limit
     ├── TooManyRequests             more in a short time than one caller may ask
     ├── StoreError                  a store could not do it
@@ -270,6 +271,12 @@ class SourceChanged(Conflict):
     """What an import fetches is not what it was when the fetch began. Facts: ``source``."""
 
     template = "{source} changed while it was fetched; import it again"
+
+
+class OffsetMismatch(Conflict):
+    """A part does not begin behind the bytes that are durable. Facts: ``offset``, ``asked``."""
+
+    template = "{offset} bytes are there; the next part begins at {offset}, not at {asked}"
 
 
 class LimitExceeded(GlancekitError):

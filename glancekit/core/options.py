@@ -478,6 +478,13 @@ _STAGING: list[cfg.Opt] = [
         help="Folder for image data on their way in, from their arrival to the end of the import. "
         "It needs room for all imports that run at a time.",
     ),
+    cfg.IntOpt(
+        "unfinished_upload_hours",
+        default=24,
+        min=1,
+        help="Hours for which an upload in parts waits for its next part. After them, what has "
+        "come is removed, and the image is queued again.",
+    ),
 ]
 
 _METADATA: list[cfg.Opt] = [

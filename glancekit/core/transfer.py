@@ -126,6 +126,7 @@ class _Measured(ByteStream):
         self._received = 0
         self._rest = memoryview(b"")
         self._failure: BaseException | None = None
+        self._break: Exception | None = None
         if plan.declared_size == 0:
             self._guarded(self._next)  # a driver told of nothing may well not read at all
 
@@ -174,15 +175,26 @@ class _Measured(ByteStream):
         return chunk
 
     def _gather(self) -> bytes:
-        """Read about one chunk, put together from small pieces where the source gives such."""
-        chunk = self._source.read(CHUNK_SIZE)
+        """Read about one chunk, put together from small pieces where the source gives such.
+
+        What came before the source failed is handed on first: there are drivers that keep it.
+        """
+        chunk = self._from_source(CHUNK_SIZE)
         if not chunk or len(chunk) >= GATHER:
             return chunk
         pieces, length = [chunk], len(chunk)
-        while length < GATHER and (chunk := self._source.read(CHUNK_SIZE)):
-            pieces.append(chunk)
-            length += len(chunk)
+        try:
+            while length < GATHER and (chunk := self._from_source(CHUNK_SIZE)):
+                pieces.append(chunk)
+                length += len(chunk)
+        except Exception as error:
+            self._break = error
         return b"".join(pieces)
+
+    def _from_source(self, size: int) -> bytes:
+        if self._break is not None:
+            raise self._break
+        return self._source.read(size)
 
     def _account(self, chunk: bytes) -> None:
         self._received += len(chunk)
@@ -196,7 +208,7 @@ class _Measured(ByteStream):
             self._inspector.feed(chunk)
 
     def _conclude(self, *, at_end: bool) -> None:
-        if not at_end and self._source.read(1):
+        if not at_end and self._from_source(1):
             raise SizeMismatch(expected=self._plan.declared_size, received=self._received + 1)
         if self._plan.declared_size not in (None, self._received):
             raise SizeMismatch(expected=self._plan.declared_size, received=self._received)

@@ -25,6 +25,7 @@ from glancekit.core.model.listing import Condition, ImageQuery, Page
 from glancekit.core.model.status import ImageStatus, LocationStatus, require_transition
 from glancekit.core.quota import Quota
 from glancekit.services import acting, attributes, readers, restoring
+from glancekit.services import import_records as records
 from glancekit.services.cache.serving import forget
 from glancekit.services.metadefs import enforcement
 from glancekit.services.notices import about
@@ -400,6 +401,8 @@ def remove_bytes(world: World, location: Location) -> bool:
 
 def _finish_delete(work: UnitOfWork, image: Image, caller: Identity | None) -> None:
     require_transition(image.id, image.status, ImageStatus.DELETED)
+    if image.status is ImageStatus.UPLOADING:
+        records.abandon_parts(work, image.id)
     gone = replace(image, status=ImageStatus.DELETED)
     work.images.save(gone, expect_status={image.status})
     work.events.append(about(gone, "image.delete", caller))

@@ -15,7 +15,7 @@ from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.drivers import IMPORT_METHODS
 from glancekit.core.errors import Conflict, ImageNotFound, TaskNotFound
 from glancekit.core.model.identity import Identity
-from glancekit.core.model.image import Image, now
+from glancekit.core.model.image import Image, Location, now
 from glancekit.core.model.status import ImageStatus
 from glancekit.core.model.task import UNFINISHED, Task, TaskType
 from glancekit.core.options import STAGING_STORE
@@ -34,6 +34,9 @@ FAILED = "os_glance_failed_import"
 
 PLACE = "os_glance_stage_host"
 """The folder and the host where the image's staged data are; no client is shown it."""
+
+PARTS = "parts/"
+"""What the leases of uploads in parts begin with; those of processes begin with a host's name."""
 
 COPY = "copy-image"
 DIRECT = "glance-direct"
@@ -220,6 +223,18 @@ def put_back(image: Image, job: Job) -> Image:
     if image.status is not ImageStatus.IMPORTING:
         return image
     return replace(image, status=ImageStatus.QUEUED, size=None, virtual_size=None)
+
+
+def is_in_parts(row: Location) -> bool:
+    """Say whether a row is of data that are being staged in parts."""
+    return row.store == STAGING_STORE and (row.holder or "").startswith(PARTS)
+
+
+def abandon_parts(work: UnitOfWork, image_id: str) -> None:
+    """Let go of an image's upload in parts, if there is one, so that the reaper undoes it."""
+    for row in work.locations.of_image(image_id):
+        if is_in_parts(row):
+            work.leases.release(row.holder or "")
 
 
 def forget_staged(work: UnitOfWork, image_id: str) -> None:

@@ -179,12 +179,20 @@ class Work(ImportWork):
     def fetch(self, job: Job) -> Staged:
         """See the port."""
         data = self._staging.of(job.image_id) / DATA
+        if job.method == records.DIRECT:
+            self._complete(job)
         if data.exists():  # by glance-direct, or by who died behind it
             self._require_mine(job)
             return Staged(file=DATA, size=data.stat().st_size, **self._kept_description(job))
         if job.method == records.DIRECT:
             raise Invalid("There are no staged data; stage them again (PUT /v2/images/{id}/stage)")
         return self._fetch(job)
+
+    def _complete(self, job: Job) -> None:
+        """Publish what came in parts where a kill kept from it."""
+        image, _ = self._look(lambda work: records.mine(self._world, work, job))
+        if image.size is not None:
+            self._staging.complete(job.image_id, image.size)
 
     def _fetch(self, job: Job) -> Staged:
         method = self._world.importing.methods.get(job.method)

@@ -215,7 +215,7 @@ def _accept(
     if request.method == COPY:
         _require_absent(image, stores)
     records.require_free(work, image)
-    _require_ready(image, request.method)
+    _require_ready(work, image, request.method)
     _hold(work, image, task, request.method, stores, allowed)
     work.events.append(about(work.images.get(image.id), "image.prepare", caller))
 
@@ -252,10 +252,13 @@ def _require_absent(image: Image, stores: Sequence[str]) -> None:
         raise Invalid(f"Image {image.id} has its data in store '{min(double)}' already")
 
 
-def _require_ready(image: Image, method: str) -> None:
+def _require_ready(work: UnitOfWork, image: Image, method: str) -> None:
     wanted = _WANTED.get(method, ImageStatus.QUEUED)
     if image.status is not wanted:
         raise StatusConflict(image_id=image.id, status=image.status, wanted=wanted)
+    rows = work.locations.of_image(image.id) if method == DIRECT else ()
+    if any(row.store == STAGING_STORE for row in rows):
+        raise Conflict(f"The data of image {image.id} are still being staged")
     if image.disk_format is None or image.container_format is None:
         raise Conflict(
             "Properties disk_format, container_format must be set before data is imported"
@@ -319,7 +322,7 @@ def stage(
             declared_size=size,
             size_cap=cap,
             hash_algo=world.settings.hashing_algorithm,
-            before_end=partial(_require_still_staging, world, writing),
+            before_end=partial(require_still_staging, world, writing),
             observers=quotas.observers(world, allowed, writing, size),
         )
         _, receipt = transfer(source, plan, partial(staging.write, image_id))
@@ -353,13 +356,22 @@ def _begin_staging(
     return saved, writing
 
 
-def _require_still_staging(world: World, writing: Location) -> None:
+def require_still_staging(world: World, writing: Location) -> None:
+    """Insist on an image still being staged, by who holds this row.
+
+    :raises ImageGone: when it was deleted.
+    :raises Conflict: when somebody else is at it.
+    """
     with world.metadata.unit_of_work(read_only=True) as work:
-        _find_staging(work, writing)
+        find_staging(work, writing)
 
 
-def _find_staging(work: UnitOfWork, writing: Location) -> Image:
-    """Return the image that is being staged, if it is still this process that does it."""
+def find_staging(work: UnitOfWork, writing: Location) -> Image:
+    """Return the image that is being staged, if it is still the holder of this row that does it.
+
+    :raises ImageGone: when it was deleted.
+    :raises Conflict: when somebody else is at it.
+    """
     try:
         image = work.images.get(writing.image_id)
     except ImageNotFound as error:
@@ -374,7 +386,7 @@ def _finish_staging(
     world: World, caller: Identity, staging: Staging, writing: Location, receipt: Receipt
 ) -> None:
     with world.metadata.unit_of_work() as work:
-        image = _find_staging(work, writing)
+        image = find_staging(work, writing)
         placed = records.with_properties(image, {records.PLACE: staging.place})
         work.locations.remove(writing.id or 0)  # from here on, it counts by status and size
         saved = work.images.save(
@@ -448,7 +460,7 @@ def retry(world: World, task_id: str) -> Task:
     with world.metadata.unit_of_work() as work:
         image = work.images.get(image_id)
         records.require_free(work, image)
-        _require_ready(image, request.method)
+        _require_ready(work, image, request.method)
         again = replace(
             Task(id=str(uuid.uuid4()), type=task.type),
             owner=task.owner,

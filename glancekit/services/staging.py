@@ -8,6 +8,7 @@ A folder knows which place it is, so that hosts which share it see that they do.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from glancekit.core.contracts.importing import Fetched
-from glancekit.core.errors import StoreFailed, StoreFull
+from glancekit.core.errors import InUse, StoreFailed, StoreFull
 from glancekit.core.model.image import Location
 from glancekit.core.options import STAGING_STORE
 from glancekit.core.stream import CHUNK_SIZE, ByteStream
@@ -127,6 +128,64 @@ class Staging:
             _make_durable(file, version)
         return Location(url="", store=STAGING_STORE, image_id=image_id)
 
+    @contextmanager
+    def alone(self, image_id: str) -> Iterator[None]:
+        """Be the only one who writes into an image's folder, which is made; a kill ends that, too.
+
+        :raises InUse: when somebody else is at it.
+        """
+        with _failing_as_store():
+            folder = os.open(self.prepare(image_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _lock(folder, image_id)
+            yield
+        finally:
+            os.close(folder)
+
+    def durable(self, image_id: str, version: str) -> int:
+        """Return how many bytes of this version are durable; others do not count."""
+        path = self.of(image_id) / PARTIAL
+        with _failing_as_store():
+            try:
+                mark = json.loads((path.parent / _MARK).read_text())
+                found = path.stat().st_size
+            except FileNotFoundError:
+                return 0
+        size: int = mark["size"]
+        return size if mark["version"] == version and size <= found else 0
+
+    def append(self, image_id: str, source: ByteStream, *, version: str, offset: int) -> Location:
+        """Write all bytes of a source behind the first ``offset`` ones of this version.
+
+        What has come is durable also when this raises. For whoever is ``alone`` there.
+        """
+        if not offset:
+            with _failing_as_store():
+                (self.of(image_id) / _MARK).unlink(missing_ok=True)  # before what it speaks of
+            self.keep_only(image_id)
+        with _failing_as_store(), (self.of(image_id) / PARTIAL).open("ab") as file:
+            file.truncate(offset)
+            file.seek(offset)
+            synced = offset
+            try:
+                while chunk := source.read(CHUNK_SIZE):
+                    file.write(chunk)
+                    if file.tell() - synced >= SYNC_EVERY:
+                        synced = _make_durable(file, version)
+            finally:
+                _make_durable(file, version)
+        return Location(url="", store=STAGING_STORE, image_id=image_id)
+
+    def complete(self, image_id: str, size: int, receipt: Receipt | None = None) -> None:
+        """Publish what came in parts, if all of it waits for that; harmless when it does not."""
+        partial = self.of(image_id) / PARTIAL
+        try:
+            if partial.stat().st_size == size:
+                self.publish(image_id, receipt)
+        except (FileNotFoundError, StoreFailed):
+            if partial.exists():  # else somebody else has published it, or all of it is gone
+                raise
+
     def left(self, image_id: str) -> Fetched | None:
         """Return what a fetch that broke off has left, if that can be gone on with."""
         path = self.of(image_id) / PARTIAL
@@ -197,6 +256,15 @@ class _Known:
         inode, modified = given.pop("inode"), given.pop("modified")
         receipt = Receipt(**given, detected_format=None, virtual_size=None)  # type: ignore[arg-type]
         return cls(inode, modified, receipt)  # type: ignore[arg-type]
+
+
+def _lock(folder: int, image_id: str) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InUse(f"Somebody else is sending a part of image {image_id} now") from error
+    except OSError as error:
+        raise StoreFailed(str(error), store=STAGING_STORE, operation="staging") from error
 
 
 def _make_durable(file: BinaryIO, version: str | None) -> int:

@@ -36,8 +36,8 @@ CONTAINER_FORMATS = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compr
 class Settings:
     """What an operator decided about the use cases. Sizes in bytes; a negative limit is none.
 
-    ``task_time_to_live`` is in hours, ``scrub_time`` and ``wakeup_time`` are in seconds,
-    ``scrub_rate`` is in images per second.
+    ``task_time_to_live`` and ``unfinished_upload_hours`` are in hours, ``scrub_time`` and
+    ``wakeup_time`` are in seconds, ``scrub_rate`` is in images per second.
     """
 
     disk_formats: tuple[str, ...] = DISK_FORMATS
@@ -55,6 +55,7 @@ class Settings:
     hashing_algorithm: str = "sha512"
     do_secure_hash: bool = True
     task_time_to_live: int = 48
+    unfinished_upload_hours: int = 24
     delayed_delete: bool = False
     scrub_time: int = 0
     wakeup_time: int = 300

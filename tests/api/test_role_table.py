@@ -12,7 +12,7 @@ import itertools
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,6 +75,8 @@ stranger         ok     ok    ok    403   ok     ok    ok    403   -      -     
 : delete
 : upload
 : stage
+: stage a part
+: see what is staged
 : import what is staged
 : add a tag
 : remove a tag
@@ -283,6 +285,7 @@ class Operation:
     state: ImageStatus = ImageStatus.ACTIVE
     listing: str = ""
     key: str = "id"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def route(self) -> str:
@@ -335,6 +338,14 @@ ON_IMAGES = {
     "delete it from one store": delete("/v2/stores/second/{id}"),
     "upload": put(f"{_IMAGE}/file", b"data", content_type=OCTETS, state=ImageStatus.QUEUED),
     "stage": put(f"{_IMAGE}/stage", b"data", content_type=OCTETS, state=ImageStatus.QUEUED),
+    "stage a part": put(
+        f"{_IMAGE}/stage",
+        b"data",
+        content_type=OCTETS,
+        state=ImageStatus.QUEUED,
+        headers={"Content-Range": "bytes 0-3/5"},
+    ),
+    "see what is staged": get(f"{_IMAGE}/stage", state=ImageStatus.UPLOADING),
     "import what is staged": post(
         f"{_IMAGE}/import", {"method": {"name": "glance-direct"}}, state=ImageStatus.UPLOADING
     ),
@@ -501,7 +512,8 @@ class Service:
         if not isinstance(body, bytes):
             text = "" if body is None else json.dumps(body)
             body = fill(text.replace('"{locations}"', values.get("locations", ""))).encode()
-        headers = {"Content-Type": operation.content_type} if body else {}
+        typed = {"Content-Type": operation.content_type} if body else {}
+        headers = {**typed, **operation.headers}
         return client.request(operation.method, fill(operation.path), headers=headers, body=body)
 
     def image(self, state: ImageStatus, visibility: Visibility) -> dict[str, str]:

@@ -150,6 +150,8 @@ SENT: Mapping[str, Parameter] = MappingProxyType(
         "Range": Parameter("One range of bytes: bytes=0-99, bytes=100- or bytes=-100."),
         "Prefer": _choice("To be sent to the store itself (RFC 7240).", "direct-transfer"),
         "x-openstack-image-size": _number("Size of the data in bytes, which they must have."),
+        "Content-Range": Parameter("Which part of the data this is: bytes FIRST-LAST/TOTAL."),
+        "Upload-Version": Parameter("What the client calls the data that it sends in parts."),
         "x-image-meta-store": Parameter("The store to put the data into."),
         "X-Openstack-Append": _flag("Keep the tags that are there."),
         "x-image-cache-clear-target": _choice("What to forget.", "cache", "queue", ""),
@@ -164,6 +166,7 @@ TOLD: Mapping[str, Parameter] = MappingProxyType(
         "Content-MD5": Parameter("The MD5 of the whole image, in hexadecimal digits."),
         "Accept-Ranges": Parameter("That ranges may be asked for."),
         "Content-Range": Parameter("Which part of the data this is."),
+        "Upload-Offset": Parameter("How many bytes of an upload in parts are there for good."),
     }
 )
 
@@ -310,10 +313,19 @@ _IMAGES: dict[str, Operation] = {
     f"PUT {_IMAGE}/stage": Operation(
         summary="Stage data for an import",
         answers={204: None},
-        more="The import method glance-direct imports it from there.",
+        more="The import method glance-direct imports it from there. With Content-Range, which is "
+        "not in Glance, the data come in parts, each of which stays when a later one is cut off.",
         takes=OCTETS,
-        sends=("x-openstack-image-size",),
+        sends=("x-openstack-image-size", "Content-Range", "Upload-Version"),
+        tells=("Upload-Offset",),
         errors=(403, 409, 410, 413, 415),
+        tag="Import",
+    ),
+    f"GET {_IMAGE}/stage": Operation(
+        summary="See how much of an upload in parts is there",
+        answers={200: "staged"},
+        more="Not in Glance.",
+        errors=(403, 404, 409),
         tag="Import",
     ),
     f"POST {_IMAGE}/import": Operation(

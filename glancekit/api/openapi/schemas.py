@@ -183,6 +183,7 @@ def _answers() -> dict[str, Schema]:
     methods = _object(
         {"description": _TEXT, "type": _TEXT, "value": {"type": "array", "items": _TEXT}}, "value"
     )
+    can = _object({"description": _TEXT, "type": _TEXT, "value": {"type": "boolean"}}, "value")
     tally = _object(
         {
             "calls": {"type": "integer"},
@@ -213,7 +214,18 @@ def _answers() -> dict[str, Schema]:
         "stores": _object({"stores": {"type": "array", "items": store}}, "stores"),
         "plugins": _object({"plugins": {"type": "array", "items": plugin}}, "plugins"),
         "usage": _object({"usage": {"type": "object", "additionalProperties": used}}, "usage"),
-        "import_methods": _object({"import-methods": methods}, "import-methods"),
+        "import_methods": _object(
+            {"import-methods": methods, "stage-parts": can, "import-steps": methods},
+            *("import-methods", "import-steps"),
+        ),
+        "staged": _object(
+            {
+                "offset": {"type": "integer"},
+                "size": {"type": "integer"},
+                "version": _TEXT_OR_NULL,
+            },
+            *("offset", "size", "version"),
+        ),
         "locations": location_schema(),
         "image_tasks": _object({"tasks": {"type": "array", "items": _image_task()}}, "tasks"),
         "all_resource_types": _object(

@@ -11,7 +11,7 @@ from flask import Response
 from glancekit.api.auth import caller
 from glancekit.api.replies import json_reply
 from glancekit.core.stores import Store
-from glancekit.services import plugins, stores, usage
+from glancekit.services import parts, plugins, stores, usage
 from glancekit.services.stores import StoreDetail
 from glancekit.services.world import World
 
@@ -50,10 +50,22 @@ class Info:
         )
 
     def import_methods(self) -> Response:
-        """Answer with the import methods that a client may name."""
+        """Answer with the import methods that a client may name, and with what staging can do."""
         offered = [*self._world.importing.methods]
         methods = {"description": "Import methods available.", "type": "array", "value": offered}
-        return json_reply({"import-methods": methods})
+        told: dict[str, Any] = {"import-methods": methods}
+        if parts.is_offered(self._world):
+            told["stage-parts"] = {
+                "description": "PUT /v2/images/{id}/stage takes Content-Range.",
+                "type": "boolean",
+                "value": True,
+            }
+        told["import-steps"] = {
+            "description": "What is done to the data of an import before they are stored.",
+            "type": "array",
+            "value": [*self._world.importing.steps],
+        }
+        return json_reply(told)
 
 
 def _detailed(detail: StoreDetail) -> dict[str, Any]:

@@ -53,6 +53,7 @@ def add_routes(app: Flask, world: World) -> None:
         ("GET", "/v2/tasks", tasks.index),
         ("POST", "/v2/tasks", tasks.create),
         ("GET", "/v2/tasks/<task_id>", tasks.show),
+        ("GET", "/v2/images/<image_id>/stage", imports.staged),
         ("PUT", "/v2/images/<image_id>/stage", imports.stage),
         ("POST", "/v2/images/<image_id>/import", imports.begin),
         ("GET", "/v2/schemas/<name>", schemas.show),

@@ -31,12 +31,13 @@ from glancekit.core.model.task import UNFINISHED, Task, TaskState, TaskStatus, T
 from glancekit.core.stream import IteratorStream
 from glancekit.flows.engine import Board, Worker
 from glancekit.flows.options import FlowSettings
-from glancekit.services import images, imports, legacy_tasks
+from glancekit.services import images, imports, legacy_tasks, parts
 from glancekit.services.import_records import FAILED, GOING, LOCK, PLACE, job_of
 from glancekit.services.import_work import Work
 from glancekit.services.imports import ImportRequest
+from glancekit.services.parts import Part
 from glancekit.services.recovery import clear_staging, recover
-from glancekit.services.staging import Staging
+from glancekit.services.staging import DATA, PARTIAL, Staging
 from glancekit.services.world import Importing, World
 
 PATIENCE = 60.0
@@ -207,6 +208,26 @@ def test_staged_data_become_the_image(
     assert image.checksum == "8d777f385d3dfec8815d20f7496026dc"
     assert (image.properties[GOING], image.properties[FAILED]) == ("", "")
     assert not {LOCK, PLACE} & image.properties.keys()
+    assert Staging(importing.staging).images() == []
+    assert no_rows_but(importing, image)
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["whole", "killed-behind-the-commit"])
+def test_data_that_came_in_parts_become_the_image(
+    importing: World, member: Identity, queued: Image, run: Run, is_killed: bool
+) -> None:
+    for first, data in enumerate([b"d", b"a", b"t", b"a"]):
+        part = Part(first=first, last=first, total=4)
+        parts.stage_part(importing, member, queued.id, IteratorStream(iter([data])), part)
+    folder = Staging(importing.staging).of(queued.id)
+    if is_killed:
+        (folder / DATA).rename(folder / PARTIAL)
+    begin(importing, member, queued, method="glance-direct")
+    image, task = run(importing, queued.id)
+    assert (image.status, task.status, task.message) == ("active", "success", "")
+    assert bytes_in(importing, image) == {"fast": b"data"}
+    assert image.checksum == "8d777f385d3dfec8815d20f7496026dc"
+    assert image.os_hash_value == hashlib.sha512(b"data").hexdigest()
     assert Staging(importing.staging).images() == []
     assert no_rows_but(importing, image)
 
