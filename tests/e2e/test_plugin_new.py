@@ -1,24 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``glancekit plugin new`` as a vendor uses it: outside the tree, with wheels alone, in a fresh
-environment. What it writes passes its own tests at once, and the service takes it.
+"""A vendor's way to a plugin, outside the tree, with wheels alone, in a fresh environment: with
+``glancekit plugin new``, whose packages pass their own tests at once and are taken by the service;
+and with the tutorial, which is done word by word.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
+import textwrap
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
 
 from glancekit.cli.scaffold.kinds import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
-NEEDED = ("plugins/sql_metadata", "plugins/sqlite_metadata", "plugins/file_store")
-"""What a plugin may begin with, and what the service needs to start."""
+TUTORIAL = ROOT / "docs/tutorial/write-a-store.rst"
+NEEDED = (
+    *("plugins/sql_metadata", "plugins/sqlite_metadata", "plugins/file_store"),
+    *("plugins/web_reading", "plugins/web_download"),
+)
+"""What a plugin may begin with, and what the service needs to start as it is by default."""
 
 LEFT_OUT = shutil.ignore_patterns(
     ".*", "build", "*.egg-info", "__pycache__", "var", "docs", "benchmarks", "tests"
@@ -111,3 +123,108 @@ def test_a_name_that_cannot_be_one_is_told(vendor: Vendor, name: str) -> None:
     assert done.returncode == 1
     assert "cannot be a plugin's name" in done.stdout
     assert sorted(vendor.folder.iterdir()) == before
+
+
+def blocks(language: str) -> list[str]:
+    """The tutorial's blocks in a language, in order."""
+    found = re.findall(rf"\.\. code-block:: {language}\n\n((?:   .*\n|\n)+)", TUTORIAL.read_text())
+    return [textwrap.dedent(block).strip() for block in found]
+
+
+def commands() -> list[str]:
+    return [line for block in blocks("sh") for line in block.splitlines()]
+
+
+def lines_of_python(source: str) -> int:
+    """Lines that somebody has to type: neither empty nor a comment."""
+    return sum(bool(line.split("#")[0].strip()) for line in source.splitlines())
+
+
+def written_by_hand(folder: Path) -> None:
+    """Type what the tutorial shows: the files that it includes, and the configuration."""
+    included = re.findall(r"literalinclude:: (\S+)", TUTORIAL.read_text())
+    assert len(included) == 4
+    for name in included:
+        source = (TUTORIAL.parent / name).resolve()
+        (folder / source.name).write_text(source.read_text())
+    (configuration,) = blocks("ini")
+    (folder / "glancekit.conf").write_text(configuration)
+
+
+@contextmanager
+def running(command: list[str], folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """Run the service as long as something else is done; give its address."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    variables = {**environment, "OS_SERVER__PORT": str(port)}
+    log = folder.parent / "serve.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=out, stderr=out)
+    try:
+        ends = time.monotonic() + 60
+        while not is_well(url):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < ends, log.read_text()
+            time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def is_well(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/healthcheck", timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def test_the_tutorial_takes_what_it_says() -> None:
+    source = ROOT / "tests/e2e/out_of_tree/acme_store/acme_store.py"
+    said = re.search(r"takes (\d+) lines of Python and (\d+)\s+commands", TUTORIAL.read_text())
+    assert said is not None
+    assert int(said[1]) == lines_of_python(source.read_text()) <= 40
+    assert int(said[2]) == len(commands()) <= 8
+
+
+def test_the_tutorial_from_an_empty_folder_to_an_image_on_the_shelf(
+    vendor: Vendor, tmp_path: Path
+) -> None:
+    folder = tmp_path / "acme"
+    folder.mkdir()
+    written_by_hand(folder)
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        "PATH": f"{vendor.folder / 'venv/bin'}{os.pathsep}{os.environ['PATH']}",
+        # What a vendor has from an index, the environment has already.
+        "PIP_FIND_LINKS": str(vendor.folder / "wheels"),
+        "PIP_NO_BUILD_ISOLATION": "0",
+    }
+
+    def do(command: str, **further: str) -> str:
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=folder,
+            env={**environment, **further},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PATIENCE,
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}"
+        return done.stdout
+
+    typed = commands()
+    serve = next(place for place, command in enumerate(typed) if command.endswith(" serve"))
+    before, served, after = typed[:serve], typed[serve].split(), typed[serve + 1 :]
+    said = {command: do(command) for command in before}
+    assert re.search(r"\d\d passed", said["pytest"])
+    program = str(vendor.folder / "venv/bin" / served[0])
+    with running([program, *served[1:]], folder, environment) as url:
+        for command in after:
+            do(command, GLANCEKIT_URL=url)
+    assert (folder / "copy.py").read_text() == (folder / "acme_store.py").read_text()
+    assert [path.read_text() for path in (folder / "var/shelf").iterdir()] == [
+        (folder / "acme_store.py").read_text()
+    ]

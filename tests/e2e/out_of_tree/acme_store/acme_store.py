@@ -7,19 +7,13 @@ from tempfile import NamedTemporaryFile
 
 from glancekit import plugin as gk
 
-ERRORS = {
-    FileNotFoundError: gk.BlobNotFound,
-    FileExistsError: gk.BlobExists,
-    PermissionError: gk.StoreDenied,
-}
+ERRORS = {FileNotFoundError: gk.BlobNotFound, FileExistsError: gk.BlobExists}
 
 
 class AcmeStore(gk.StoreDriver, gk.SupportsWrite, gk.SupportsDelete):
     api_level = 1
     schemes = ("acme",)
-    options = (
-        gk.StrOpt("acme_shelf", default="$data_dir/$store_id", help="Folder of the shelf."),
-    )
+    options = (gk.StrOpt("acme_shelf", default="$data_dir/$store_id", help="The shelf's folder."),)
 
     def __init__(self, options, *, name):
         self._shelf = Path(options.acme_shelf)
