@@ -38,6 +38,7 @@ from glancekit.core.election import FileElection
 from glancekit.core.errors import ConfigError, PluginError, PluginMissing
 from glancekit.core.hooks import Hooks, wanted_hooks
 from glancekit.core.lease import Lease
+from glancekit.core.native_threads import keep_eventlet_out
 from glancekit.core.options import DEFAULT, STAGING_STORE
 from glancekit.core.periodic import PeriodicRunner, PeriodicTask
 from glancekit.core.periodic_options import PERIODIC_OPTIONS, PeriodicSettings
@@ -110,6 +111,7 @@ def load_config(
     :param overrides: values by section and option that count more than any file.
     :raises ConfigError: when a file cannot be read, or a value makes no sense.
     """
+    keep_eventlet_out()
     return Configuration(find_files(files), overrides=overrides, sections=FURTHER_SECTIONS)
 
 

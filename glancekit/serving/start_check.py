@@ -15,6 +15,9 @@ from collections.abc import Callable
 
 from glancekit.core.errors import ConfigError, GlancekitError, Unavailable
 
+INTERRUPTED = 130
+"""What a shell makes of Ctrl-C."""
+
 
 def check_in_child(check: Callable[[], None]) -> None:
     """Run ``check`` in a child process.
@@ -50,6 +53,8 @@ def _run(check: Callable[[], None], writer: int) -> None:
     except GlancekitError as error:
         os.write(writer, str(error).encode())
         code = os.EX_TEMPFAIL if isinstance(error, Unavailable) else os.EX_CONFIG
+    except KeyboardInterrupt:  # the terminal told the parent as well, who ends for it
+        code = INTERRUPTED
     except BaseException:  # the child must end here, whatever happens
         traceback.print_exc()
         code = os.EX_SOFTWARE

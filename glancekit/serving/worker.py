@@ -49,6 +49,7 @@ class GlancekitWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
     wsgi: WSGIApplication
     _gate: HeaderGate
     _slots: TransferSlots
+    _is_quitting = False
 
     def init_process(self) -> None:
         """Start what belongs to this process, then serve until told to stop."""
@@ -124,6 +125,14 @@ class GlancekitWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             raise BrokenPipeError(errno.EPIPE, "the client stopped reading") from error
         finally:
             self._slots.release()
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """End now. Ctrl-C in a terminal is told to every process, and once more by the master: a
+        second exit would break off what lets go of everything, and leave the process hanging.
+        """
+        if not self._is_quitting:
+            self._is_quitting = True
+            super().handle_quit(sig, frame)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Stop taking requests; those at hand go on."""

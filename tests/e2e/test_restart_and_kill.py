@@ -121,3 +121,13 @@ def test_a_stop_lets_an_upload_end(service: Any) -> None:
     service.process = None
     service.start()
     assert service.status(image_id) == "active"
+
+
+def test_ctrl_c_is_told_to_every_process_and_ends_them_without_noise(service: Any) -> None:
+    """As a terminal does it, which tells master and workers; the master tells them, too."""
+    service.create()
+    os.killpg(service.process.pid, signal.SIGINT)
+    assert service.process.wait(30) == 0
+    service.process = None
+    for noise in ("Traceback", "eventlet", "Eventlet"):
+        assert noise not in service.log
