@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from glancekit.cli.image import calls, transfers
+from glancekit.cli.image import calls, parts, transfers
 from glancekit.cli.image.calls import Record
 from glancekit.cli.image.endpoint import Endpoint, Target, connect, target_options
 from glancekit.cli.image.failures import Failed, NotFound
@@ -44,6 +44,8 @@ LONG_COLUMNS = (
     "owner",
     "tags",
 )
+
+_DIRECT = {"method": {"name": "glance-direct"}}
 
 POLL = 0.5
 """Seconds between two looks at an import."""
@@ -134,7 +136,10 @@ def upload(
 @progress_option
 @click.pass_obj
 def stage(target: Target, image: str, path: str, progress: bool | None) -> None:
-    """Send FILE to the staging area, for an import with the method glance-direct."""
+    """Send FILE to the staging area, for an import with the method glance-direct.
+
+    When it breaks off, the same command goes on where it was, if the service can do that.
+    """
     endpoint = connect(target)
     found = calls.find(endpoint, image)
     with opened(path) as source:
@@ -374,10 +379,10 @@ def import_(
         body["all_stores"] = True
     if allow_failure is not None:
         body["all_stores_must_succeed"] = not allow_failure
-    before = {task["id"] for task in calls.tasks(endpoint, found["id"])}
-    calls.begin_import(endpoint, found["id"], body, {})
     if wait:
-        _follow(endpoint, found["id"], before, shown=transfers.wants_progress(progress))
+        _import(endpoint, found["id"], body, shown=transfers.wants_progress(progress))
+    else:
+        calls.begin_import(endpoint, found["id"], body, {})
 
 
 image.add_command(member)
@@ -396,15 +401,25 @@ def _send(
     stage: bool,
     progress: bool | None,
 ) -> None:
+    size, shown = size_of(source), transfers.wants_progress(progress)
+    offer = parts.offer_of(endpoint) if size and (stage or size > parts.PART) else None
+    if size and offer and offer.parts and (stage or offer.as_is):
+        with transfers.progress_bar("stage", size, shown=shown) as told:
+            parts.stage(endpoint, image_id, source, size, told)
+        if not stage:
+            body: Record = {**_DIRECT} | ({"stores": [store]} if store else {})
+            _import(endpoint, image_id, body, shown=shown)
+        return
     transfers.upload(
-        endpoint,
-        image_id,
-        source,
-        size=size_of(source),
-        store=store,
-        stage=stage,
-        progress=transfers.wants_progress(progress),
+        endpoint, image_id, source, size=size, store=store, stage=stage, progress=shown
     )
+
+
+def _import(endpoint: Endpoint, image_id: str, body: Record, *, shown: bool) -> None:
+    """Begin an import and wait for its end."""
+    before = {task["id"] for task in calls.tasks(endpoint, image_id)}
+    calls.begin_import(endpoint, image_id, body, {})
+    _follow(endpoint, image_id, before, shown=shown)
 
 
 def _take_back(endpoint: Endpoint, image_id: str) -> None:

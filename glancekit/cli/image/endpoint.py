@@ -189,14 +189,15 @@ def ask(
     try:
         answer = endpoint.send(method, path, headers=dict(headers or {}), **request)
     except requests.RequestException as error:
-        raise unreachable(endpoint.url, _reason(error)) from error
+        raise unreachable(endpoint.url, reason(error)) from error
     if answer.status_code >= 300:
         with answer:
             raise refusal(answer.status_code, answer.text, what)
     return answer
 
 
-def _reason(error: requests.RequestException) -> str:
+def reason(error: requests.RequestException) -> str:
+    """Return in words why no answer came."""
     if isinstance(error, requests.exceptions.SSLError):
         return "its certificate is not to be trusted (--cacert names another authority)"
     if isinstance(error, requests.Timeout):
