@@ -69,7 +69,11 @@ KINDS: dict[str, Kind] = {
         (SupportsMigration, SupportsDowngrade, SupportsStatistics),
     ),
     AUTH: Kind(AuthDriver, "glancekit-{name}-auth"),
-    LIMITS: Kind(LimitSource, "glancekit-{name}-auth"),
+    LIMITS: Kind(
+        LimitSource,
+        "glancekit-{name}-limits",
+        packages={"keystone": "glancekit-keystone-auth"},
+    ),
     CACHE_POLICIES: Kind(
         CachePolicy,
         "glancekit-{name}-cache-policy",

@@ -89,11 +89,28 @@ class CommandsConformance:
     # -- the kit's own
 
     @pytest.fixture
-    def run(self, plugin: Any, configuration: str, tmp_path: Path) -> Callable[[str], Outcome]:
-        """Type a line, with the configuration of the tests."""
+    def config_file(self, configuration: str, tmp_path: Path) -> Path:
+        """The configuration of the tests, as a file."""
         file = tmp_path / "commands.conf"
-        file.write_text(f"{_default(tmp_path)}\n{configuration}")
-        return lambda line: typed(plugin, line.replace("{folder}", str(tmp_path)), file)
+        file.write_text(f"[DEFAULT]\ndata_dir = {tmp_path / 'data'}\n\n{configuration}")
+        return file
+
+    @pytest.fixture
+    def run(self, plugin: Any, config_file: Path, tmp_path: Path) -> Callable[[str], Outcome]:
+        """Type a line, with the configuration of the tests."""
+        return lambda line: typed(plugin, line.replace("{folder}", str(tmp_path)), config_file)
+
+    @pytest.fixture
+    def records(self, config_file: Path) -> Callable[[], AbstractContextManager[MetadataDriver]]:
+        """Open the records that a command finds, for tests of one's own to put some there."""
+
+        def opened() -> AbstractContextManager[MetadataDriver]:
+            with click.Context(click.Command("records"), obj=_Quiet((str(config_file),))) as ctx:
+                bench = LateWorkbench(ctx)
+                config, _ = bench.configuration()
+                return bench.metadata(config)
+
+        return opened
 
     def test_co01_it_says_what_it_was_written_for(self, plugin: Any) -> None:
         assert isinstance(plugin.api_level, int)
@@ -262,7 +279,3 @@ def _options(command: click.Command) -> Iterator[click.Option]:
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.hidden:
             yield parameter
-
-
-def _default(folder: Path) -> str:
-    return f"[DEFAULT]\ndata_dir = {folder / 'data'}\n"

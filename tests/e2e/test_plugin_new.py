@@ -90,7 +90,7 @@ def vendor(tmp_path_factory: pytest.TempPathFactory) -> Vendor:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_plugin_passes_its_own_tests_and_is_taken(vendor: Vendor, kind: str) -> None:
-    name = "fine-acme"
+    name = f"acme-{kind}"
     said = vendor.run("glancekit", "plugin", "new", kind, name)
     home = vendor.folder / said.split("/", 1)[0]
     assert (home / "README.rst").is_file()
@@ -104,6 +104,16 @@ def test_a_new_plugin_passes_its_own_tests_and_is_taken(vendor: Vendor, kind: st
     ]
     assert report["state"] == "ok", report["reason"]
     assert report["distribution"] == home.name
+
+
+def test_a_new_command_can_be_typed(vendor: Vendor) -> None:
+    said = vendor.run("glancekit", "plugin", "new", "commands", "look")
+    home = vendor.folder / said.split("/", 1)[0]
+    vendor.run("pip", "--quiet", "install", "--no-build-isolation", "--no-deps", "-e", str(home))
+    assert "From glancekit-look." in vendor.run("glancekit", "--help")
+    config = vendor.folder / "look.conf"
+    config.write_text(f"[DEFAULT]\ndata_dir = {vendor.folder / 'looked'}\n")
+    assert vendor.run("glancekit", "--config-file", str(config), "look", "list") == ""
 
 
 def test_nothing_is_overwritten(vendor: Vendor) -> None:

@@ -26,8 +26,9 @@ def plugin() -> None:
 def new(kind: str, name: str, folder: Path | None) -> None:
     """Write a package whose tests pass at once, to be changed into a plugin of your own.
 
-    KIND is one of store, metadata, auth, cache-policy, import-method, import-step, hooks. NAME is
-    what an operator will write into the configuration, acme for instance.
+    KIND is one of store, metadata, auth, limits, cache-policy, import-method, import-step,
+    signature, hooks, periodic-task, commands. NAME is what an operator will write into the
+    configuration, or type as a command: acme for instance.
     """
     from glancekit.cli.scaffold.writing import distribution_of, write
 

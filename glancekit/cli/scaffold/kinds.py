@@ -10,9 +10,11 @@ from types import MappingProxyType
 from glancekit.core.drivers import (
     AUTH,
     CACHE_POLICIES,
+    COMMANDS,
     HOOKS,
     IMPORT_METHODS,
     IMPORT_STEPS,
+    LIMITS,
     METADATA,
     STORES,
 )
@@ -23,8 +25,8 @@ class Kind:
     """One kind of plugin.
 
     ``source`` names its templates and the module in the package; ``suffix`` ends the name of its
-    class, which a listener has none of. ``configuration`` is what switches it on, with the words
-    of the templates in it. ``requires`` are packages besides glancekit.
+    class, empty where the entry point names the module itself. ``configuration`` is what switches
+    it on, with the words of the templates in it. ``requires`` are packages besides glancekit.
     """
 
     group: str
@@ -60,6 +62,14 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "Who is calling, by a signature",
             "[auth]\ndriver = ~~{name}\n~~{snake}_secret = ...",
         ),
+        "limits": Kind(
+            LIMITS,
+            "limits",
+            "Limits",
+            "What projects may have, from a file",
+            "[quotas]\ndriver = ~~{name}\n\n"
+            "[~~{snake}_limits]\n~~{snake}_file = /etc/glancekit/~~{name}.json",
+        ),
         "cache-policy": Kind(
             CACHE_POLICIES,
             "policy",
@@ -84,12 +94,37 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "[image_import_opts]\nimage_import_plugins = ~~{name}\n\n"
             "[~~{snake}_step]\n~~{snake}_label = checked",
         ),
+        "signature": Kind(
+            IMPORT_STEPS,
+            "verifier",
+            "Verification",
+            "Only images that are signed come in",
+            "[image_import_opts]\nimage_import_plugins = ~~{name}\n\n"
+            "[~~{snake}_signature]\n~~{snake}_secret = ...",
+        ),
         "hooks": Kind(
             HOOKS,
             "listener",
             "",
             "A listener that counts what happens",
             "# Installing it is enough. To switch it off:\n[plugins]\ndisabled = ~~{name}",
+        ),
+        "periodic-task": Kind(
+            HOOKS,
+            "task",
+            "Task",
+            "How many images each project has, written every so often",
+            "# Installing it is enough. To have it run more often:\n"
+            "[~~{snake}]\n~~{snake}_interval = 60",
+        ),
+        "commands": Kind(
+            COMMANDS,
+            "commands",
+            "",
+            "A command that lists images",
+            "# Installing it is enough: glancekit ~~{name} list\n"
+            "[~~{snake}]\n~~{snake}_most = 100",
+            requires="click >=8.1.7",
         ),
     }
 )
