@@ -12,7 +12,7 @@ import os
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -118,6 +118,10 @@ class UpstreamStore:
     def delete(self, url: str) -> None:
         """Delete what is at a location's URL."""
         self._call("delete", url=url)
+
+    def grant(self, url: str, readers: Sequence[str] = (), *, public: bool = False) -> None:
+        """Say which other projects may read what is at a location's URL, or that all may."""
+        self._call("grant", url=url, readers=list(readers), public=public)
 
     def close(self) -> None:
         """End the process; harmless when repeated."""

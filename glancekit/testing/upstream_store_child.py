@@ -64,6 +64,12 @@ class Peer:
         """Delete what is at a URL."""
         self._library.delete(url, BACKEND, context=self._context)
 
+    def grant(self, url: str, readers: list[str], public: bool) -> None:
+        """Say who else may read what is at a URL: everybody, or some projects."""
+        self._library.set_acls_for_multi_store(
+            url, BACKEND, public=public, read_tenants=readers, context=self._context
+        )
+
     def _fetch(self, url: str, path: str, **part: Any) -> None:
         chunks, _ = self._library.get(url, BACKEND, context=self._context, **part)
         with Path(path).open("wb") as file:

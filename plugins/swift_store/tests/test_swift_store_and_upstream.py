@@ -7,13 +7,18 @@ import io
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from glancekit_swift_store.driver import SwiftStore
 
-from glancekit.plugin import FileStream, Location
-from glancekit.testing.upstream_store import UpstreamConformance, UpstreamStore, missing
+from glancekit.plugin import Caller, FileStream, Location, StoreDenied
+from glancekit.testing.upstream_store import (
+    UpstreamConformance,
+    UpstreamError,
+    UpstreamStore,
+    missing,
+)
 
 Build = Callable[..., SwiftStore]
 
@@ -96,6 +101,115 @@ class TestWithoutAFile(TestWithAFile):
         assert ours == f"swift+config://ref1/{container}/{image_id}"
         assert upstream.read(ours) == self.data
         upstream.delete(ours)
+
+
+class TestInProjects(UpstreamConformance):
+    """Each image in a container of its own in its owner's account, with the owner's token."""
+
+    sizes: ClassVar[dict[str, int]] = {}
+
+    @pytest.fixture
+    def prefix(self) -> str:
+        return f"owned-{uuid.uuid4().hex[:8]}"
+
+    @pytest.fixture
+    def upstream_of(
+        self, site: Any, prefix: str, keystone: Any, caller_of: Callable[..., Caller]
+    ) -> Iterator[Callable[..., UpstreamStore]]:
+        """Start their store for a user."""
+        started: list[UpstreamStore] = []
+
+        def upstream_of(user: str, project: str) -> UpstreamStore:
+            caller = caller_of(user, project)
+            endpoint = site.swift.endpoint % {"project_id": caller.project_id}
+            there = {"publicURL": endpoint, "region": "RegionOne"}
+            context = {
+                "auth_token": caller.token,
+                "project_id": caller.project_id,
+                "user_id": keystone.id_of("user", user),
+                "service_catalog": [{"type": "object-store", "endpoints": [there]}],
+            }
+            sizes = {name: str(size) for name, size in self.sizes.items()}
+            options = {**site.options, **sizes, "swift_store_multi_tenant": "true"}
+            options |= {"swift_store_container": prefix}
+            options |= {"swift_store_create_container_on_put": "true"}
+            started.append(UpstreamStore("swift", options, context))
+            return started[-1]
+
+        yield upstream_of
+        for each in started:
+            each.close()
+
+    @pytest.fixture
+    def upstream(self, upstream_of: Callable[..., UpstreamStore]) -> UpstreamStore:
+        return upstream_of("demo-member", "demo")
+
+    @pytest.fixture
+    def store(self, build: Build, prefix: str) -> SwiftStore:
+        return build(prefix, swift_store_multi_tenant=True, **self.sizes)
+
+    @pytest.fixture
+    def driver(self, store: SwiftStore, caller_of: Callable[..., Caller]) -> SwiftStore:
+        return store.acting_for(caller_of("demo-member", "demo"))
+
+    @pytest.fixture(autouse=True)
+    def nothing_is_left(
+        self, prefix: str, account_of: Callable[[str, str], Any]
+    ) -> Iterator[None]:
+        yield
+        names = account_of("demo-member", "demo").containers()
+        assert not [name for name in names if name.startswith(prefix)]
+
+    def test_readers_are_each_other_s(
+        self,
+        store: SwiftStore,
+        driver: SwiftStore,
+        upstream: UpstreamStore,
+        upstream_of: Callable[..., UpstreamStore],
+        caller_of: Callable[..., Caller],
+        keystone: Any,
+    ) -> None:
+        """Who was let in by one reads by the other, with a token of their own."""
+        member = keystone.make_project("other")
+        theirs = upstream_of("other-member", "other")
+        ours = store.acting_for(caller_of("other-member", "other"))
+        image_ids = [str(uuid.uuid4()) for _ in "ab"]
+        by_them = upstream.add(image_ids[0], self.data)
+        by_us = self._write(driver, image_ids[1], len(self.data))
+        with pytest.raises(StoreDenied):
+            ours.open(Location(url=by_them))
+        with pytest.raises(UpstreamError):
+            theirs.read(by_us)
+        for readers, public in (([member], False), ([], True)):
+            upstream.grant(by_them, readers, public=public)
+            driver.grant(Location(url=by_us, image_id=image_ids[1]), readers, public=public)
+            with ours.open(Location(url=by_them)) as opened:
+                assert opened.read() == self.data
+            assert theirs.read(by_us) == self.data
+        driver.delete(Location(url=by_them))
+        upstream.delete(by_us)
+
+    def test_the_service_reads_and_deletes_what_upstream_stored(
+        self, store: SwiftStore, upstream: UpstreamStore
+    ) -> None:
+        """Without a caller, as the reaper does."""
+        image_id = str(uuid.uuid4())
+        there = Location(url=upstream.add(image_id, self.data), image_id=image_id)
+        with store.open(there) as opened:
+            assert opened.read() == self.data
+        store.delete(there)
+        with pytest.raises(UpstreamError):
+            upstream.read(there.url)
+
+
+class TestInProjectsInSegments(TestInProjects):
+    """Of whole segments, as before."""
+
+    data = bytes(range(256)) * 8000  # 2 MB
+    sizes: ClassVar = {
+        "swift_store_large_object_size": 1,
+        "swift_store_large_object_chunk_size": 1,
+    }
 
 
 @pytest.mark.parametrize("seed", [1, 3, 8, 9, 12, 13, 14, 32])
