@@ -18,6 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from glancekit.plugin import BlobExists, BlobNotFound, StoreDenied, StoreFailed, StoreUnavailable
+from glancekit_s3_store.credentials import renew_when_refused
 from glancekit_s3_store.failures import code_of, translated
 from glancekit_s3_store.options import Settings
 
@@ -370,7 +371,7 @@ def _client(settings: Settings) -> Any:
         request_checksum_calculation=settings.request_checksums,
         response_checksum_validation=settings.response_checksums,
     )
-    return session.client(
+    client = session.client(
         "s3",
         endpoint_url=settings.endpoint,
         # A server of one's own seldom has a region; signatures must name one all the same.
@@ -378,3 +379,6 @@ def _client(settings: Settings) -> Any:
         verify=settings.cacert,
         config=config,
     )
+    if settings.access_key is None:
+        renew_when_refused(client, session.get_credentials())
+    return client

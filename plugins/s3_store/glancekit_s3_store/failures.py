@@ -41,6 +41,7 @@ _BY_CODE: Mapping[str, type[GlancekitError]] = {
     "QuotaExceeded": StoreFull,
     "XMinioStorageFull": StoreFull,
     "ExpiredToken": StoreDenied,
+    "400": StoreDenied,  # without a body, so to HEAD: there it is how a token is refused
     "InvalidToken": StoreDenied,
     "InvalidObjectState": StoreDenied,  # it is in an archive, from which it must be fetched first
     "PermanentRedirect": StoreDenied,  # the bucket is in another region

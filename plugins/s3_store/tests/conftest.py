@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.request import Request, urlopen
 
 import boto3
 import pytest
@@ -30,6 +34,14 @@ START_LIMIT = 60.0
 SWIFT = "glancekit_swift_store.testing"
 """What keeps a Swift up, where it is installed."""
 
+ALL = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+    }
+)
+"""A policy by which everything is allowed."""
+
 Build = Callable[..., S3Store]
 
 
@@ -42,6 +54,7 @@ class Server:
     secret_key: str
     process: subprocess.Popen[bytes] | None = None
     cacert: str = ""
+    swift_auth: str = ""
 
     def client(self) -> Any:
         """Return boto3's client, for looking at things from outside the store."""
@@ -141,6 +154,88 @@ def moto_with_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
+class Strict:
+    """A moto that knows its users: it checks signatures and what they are allowed to do."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._made = {
+            kind: boto3.client(
+                kind,
+                endpoint_url=server.url,
+                aws_access_key_id="nobody",
+                aws_secret_access_key="nobody",
+                region_name="us-east-1",
+            )
+            for kind in ("iam", "sts")
+        }
+        user, (server.access_key, server.secret_key) = self.make_user()
+        self.allow(user)
+        self._role = self._call(
+            "iam", "create_role", RoleName="images", AssumeRolePolicyDocument="{}"
+        )["Role"]["Arn"]
+        policy = {"RoleName": "images", "PolicyName": "all", "PolicyDocument": ALL}
+        self._call("iam", "put_role_policy", **policy)
+
+    def make_user(self) -> tuple[str, tuple[str, str]]:
+        """Make a user who may do nothing; return name, access key and secret key."""
+        name = f"user-{uuid.uuid4().hex}"
+        self._call("iam", "create_user", UserName=name)
+        return name, self.make_key(name)
+
+    def make_key(self, user: str) -> tuple[str, str]:
+        """Give a user one more key."""
+        made = self._call("iam", "create_access_key", UserName=user)["AccessKey"]
+        return made["AccessKeyId"], made["SecretAccessKey"]
+
+    def drop_key(self, user: str, key: str) -> None:
+        """Take a key away, from now on."""
+        self._call("iam", "delete_access_key", UserName=user, AccessKeyId=key)
+
+    def allow(self, user: str) -> None:
+        """Let a user do everything."""
+        self._call("iam", "put_user_policy", UserName=user, PolicyName="all", PolicyDocument=ALL)
+
+    def forbid(self, user: str) -> None:
+        """Let a user do nothing."""
+        self._call("iam", "delete_user_policy", UserName=user, PolicyName="all")
+
+    def session(self) -> tuple[str, str, str]:
+        """Begin a session; return access key, secret key and token."""
+        asked = {"RoleArn": self._role, "RoleSessionName": uuid.uuid4().hex}
+        given = self._call("sts", "assume_role", **asked)["Credentials"]
+        return given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
+
+    def _call(self, kind: str, call: str, **asked: Any) -> Any:
+        """Do as the administrator, of whom the server asks nothing meanwhile."""
+        self._check(False)
+        try:
+            return getattr(self._made[kind], call)(**asked)
+        finally:
+            self._check(True)
+
+    def _check(self, on: bool) -> None:
+        """Have requests checked, or none."""
+        asked = Request(
+            f"{self.server.url}/moto-api/reset-auth",
+            data=b"0" if on else b"inf",
+            headers={"Content-Type": "text/plain"},
+            method="POST",
+        )
+        with urlopen(asked, timeout=30) as answer:
+            assert answer.status == 200
+
+
+@pytest.fixture(scope="session")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Strict]:
+    """A running moto that checks who asks."""
+    server = start_moto(tmp_path_factory.mktemp("moto"))
+    try:
+        yield Strict(server)
+    finally:
+        server.stop()
+
+
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server that somebody has running, else Swift's S3 API."""
@@ -161,7 +256,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         said = dict(
             swift.stdout.readline().removeprefix("export ").split("=", 1) for _ in "123456"
         )
-        yield Server(*(said[name].strip() for name in named))
+        url, access_key, secret_key = (said[name].strip() for name in named)
+        yield Server(url, access_key, secret_key, swift_auth=said["ST_AUTH"].strip())
         swift.communicate(timeout=60)  # it ends when there is no more to come
 
 
@@ -207,3 +303,108 @@ def build(server: Server) -> Iterator[Build]:
     yield build
     for driver in built:
         driver.close()
+
+
+class Way:
+    """The way to a server, which can be cut.
+
+    ``lost`` says of a request's first bytes whether its answer is to get lost, ``cut`` after how
+    many bytes answers end; each happens once. Requests with something of ``ended`` in them are
+    answered as AWS does when a session has come to its end.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._server_port = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.lost: Callable[[bytes], bool] | None = None
+        self.cut: int | None = None
+        self.ended: set[bytes] = set()
+        self.happened = 0
+        self._open: list[socket.socket] = []
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def stop(self) -> None:
+        """Break all connections and refuse others, as a server does that was killed."""
+        self.close()
+        for near in self._open:
+            with suppress(OSError):
+                near.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
+
+    def start_again(self) -> None:
+        """Take connections at the same address once more."""
+        self._accepting.join()  # it lets go of the port
+        port = int(self.url.rpartition(":")[2])
+        self._listening = socket.create_server(("127.0.0.1", port))
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                self._open.append(near)
+                threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+
+    def _connect(self, near: socket.socket) -> None:
+        far = socket.create_connection(("127.0.0.1", self._server_port))
+        losing = threading.Event()
+        there = threading.Thread(target=self._there, args=(near, far, losing), daemon=True)
+        there.start()
+        with suppress(OSError):
+            self._back(near, far, losing)
+        for side in (near, far):
+            with suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+        there.join()
+        near.close()
+        far.close()
+
+    def _there(self, near: socket.socket, far: socket.socket, losing: threading.Event) -> None:
+        with suppress(OSError):
+            while data := near.recv(65536):
+                if any(token in data for token in self.ended):
+                    near.sendall(_end_of_session(is_head=data.startswith(b"HEAD ")))
+                    break
+                if self.lost is not None and self.lost(data):
+                    self.lost = None
+                    losing.set()
+                far.sendall(data)
+        with suppress(OSError):
+            far.shutdown(socket.SHUT_RDWR)
+
+    def _back(self, near: socket.socket, far: socket.socket, losing: threading.Event) -> None:
+        come = 0
+        while data := far.recv(65536):
+            come += len(data)
+            if losing.is_set() and not data.startswith(b"HTTP/1.1 100"):
+                self.happened += 1
+                return
+            if self.cut is not None and come > self.cut:
+                self.cut = None
+                self.happened += 1
+                return
+            near.sendall(data)
+
+
+def _end_of_session(*, is_head: bool) -> bytes:
+    said = (
+        b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>ExpiredToken</Code>"
+        b"<Message>The provided token has expired.</Message></Error>"
+    )
+    head = f"HTTP/1.1 400 Bad Request\r\nContent-Length: {len(said)}\r\nConnection: close\r\n\r\n"
+    return head.encode() + (b"" if is_head else said)
+
+
+@pytest.fixture
+def way(server: Any) -> Iterator[Way]:
+    way = Way(int(server.url.rpartition(":")[2]))
+    yield way
+    way.close()

@@ -11,10 +11,10 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from botocore.exceptions import ClientError
@@ -38,97 +38,8 @@ DATA = bytes(range(256)) * 8192
 Build = Callable[..., S3Store]
 
 
-class Way:
-    """The way to a server, which can be cut.
-
-    ``lost`` says of a request's first bytes whether its answer is to get lost, ``cut`` after how
-    many bytes answers end; each happens once.
-    """
-
-    def __init__(self, port: int) -> None:
-        self._server_port = port
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self.lost: Callable[[bytes], bool] | None = None
-        self.cut: int | None = None
-        self.happened = 0
-        self._open: list[socket.socket] = []
-        self._accepting = threading.Thread(target=self._accept, daemon=True)
-        self._accepting.start()
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-    def stop(self) -> None:
-        """Break all connections and refuse others, as a server does that was killed."""
-        self.close()
-        for near in self._open:
-            with suppress(OSError):
-                near.shutdown(socket.SHUT_RDWR)
-        self._open.clear()
-
-    def start_again(self) -> None:
-        """Take connections at the same address once more."""
-        self._accepting.join()  # it lets go of the port
-        port = int(self.url.rpartition(":")[2])
-        self._listening = socket.create_server(("127.0.0.1", port))
-        self._accepting = threading.Thread(target=self._accept, daemon=True)
-        self._accepting.start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listening.accept()
-                self._open.append(near)
-                threading.Thread(target=self._connect, args=(near,), daemon=True).start()
-
-    def _connect(self, near: socket.socket) -> None:
-        far = socket.create_connection(("127.0.0.1", self._server_port))
-        losing = threading.Event()
-        there = threading.Thread(target=self._there, args=(near, far, losing), daemon=True)
-        there.start()
-        with suppress(OSError):
-            self._back(near, far, losing)
-        for side in (near, far):
-            with suppress(OSError):
-                side.shutdown(socket.SHUT_RDWR)
-        there.join()
-        near.close()
-        far.close()
-
-    def _there(self, near: socket.socket, far: socket.socket, losing: threading.Event) -> None:
-        with suppress(OSError):
-            while data := near.recv(65536):
-                if self.lost is not None and self.lost(data):
-                    self.lost = None
-                    losing.set()
-                far.sendall(data)
-
-    def _back(self, near: socket.socket, far: socket.socket, losing: threading.Event) -> None:
-        come = 0
-        while data := far.recv(65536):
-            come += len(data)
-            if losing.is_set() and not data.startswith(b"HTTP/1.1 100"):
-                self.happened += 1
-                return
-            if self.cut is not None and come > self.cut:
-                self.cut = None
-                self.happened += 1
-                return
-            near.sendall(data)
-
-
 @pytest.fixture
-def way(server: Any) -> Iterator[Way]:
-    way = Way(int(server.url.rpartition(":")[2]))
-    yield way
-    way.close()
-
-
-@pytest.fixture
-def driver(build: Build, bucket: str, way: Way) -> S3Store:
+def driver(build: Build, bucket: str, way: Any) -> S3Store:
     return build(bucket, s3_store_host=way.url)
 
 
@@ -145,7 +56,7 @@ def in_parts(driver: S3Store) -> S3Store:
 # -- reading
 
 
-def test_a_broken_read_goes_on_where_it_was(driver: S3Store, way: Way) -> None:
+def test_a_broken_read_goes_on_where_it_was(driver: S3Store, way: Any) -> None:
     location = put(driver)
     way.cut = 700_000
     with driver.open(location) as opened:
@@ -157,7 +68,7 @@ def test_a_broken_read_goes_on_where_it_was(driver: S3Store, way: Way) -> None:
 
 
 def test_a_range_that_breaks_ahead_of_the_reader_goes_on_where_it_was(
-    driver: S3Store, way: Way, monkeypatch: pytest.MonkeyPatch
+    driver: S3Store, way: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("glancekit_s3_store.download.RANGE", 500_000)
     location = put(driver)
@@ -185,7 +96,7 @@ def test_a_reader_that_leaves_ends_what_is_read_ahead(
 
 
 def test_what_replaced_an_object_is_not_given_out_as_its_rest(
-    driver: S3Store, way: Way, client: Any, bucket: str
+    driver: S3Store, way: Any, client: Any, bucket: str
 ) -> None:
     location = put(driver, image_id="1")
     way.cut = 700_000
@@ -197,11 +108,7 @@ def test_what_replaced_an_object_is_not_given_out_as_its_rest(
     assert way.happened == 1
 
 
-def test_a_server_that_goes_away_for_good_ends_the_read(
-    build: Build, server: Any, bucket: str
-) -> None:
-    way = Way(int(server.url.rpartition(":")[2]))
-    driver = build(bucket, s3_store_host=way.url)
+def test_a_server_that_goes_away_for_good_ends_the_read(driver: S3Store, way: Any) -> None:
     location = put(driver)
     way.cut = 700_000
     with driver.open(location) as opened:
@@ -215,7 +122,7 @@ def test_a_server_that_goes_away_for_good_ends_the_read(
 
 @pytest.mark.parametrize("kind", ["whole", "in parts"])
 def test_an_upload_whose_last_answer_is_lost_is_one(
-    driver: S3Store, way: Way, kind: str, client: Any, bucket: str
+    driver: S3Store, way: Any, kind: str, client: Any, bucket: str
 ) -> None:
     """botocore asks again, and is told that the name is taken: by this very upload."""
     if kind == "whole":
@@ -230,7 +137,7 @@ def test_an_upload_whose_last_answer_is_lost_is_one(
     assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
 
 
-def test_a_part_whose_answer_is_lost_is_sent_again(driver: S3Store, way: Way) -> None:
+def test_a_part_whose_answer_is_lost_is_sent_again(driver: S3Store, way: Any) -> None:
     in_parts(driver)
     way.lost = lambda request: b"partNumber=3" in request
     location = put(driver)
@@ -257,7 +164,7 @@ class Failing(FileStream):
 @pytest.mark.parametrize("kind", ["whole", "in parts"])
 @pytest.mark.parametrize("fault", ["stops", "hangs"])
 def test_a_server_that_fails_midway_of_a_write(
-    build: Build, server: Any, bucket: str, client: Any, way: Way, kind: str, fault: str
+    build: Build, server: Any, bucket: str, client: Any, way: Any, kind: str, fault: str
 ) -> None:
     """The error comes in time, discard leaves nothing, and the same driver works afterwards."""
     driver = build(bucket, s3_store_host=way.url, s3_store_read_timeout=0.3)
@@ -285,9 +192,31 @@ def test_an_object_that_is_deleted_behind_our_back_is_not_found(
 ) -> None:
     location = put(driver, image_id=str(uuid.uuid4()))
     client.delete_object(Bucket=bucket, Key=location.url.rpartition("/")[2])
-    for call in (driver.open, driver.size, driver.delete):
+    calls: list[Callable[[Location], object]] = [
+        driver.open,
+        driver.size,
+        driver.delete,
+        lambda there: driver.open_range(there, 10, 10),
+    ]
+    for call in calls:
         with pytest.raises(BlobNotFound):
             call(location)
+    with driver.open(put(driver, image_id=location.url.rpartition("/")[2])) as opened:
+        assert b"".join(opened) == DATA
+
+
+def test_an_object_that_goes_midway_of_a_read_is_not_found(
+    driver: S3Store, client: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glancekit_s3_store.download.RANGE", 500_000)
+    location = put(driver)
+    with driver.open(location) as opened:
+        got = opened.read(1000)
+        client.delete_object(Bucket=bucket, Key=location.url.rpartition("/")[2])
+        with pytest.raises(BlobNotFound):
+            while chunk := opened.read(100_000):
+                got += chunk
+    assert got == DATA[: len(got)]
 
 
 # -- the server
@@ -319,6 +248,75 @@ def test_a_frozen_server_is_unavailable_and_works_when_it_thaws(
         assert b"".join(opened) == DATA
 
 
+@pytest.mark.parametrize("kind", ["whole", "in parts"])
+def test_a_server_that_freezes_midway_of_a_read(
+    build: Build, server: Any, bucket: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same in one long answer and in ranges that are read ahead."""
+    if kind == "in parts":
+        monkeypatch.setattr("glancekit_s3_store.download.RANGE", 2 << 20)
+    data, group = DATA * 12, os.getpgid(server.process.pid)  # more than the buffers take
+    driver, location = build(bucket, s3_store_read_timeout=0.5), put(build(bucket), data)
+    begun = time.monotonic()
+    with driver.open(location) as opened:
+        opened.read(1000)
+        os.killpg(group, signal.SIGSTOP)
+        try:
+            with pytest.raises(StoreUnavailable):
+                b"".join(opened)
+        finally:
+            os.killpg(group, signal.SIGCONT)
+    assert time.monotonic() - begun < 60
+    with driver.open(location) as opened:
+        assert b"".join(opened) == data
+
+
+# -- a full server
+
+
+def limit_room(server: Any, size: str) -> None:
+    """Say as an administrator of Swift how many bytes the account may have; "" is no limit."""
+    login = {"X-Auth-User": "admin:admin", "X-Auth-Key": "admin"}
+    with urlopen(Request(server.swift_auth, headers=login), timeout=30) as answer:
+        token, own = answer.headers["X-Auth-Token"], answer.headers["X-Storage-Url"]
+    headers = {"X-Auth-Token": token, "X-Account-Meta-Quota-Bytes": size}
+    url = own.replace("AUTH_admin", "AUTH_test")
+    urlopen(Request(url, headers=headers, method="POST"), timeout=30).close()
+
+
+class TestAFullServer:
+    @pytest.fixture
+    def server(self, deployed: Any) -> Iterator[Any]:
+        if not deployed.swift_auth:
+            pytest.skip("the server that was named is not one to be made full")
+        yield deployed
+        limit_room(deployed, "")
+
+    @pytest.mark.parametrize("kind", ["whole", "in parts"])
+    def test_it_says_so_and_nothing_is_left(
+        self, build: Build, server: Any, bucket: str, client: Any, kind: str
+    ) -> None:
+        driver, data, image_id = build(bucket), DATA * 6, str(uuid.uuid4())
+        if kind == "in parts":  # this server takes none that are smaller
+            driver._settings = replace(driver._settings, part_size=5 << 20, whole_below=0)
+        location = put(driver, data)
+        for size in (len(data), None):
+            source = Failing(data, lambda: limit_room(server, "1000"))
+            with pytest.raises(StoreFull):
+                driver.write(image_id, source, size)
+            with pytest.raises(StoreFull):
+                put(driver, data)
+            with driver.open(location) as opened:
+                assert b"".join(opened) == data
+            driver.discard(image_id)
+            left = client.list_objects_v2(Bucket=bucket)["Contents"]
+            assert [entry["Key"] for entry in left] == [location.url.rpartition("/")[2]]
+            assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+            limit_room(server, "")
+        with driver.open(put(driver, data, image_id=image_id)) as opened:
+            assert b"".join(opened) == data
+
+
 # -- what the server says
 
 
@@ -332,6 +330,7 @@ def test_a_frozen_server_is_unavailable_and_works_when_it_thaws(
         ("AccessDenied", 403, StoreDenied),
         ("InvalidAccessKeyId", 403, StoreDenied),
         ("ExpiredToken", 400, StoreDenied),
+        ("400", 400, StoreDenied),
         ("PermanentRedirect", 301, StoreDenied),
         ("PreconditionFailed", 412, BlobExists),
         ("EntityTooLarge", 400, StoreFull),

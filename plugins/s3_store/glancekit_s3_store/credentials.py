@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Credentials that were replaced where they are kept. What requests they sign is not its business.
+
+Those of a machine's role renew themselves. Temporary ones in ``~/.aws/credentials`` are written
+anew by something outside, of which the SDK takes no notice: it reads that file once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+import boto3
+from botocore.credentials import Credentials, RefreshableCredentials
+
+log = logging.getLogger(__name__)
+
+_REFUSED = frozenset(
+    {
+        "ExpiredToken",
+        "InvalidToken",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        # An answer to HEAD has no body, and so a number alone.
+        "400",
+        "403",
+    }
+)
+"""What servers say of credentials that were good once."""
+
+_UNDER_WAY = 60.0
+"""Seconds for which an answer may be to a request that was signed before the renewal."""
+
+
+def renew_when_refused(client: Any, credentials: Any) -> None:
+    """Have a client read its credentials anew when the server refuses them, and ask once more.
+
+    Nothing changes for credentials that renew themselves, and where there are none.
+    """
+    renews_itself = isinstance(credentials, RefreshableCredentials)
+    if isinstance(credentials, Credentials) and not renews_itself:
+        client.meta.events.register_first("needs-retry.s3", _Kept(credentials).look)
+
+
+class _Kept:
+    """Credentials of a file or of the environment."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._lock = threading.Lock()
+        self._renewed: float | None = None
+
+    def look(self, response: Any = None, attempts: int = 1, **more: Any) -> float | None:
+        """Answer the SDK's question whether to repeat a request: seconds to wait, or None."""
+        if response is None or attempts > 1:
+            return None
+        code = str(response[1].get("Error", {}).get("Code", ""))
+        return 0.0 if code in _REFUSED and self._are_others_by_now() else None
+
+    def _are_others_by_now(self) -> bool:
+        with self._lock:
+            if self._renew():
+                self._renewed = time.monotonic()
+                log.info("the credentials were replaced by those that are kept now")
+            return self._renewed is not None and time.monotonic() < self._renewed + _UNDER_WAY
+
+    def _renew(self) -> bool:
+        found = boto3.session.Session().get_credentials()
+        if found is None:
+            return False
+        new, old = found.get_frozen_credentials(), self._credentials.get_frozen_credentials()
+        if new == old:
+            return False
+        # A request that is being signed in between is refused, and asked once more, too.
+        self._credentials.access_key = new.access_key
+        self._credentials.secret_key = new.secret_key
+        self._credentials.token = new.token
+        return True

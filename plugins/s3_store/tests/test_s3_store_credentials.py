@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who the S3 store is for servers that look: wrong keys, rights that are taken away, sessions that
+end, and new keys that come without a restart. The servers are a moto with users and Swift.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from glancekit_s3_store.driver import S3Store
+
+from glancekit.plugin import FileStream, IteratorStream, Location, StoreDenied
+
+DATA = bytes(range(256)) * 8192
+WRONG = "a-secret-that-is-wrong"
+
+Build = Callable[..., S3Store]
+Keep = Callable[..., None]
+
+
+@pytest.fixture(params=["moto", "deployed"])
+def server(request: pytest.FixtureRequest) -> Any:
+    """Two that check signatures, each in its own way."""
+    if request.param == "moto":
+        return request.getfixturevalue("strict").server
+    return request.getfixturevalue("deployed")
+
+
+only_moto = pytest.mark.parametrize("server", ["moto"], indirect=True)
+
+
+@pytest.fixture
+def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keep:
+    """Write credentials where a machine keeps them."""
+    path = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def keep(key: str, secret: str, token: str = "") -> None:
+        lines = ["[default]", f"aws_access_key_id = {key}", f"aws_secret_access_key = {secret}"]
+        path.write_text("\n".join([*lines, f"aws_session_token = {token}" if token else ""]))
+
+    return keep
+
+
+@pytest.fixture
+def from_file(build: Build, bucket: str) -> Callable[..., S3Store]:
+    """Build a driver with the credentials that the machine keeps."""
+
+    def from_file(**chosen: Any) -> S3Store:
+        nobody = {"s3_store_access_key": "", "s3_store_secret_key": ""}
+        return in_parts(build(bucket, **nobody, **chosen))
+
+    return from_file
+
+
+def in_parts(driver: S3Store) -> S3Store:
+    driver._settings = replace(driver._settings, part_size=300_000, whole_below=0, parallel=1)
+    return driver
+
+
+def put(driver: S3Store, data: bytes = DATA) -> Location:
+    return driver.write(str(uuid.uuid4()), FileStream(io.BytesIO(data)), len(data))
+
+
+def read(driver: S3Store, location: Location) -> bytes:
+    with driver.open(location) as opened:
+        return b"".join(opened)
+
+
+def calls_of(driver: S3Store, location: Location) -> list[Callable[[], object]]:
+    """Everything that asks the server."""
+    return [
+        driver.check,
+        lambda: put(driver),
+        lambda: in_parts(driver) and put(driver),
+        lambda: driver.open(location),
+        lambda: driver.open_range(location, 1, 10),
+        lambda: driver.size(location),
+        lambda: driver.delete(location),
+        lambda: driver.discard(str(uuid.uuid4())),
+        lambda: driver.remnants(0),
+    ]
+
+
+def contents(client: Any, bucket: str) -> list[str]:
+    objects = client.list_objects_v2(Bucket=bucket).get("Contents", [])
+    uploads = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    return [entry["Key"] for entry in (*objects, *uploads)]
+
+
+@pytest.mark.parametrize("wrong", ["key", "secret"])
+def test_wrong_credentials_are_denied_and_not_shown(
+    build: Build,
+    server: Any,
+    bucket: str,
+    client: Any,
+    wrong: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    location = put(build(bucket))
+    given = {"s3_store_access_key" if wrong == "key" else "s3_store_secret_key": WRONG}
+    driver = build(bucket, **given)
+    caplog.clear()
+    for call in calls_of(driver, location):
+        with pytest.raises(StoreDenied) as refused:
+            call()
+        secret = WRONG if wrong == "secret" else server.secret_key
+        assert secret not in f"{refused.value}{refused.value!r}{refused.value.__cause__!r}"
+        assert secret not in caplog.text
+    assert contents(client, bucket) == [location.url.rpartition("/")[2]]
+
+
+@only_moto
+def test_rights_that_come_and_go_count_at_once(
+    build: Build, strict: Any, bucket: str, client: Any
+) -> None:
+    user, (key, secret) = strict.make_user()
+    location = put(build(bucket))
+    driver = build(bucket, s3_store_access_key=key, s3_store_secret_key=secret)
+    for call in calls_of(driver, location):
+        with pytest.raises(StoreDenied):
+            call()
+    strict.allow(user)
+    assert read(driver, location) == DATA
+    second = put(driver)
+    image_id = str(uuid.uuid4())
+    with pytest.raises(StoreDenied):
+        in_parts(driver).write(image_id, midway(lambda: strict.forbid(user)), None)
+    strict.allow(user)
+    driver.discard(image_id)
+    names = {entry.url.rpartition("/")[2] for entry in (location, second)}
+    assert set(contents(client, bucket)) == names
+
+
+def midway(happens: Callable[[], object]) -> IteratorStream:
+    """A source in the middle of which something happens."""
+
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, len(DATA), 300_000):
+            if start == 1_200_000:
+                happens()
+            yield DATA[start : start + 300_000]
+
+    return IteratorStream(chunks())
+
+
+@only_moto
+def test_keys_are_changed_without_a_restart(
+    strict: Any, keep: Keep, from_file: Callable[..., S3Store]
+) -> None:
+    """Also in the middle of an upload: the old one is taken away when the new one is in place."""
+    user, old = strict.make_user()
+    strict.allow(user)
+    keep(*old)
+    driver = from_file()
+    assert read(driver, put(driver)) == DATA
+
+    def change() -> None:
+        nonlocal old
+        new = strict.make_key(user)
+        keep(*new)
+        strict.drop_key(user, old[0])
+        old = new
+
+    location = driver.write(str(uuid.uuid4()), midway(change), None)
+    assert read(driver, location) == DATA
+    calls: list[Callable[[], object]] = [
+        driver.check,
+        lambda: driver.size(location),
+        lambda: driver.open(location).close(),
+        lambda: put(driver),
+        lambda: driver.delete(location),
+    ]
+    for call in calls:
+        change()
+        call()
+
+
+@only_moto
+def test_a_session_whose_token_is_another_is_denied_until_it_is_right(
+    strict: Any, keep: Keep, from_file: Callable[..., S3Store]
+) -> None:
+    key, secret, token = strict.session()
+    keep(key, secret, token[::-1])
+    driver = from_file()
+    for call in (driver.check, lambda: put(driver)):
+        with pytest.raises(StoreDenied) as refused:
+            call()
+        assert token[::-1] not in str(refused.value)
+    keep(key, secret, token)
+    assert read(driver, put(driver)) == DATA
+
+
+@only_moto
+def test_a_session_that_ends_is_denied_until_there_is_another(
+    strict: Any,
+    keep: Keep,
+    from_file: Callable[..., S3Store],
+    way: Any,
+    client: Any,
+    bucket: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Midway of a write, and of a read whose ranges come one after the other."""
+    caplog.set_level(logging.INFO)
+    first = strict.session()
+    keep(*first)
+    driver = from_file(s3_store_host=way.url)
+    location = put(driver)
+    image_id = str(uuid.uuid4())
+    with pytest.raises(StoreDenied):
+        driver.write(image_id, midway(lambda: way.ended.add(first[2].encode())), None)
+    for call in calls_of(driver, location):
+        with pytest.raises(StoreDenied) as refused:
+            call()
+        assert not [secret for secret in first[1:] if secret in str(refused.value)]
+    keep(*(second := strict.session()))
+    driver.discard(image_id)
+    assert read(driver, location) == DATA
+    assert contents(client, bucket) == [location.url.rpartition("/")[2]]
+    # The next one is there in time.
+    keep(*(third := strict.session()))
+    way.ended.add(second[2].encode())
+    assert read(driver, put(driver)) == DATA
+    assert not [
+        secret for secret in (*first[1:], *second[1:], *third[1:]) if secret in caplog.text
+    ]
+
+
+@only_moto
+def test_a_session_that_ends_midway_of_a_read_goes_on_with_the_next(
+    strict: Any,
+    keep: Keep,
+    from_file: Callable[..., S3Store],
+    way: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("glancekit_s3_store.download.RANGE", 300_000)
+    first = strict.session()
+    keep(*first)
+    driver = from_file(s3_store_host=way.url)
+    location = put(driver)
+    with driver.open(location) as opened:
+        got = opened.read(1000)
+        keep(*strict.session())
+        way.ended.add(first[2].encode())
+        assert got + b"".join(opened) == DATA
