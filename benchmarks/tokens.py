@@ -57,9 +57,7 @@ def of_keystone(folder: Path) -> Iterator[Row]:
     if environment is None:
         print("no Keystone here: sh tools/keystone.sh .venv-keystone", file=sys.stderr)
         return
-    keystone = RealKeystone(environment, folder / "keystone")
-    try:
-        keystone.start()
+    with RealKeystone(environment, folder / "keystone") as keystone:
         keystone.fill()
         driver = KeystoneAuth(_keystone_options(keystone), name="keystone")
         headers = {"x-auth-token": keystone.token("demo-member", "demo")}
@@ -70,8 +68,6 @@ def of_keystone(folder: Path) -> Iterator[Row]:
         yield measure("Keystone token, known", driver, headers, beside=asked)
         yield measure("Keystone token with a service's, known", driver, headers | service)
         driver.close()
-    finally:
-        keystone.stop()
 
 
 def measure(what: str, driver: AuthDriver, headers: dict[str, str], *, beside: str = "") -> Row:

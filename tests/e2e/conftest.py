@@ -196,6 +196,22 @@ def clients() -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A running Keystone with the service's user, and the project ``demo`` with a user of each
+    role. What else a module's tests need there they make."""
+    testing = pytest.importorskip(
+        "glancekit_keystone_auth.testing", reason="glancekit-keystone-auth is not installed"
+    )
+    reason = testing.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("keystone") / "data"
+    with testing.RealKeystone(testing.find_environment(), folder) as server:
+        server.fill()
+        yield server
+
+
 PROGRAMS = """
     import contextlib, io, json, os, sys
     import glanceclient.shell, openstackclient.shell

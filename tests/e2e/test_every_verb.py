@@ -11,7 +11,7 @@ import json
 import re
 import shlex
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import requests
 
 pytest.importorskip("glancekit_keystone_auth", reason="glancekit-keystone-auth is not installed")
 
-from glancekit_keystone_auth.testing import PASSWORD, RealKeystone, find_environment
+from glancekit_keystone_auth.testing import PASSWORD, RealKeystone
 
 CONFIG = """
 [DEFAULT]
@@ -422,28 +422,20 @@ class Cloud(dict[str, str]):
 @pytest.fixture(scope="module")
 def cloud(
     make_lasting_service: Callable[..., Any],
+    keystone: RealKeystone,
     programs: Any,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Cloud]:
+) -> Cloud:
     """A service with a Keystone that has users of two projects."""
-    environment = find_environment()
-    if environment is None:
-        pytest.skip("there is no Keystone to test with: sh tools/keystone.sh .venv-keystone")
     folder = tmp_path_factory.mktemp("cloud")
-    keystone = RealKeystone(environment, folder / "keystone")
-    try:
-        keystone.start()
-        keystone.fill()
-        keystone.make_user("stranger", "elsewhere", "member")
-        keystone.make_user("nova", "demo", "member", "service")
-        service = make_lasting_service(
-            CONFIG.format(url=keystone.url, password=PASSWORD, cache=folder / "cache")
-        )
-        service.start()
-        keystone.make_endpoint("image", service.url)
-        yield Cloud(keystone, service, programs, folder)
-    finally:
-        keystone.stop()
+    keystone.make_user("stranger", "elsewhere", "member")
+    keystone.make_user("nova", "demo", "member", "service")
+    service = make_lasting_service(
+        CONFIG.format(url=keystone.url, password=PASSWORD, cache=folder / "cache")
+    )
+    service.start()
+    keystone.make_endpoint("image", service.url)
+    return Cloud(keystone, service, programs, folder)
 
 
 def hold(rows: Sequence[Row], answers: Sequence[Answer]) -> None:

@@ -18,7 +18,7 @@ import requests
 
 pytest.importorskip("glancekit_keystone_auth", reason="glancekit-keystone-auth is not installed")
 
-from glancekit_keystone_auth.testing import PASSWORD, RealKeystone, find_environment
+from glancekit_keystone_auth.testing import PASSWORD, RealKeystone
 
 CONFIG = """
 [auth]
@@ -47,24 +47,9 @@ PYTHON = """
 """
 
 
-@pytest.fixture(scope="module")
-def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKeystone]:
-    """A running Keystone with users in two projects."""
-    environment = find_environment()
-    if environment is None:
-        pytest.skip("there is no Keystone to test with: sh tools/keystone.sh .venv-keystone")
-    server = RealKeystone(environment, tmp_path_factory.mktemp("keystone") / "data")
-    try:
-        server.start()
-        server.fill()
-        server.make_user("stranger", "elsewhere", "member")
-        yield server
-    finally:
-        server.stop()
-
-
 @pytest.fixture
 def service(keystone: RealKeystone, make_service: Callable[..., Any]) -> Any:
+    keystone.make_user("stranger", "elsewhere", "member")
     service = make_service(CONFIG.format(url=keystone.url, password=PASSWORD))
     service.start()
     return service

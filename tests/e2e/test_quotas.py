@@ -12,12 +12,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from glancekit_keystone_auth.testing import PASSWORD, RealKeystone, find_environment
+from glancekit_keystone_auth.testing import PASSWORD, RealKeystone
 
 MIB = 1 << 20
 LIMIT = 4 * MIB
@@ -220,35 +219,28 @@ http_connect_timeout = 2
 
 
 @pytest.fixture
-def keystone(tmp_path: Path) -> Iterator[RealKeystone]:
+def limited(keystone: RealKeystone) -> RealKeystone:
     """A Keystone in which each project may have one image, and one MiB for it."""
-    environment = find_environment()
-    if environment is None:
-        pytest.skip("there is no Keystone to test with: sh tools/keystone.sh .venv-keystone")
-    server = RealKeystone(environment, tmp_path / "keystone")
-    try:
-        server.start()
-        server.make_endpoint("image", "http://127.0.0.1:9292")
-        server.make_user("glance", "service", "reader")
-        user, role = server.id_of("user", "glance"), server.id_of("role", "reader")
-        server.call("PUT", f"/system/users/{user}/roles/{role}")
-        (service,) = server.call("GET", "/services?type=image")["services"]
-        registered = [
-            {
-                "service_id": service["id"],
-                "region_id": "RegionOne",
-                "resource_name": name,
-                "default_limit": 1,
-            }
-            for name in ("image_size_total", "image_count_total", "image_count_uploading")
-        ]
-        server.call("POST", "/registered_limits", {"registered_limits": registered})
-        yield server
-    finally:
-        server.stop()
+    keystone.make_endpoint("image", "http://127.0.0.1:9292")
+    keystone.make_user("glance", "service", "reader")
+    user, role = keystone.id_of("user", "glance"), keystone.id_of("role", "reader")
+    keystone.call("PUT", f"/system/users/{user}/roles/{role}")
+    (service,) = keystone.call("GET", "/services?type=image")["services"]
+    registered = [
+        {
+            "service_id": service["id"],
+            "region_id": "RegionOne",
+            "resource_name": name,
+            "default_limit": 1,
+        }
+        for name in ("image_size_total", "image_count_total", "image_count_uploading")
+    ]
+    keystone.call("POST", "/registered_limits", {"registered_limits": registered})
+    return keystone
 
 
-def test_limits_of_keystone(make_service: Callable[..., Any], keystone: RealKeystone) -> None:
+def test_limits_of_keystone(make_service: Callable[..., Any], limited: RealKeystone) -> None:
+    keystone = limited
     endpoints = keystone.call("GET", "/endpoints")["endpoints"]
     endpoint = next(one["id"] for one in endpoints if one["url"].endswith(":9292"))
     config = KEYSTONE_LIMITS.format(url=keystone.url, password=PASSWORD, endpoint=endpoint)

@@ -18,7 +18,7 @@ import yaml
 pytest.importorskip("glancekit_keystone_auth", reason="glancekit-keystone-auth is not installed")
 pytest.importorskip("glancekit_site_replication", reason="what is tested is a package of its own")
 
-from glancekit_keystone_auth.testing import PASSWORD, RealKeystone, find_environment
+from glancekit_keystone_auth.testing import PASSWORD, RealKeystone
 
 CONFIG = """
 [auth]
@@ -32,21 +32,6 @@ project_domain_id = default
 """
 
 DATA = os.urandom(300_000)
-
-
-@pytest.fixture(scope="module")
-def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKeystone]:
-    """A running Keystone with users in two projects."""
-    environment = find_environment()
-    if environment is None:
-        pytest.skip("there is no Keystone to test with: sh tools/keystone.sh .venv-keystone")
-    server = RealKeystone(environment, tmp_path_factory.mktemp("keystone") / "data")
-    try:
-        server.start()
-        server.fill()
-        yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")

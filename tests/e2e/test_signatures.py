@@ -28,7 +28,7 @@ from castellan.options import set_defaults
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from glancekit_keystone_auth.testing import PASSWORD, RealKeystone, find_environment
+from glancekit_keystone_auth.testing import PASSWORD, RealKeystone
 from oslo_config import cfg
 
 ENVIRONMENT = os.environ.get("GLANCEKIT_TEST_BARBICAN") or str(
@@ -82,21 +82,6 @@ auth_endpoint = {keystone}
 username = glance
 password = {password}
 """
-
-
-@pytest.fixture(scope="module")
-def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKeystone]:
-    """A running Keystone with the service's user."""
-    environment = find_environment()
-    if environment is None:
-        pytest.skip("there is no Keystone to test with: sh tools/keystone.sh .venv-keystone")
-    server = RealKeystone(environment, tmp_path_factory.mktemp("keystone") / "data")
-    try:
-        server.start()
-        server.fill()
-        yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from glancekit_swift_store.testing import RealSwift, missing
 
 pytest.importorskip("glancekit_keystone_auth", reason="glancekit-keystone-auth is not installed")
 
-from glancekit_keystone_auth.testing import PASSWORD, RealKeystone, find_environment
+from glancekit_keystone_auth.testing import PASSWORD, RealKeystone
 
 DATA = os.urandom(100_000)
 
@@ -92,30 +92,22 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(
-    make_lasting_service: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+    make_lasting_service: Callable[..., Any],
+    keystone: RealKeystone,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Place]:
-    environment, reason = find_environment(), missing()
-    if environment is None:
-        pytest.skip("there is no Keystone to test with: sh tools/keystone.sh .venv-keystone")
+    reason = missing()
     if reason is not None:
         pytest.skip(reason)
-    keystone = RealKeystone(environment, tmp_path_factory.mktemp("keystone") / "data")
-    try:
-        keystone.start()
-        keystone.fill()
-        keystone.make_user("swift", "service", "service", "admin")
-        keystone.make_user("other-member", "other", "member")
-        keystone.call("POST", "/roles", {"role": {"name": "ResellerAdmin"}})
-        keystone.make_user("glance", "service", "ResellerAdmin")
-        folder = tmp_path_factory.mktemp("swift")
-        with RealSwift(folder, keystone=keystone.url) as swift:
-            keystone.make_endpoint("object-store", swift.endpoint)
-            config = CONFIG.format(url=keystone.url, password=PASSWORD)
-            service = make_lasting_service(config)
-            service.start()
-            yield Place(service, keystone, swift)
-    finally:
-        keystone.stop()
+    keystone.make_user("swift", "service", "service", "admin")
+    keystone.make_user("other-member", "other", "member")
+    keystone.call("POST", "/roles", {"role": {"name": "ResellerAdmin"}})
+    keystone.make_user("glance", "service", "ResellerAdmin")
+    with RealSwift(tmp_path_factory.mktemp("swift"), keystone=keystone.url) as swift:
+        keystone.make_endpoint("object-store", swift.endpoint)
+        service = make_lasting_service(CONFIG.format(url=keystone.url, password=PASSWORD))
+        service.start()
+        yield Place(service, keystone, swift)
 
 
 def test_an_image_lives_in_its_owners_account(place: Place) -> None:

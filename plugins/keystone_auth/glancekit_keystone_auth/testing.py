@@ -13,7 +13,8 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import requests
 
@@ -71,6 +72,13 @@ def find_environment() -> Path | None:
     return next((path.absolute() for path in candidates if (path / "data").is_dir()), None)
 
 
+def missing() -> str | None:
+    """Say what has to be made before a Keystone can be started; None when nothing."""
+    if find_environment() is None:
+        return "there is no Keystone to test with: sh tools/keystone.sh .venv-keystone"
+    return None
+
+
 class RealKeystone:
     """One Keystone, which can be stopped and started again on its data.
 
@@ -100,6 +108,22 @@ class RealKeystone:
         self._process: subprocess.Popen[bytes] | None = None
         self._admin = ""
         self._ids: dict[tuple[str, str], str] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
 
     @property
     def data(self) -> Path:

@@ -20,13 +20,9 @@ def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKeystone]
     environment = find_environment()
     if environment is None:
         pytest.skip("there is no Keystone to test with: sh tools/keystone.sh .venv-keystone")
-    server = RealKeystone(environment, tmp_path_factory.mktemp("keystone") / "data")
-    try:
-        server.start()
+    with RealKeystone(environment, tmp_path_factory.mktemp("keystone") / "data") as server:
         server.fill()
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture

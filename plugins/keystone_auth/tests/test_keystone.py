@@ -178,12 +178,9 @@ def hasty_keystone(keystone: RealKeystone, tmp_path: Path) -> Iterator[RealKeyst
     """A Keystone with the same users whose tokens last for three seconds."""
     environment = find_environment()
     assert environment is not None
-    server = RealKeystone(environment, tmp_path / "hasty", data=keystone.data, token_lifetime=3)
-    try:
-        server.start()
+    folder, data = tmp_path / "hasty", keystone.data
+    with RealKeystone(environment, folder, data=data, token_lifetime=3) as server:
         yield server
-    finally:
-        server.stop()
 
 
 def test_an_expired_token_is_refused_unless_a_service_sends_it(

@@ -65,12 +65,8 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registered]
     environment = find_environment()
     if environment is None:
         pytest.skip("there is no Keystone to test with: sh tools/keystone.sh .venv-keystone")
-    server = RealKeystone(environment, tmp_path_factory.mktemp("limits") / "data")
-    try:
-        server.start()
+    with RealKeystone(environment, tmp_path_factory.mktemp("limits") / "data") as server:
         yield Registered(server)
-    finally:
-        server.stop()
 
 
 def chosen(auth_url: str, endpoint_id: str, **others: Any) -> SimpleNamespace:

@@ -97,12 +97,9 @@ def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "glancekit_keystone_auth.testing",
         reason="the tests with Keystone need glancekit-keystone-auth, which starts it",
     )
-    environment = testing.find_environment()
-    if environment is None:
-        pytest.skip("there is no Keystone to test with: sh tools/keystone.sh .venv-keystone")
-    server = testing.RealKeystone(environment, tmp_path_factory.mktemp("keystone") / "data")
-    try:
-        server.start()
+    require(testing.missing())
+    folder = tmp_path_factory.mktemp("keystone") / "data"
+    with testing.RealKeystone(testing.find_environment(), folder) as server:
         server.fill()
         server.make_user("swift", "service", "service", "admin")
         server.make_user("outside", "service", "admin")
@@ -110,8 +107,6 @@ def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         server.make_user("glance", "service", "ResellerAdmin")
         server.make_user("other-member", "other", "member")
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="session")
