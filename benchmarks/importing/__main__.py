@@ -44,7 +44,7 @@ def main() -> int:
     """Measure and print; 1 when the aim was missed."""
     parser = argparse.ArgumentParser(prog="benchmarks.importing", description=__doc__)
     parser.add_argument("--size", type=int, default=2048, help="MiB of the disk (2048)")
-    parser.add_argument("--holes", type=int, default=40, help="per cent of the disk (40)")
+    parser.add_argument("--holes", type=int, default=0, help="per cent of the disk, in tens (0)")
     parser.add_argument("--rounds", type=int, default=3, help="of each (3)")
     parser.add_argument("--folder", help="where to work; it should be on a real disk")
     chosen = parser.parse_args()

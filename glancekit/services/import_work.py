@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from glancekit.core.contracts.importing import (
@@ -56,7 +54,7 @@ from glancekit.services import acting, quotas
 from glancekit.services import import_records as records
 from glancekit.services.import_pulse import Pulse
 from glancekit.services.notices import about, about_task
-from glancekit.services.staging import DATA, Staging, sync_folder, write_whole
+from glancekit.services.staging import DATA, Staging, sync_file, sync_folder, write_whole
 from glancekit.services.tasks import ended
 from glancekit.services.world import World
 
@@ -181,7 +179,8 @@ class Work(ImportWork):
         data = self._staging.of(job.image_id) / DATA
         if job.method == records.DIRECT:
             self._complete(job)
-        if data.exists():  # by glance-direct, or by who died behind it
+        if data.exists() and self._staging.is_certain(job.image_id):
+            # by glance-direct, or by who died behind it
             self._require_mine(job)
             return Staged(file=DATA, size=data.stat().st_size, **self._kept_description(job))
         if job.method == records.DIRECT:
@@ -236,32 +235,46 @@ class Work(ImportWork):
         begun: int,
     ) -> Receipt:
         """Let a source's bytes come in behind those that are there."""
-        size = source.size
+        size, is_replaced = source.size, self._will_be_replaced(job, image)
         allowed = quotas.allowance(self._world, image.owner)
         if size is not None:
             self._patiently(lambda work: quotas.reserve(work, allowed, image.owner, writing, size))
         plan = TransferPlan(
             declared_size=None if size is None else size - begun,
             size_cap=self._world.settings.image_size_cap - begun,
-            hash_algo=self._digest_of_source(job, image),
+            hash_algo=None if is_replaced else self._world.settings.hashing_algorithm,
             observers=(
                 Pulse(self._beat(job), "fetch", size, done=begun),
                 *quotas.observers(self._world, allowed, writing, size),
             ),
         )
-        write = partial(self._staging.write, job.image_id, version=source.version)
+        write = partial(
+            self._staging.write,
+            job.image_id,
+            version=source.version,
+            is_durable=not is_replaced,
+        )
         return transfer(source, plan, write)[1]
 
-    def _digest_of_source(self, job: Job, image: Image) -> str | None:
-        """Say which digest is kept of what comes: none where a step will replace it all."""
+    def _will_be_replaced(self, job: Job, image: Image) -> bool:
+        """Say whether a step makes another file of all that comes.
+
+        Nobody needs the digests of what came then, nor has to wait until it is on a disk.
+        """
         for step in job.steps:
             driver: object = self._world.importing.steps.get(step)
             if not isinstance(driver, SupportsForecast):
                 continue
             asked = records.asked(self._world, IMPORT_STEPS, step)
             if asked.answer("will_replace", partial(driver.will_replace, image), kind=bool):
-                return None
-        return self._world.settings.hashing_algorithm
+                return True
+        return False
+
+    def _fetch_what_was_lost(self, job: Job, staged: Staged) -> None:
+        """Fetch again what was in the memory of a host that went down, before it is used."""
+        if staged.file == DATA and not self._staging.is_certain(job.image_id):
+            log.warning("the staged data of image %s were lost, fetching again", job.image_id)
+            self._fetch(job)
 
     def _intend_staging(self, work: UnitOfWork, job: Job) -> tuple[Image, Task, Location]:
         """Write down that bytes are about to come to this host."""
@@ -288,6 +301,7 @@ class Work(ImportWork):
         if driver is None:
             raise Invalid(f"The import step '{step}' is not available any more")
         self._staging.keep_only(job.image_id, staged.file)
+        self._fetch_what_was_lost(job, staged)
         before = self._as_staged(job, staged)
         asked = records.asked(self._world, IMPORT_STEPS, step)
         if not asked.answer("applies_to", partial(driver.applies_to, before), kind=bool):
@@ -295,7 +309,8 @@ class Work(ImportWork):
         progress = Pulse(self._beat(job), step, staged.size)
         execute = partial(driver.execute, before, progress)
         after = asked.answer("execute", execute, kind=StagedImage)
-        _sync(after.path)
+        sync_file(after.path)
+        sync_folder(after.path.parent)
         self._note_digests(after)
         known = replace(staged, file=after.path.name, size=after.path.stat().st_size)
         return records.difference(before.image, after.image, known)
@@ -337,6 +352,8 @@ class Work(ImportWork):
     def measure(self, job: Job, staged: Staged) -> Measured:
         """See the port."""
         self._staging.keep_only(job.image_id, staged.file)
+        self._fetch_what_was_lost(job, staged)
+        self._staging.settle(job.image_id)
         path = self._staging.of(job.image_id) / staged.file
         known = self._staging.receipt_of(path)
         image = self._as_staged(job, staged).image
@@ -763,13 +780,3 @@ def _measured(receipt: Receipt) -> Measured:
 def _leave(work: UnitOfWork, row: Location) -> None:
     """Let the reaper remove what could not be removed now."""
     work.locations.save(row, expect_status=LocationStatus.PENDING_DELETE)
-
-
-def _sync(path: Path) -> None:
-    """Make a file durable that a step has made."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
-    sync_folder(path.parent)

@@ -23,6 +23,7 @@ from typing import BinaryIO
 
 from glancekit.core.contracts.importing import Fetched
 from glancekit.core.errors import InUse, StoreFailed, StoreFull
+from glancekit.core.lease import HOST
 from glancekit.core.model.image import Location
 from glancekit.core.options import STAGING_STORE
 from glancekit.core.stream import CHUNK_SIZE, ByteStream
@@ -41,10 +42,14 @@ _RECEIPT = "receipt.json"
 _PLACE = ".place"
 
 _MARK = "fetched.json"
-"""How much of the partial data is durable, and of which content they are."""
+"""How much of the partial data is there, of which content they are, and on which host they may
+be in memory alone."""
 
-SYNC_EVERY = 32 << 20
-"""Bytes after which what came is made durable, so that a fetch can go on there."""
+_IN_MEMORY = "in-memory"
+"""Names the host that has the data, or what came of them, maybe nowhere but in its memory."""
+
+MARK_EVERY = 32 << 20
+"""Bytes after which is written down what came, so that a fetch can go on there."""
 
 
 class Staging:
@@ -105,27 +110,42 @@ class Staging:
         """Remove what else is in an image's folder: files that steps have replaced."""
         with _failing_as_store():
             for path in self.of(image_id).iterdir():
-                if path.name in (*names, _RECEIPT):
+                if path.name in (*names, _RECEIPT, _IN_MEMORY):
                     continue
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
                 else:
                     path.unlink()
 
-    def write(self, image_id: str, source: ByteStream, *, version: str | None = None) -> Location:
+    def write(
+        self,
+        image_id: str,
+        source: ByteStream,
+        *,
+        version: str | None = None,
+        is_durable: bool = True,
+    ) -> Location:
         """Write all bytes of a source as an image's data, behind what came of them before.
 
         They are ``PARTIAL`` until ``publish``. Where the source has a ``version``, ``left`` finds
-        them after a kill, as far as they were durable.
+        them after a kill.
+
+        :param is_durable: they are to outlast the host. What another file is made from at once
+            need not: a disk takes longer to have them than the making does.
         """
         folder = self.prepare(image_id)
         with _failing_as_store(), (folder / PARTIAL).open("ab") as file:
-            synced = file.tell()
+            if not is_durable:
+                write_whole(folder / _IN_MEMORY, HOST)
+                sync_folder(folder)
+            marked = file.tell()
             while chunk := source.read(CHUNK_SIZE):
                 file.write(chunk)
-                if file.tell() - synced >= SYNC_EVERY:
-                    synced = _make_durable(file, version)
-            _make_durable(file, version)
+                if file.tell() - marked >= MARK_EVERY:
+                    marked = _mark(file, version, is_durable=is_durable)
+            _mark(file, version, is_durable=is_durable)
+            if is_durable:
+                (folder / _IN_MEMORY).unlink(missing_ok=True)
         return Location(url="", store=STAGING_STORE, image_id=image_id)
 
     @contextmanager
@@ -152,7 +172,8 @@ class Staging:
             except FileNotFoundError:
                 return 0
         size: int = mark["size"]
-        return size if mark["version"] == version and size <= found else 0
+        is_it = mark["version"] == version and mark.get("host") is None
+        return size if is_it and size <= found else 0
 
     def append(self, image_id: str, source: ByteStream, *, version: str, offset: int) -> Location:
         """Write all bytes of a source behind the first ``offset`` ones of this version.
@@ -161,19 +182,20 @@ class Staging:
         """
         if not offset:
             with _failing_as_store():
-                (self.of(image_id) / _MARK).unlink(missing_ok=True)  # before what it speaks of
+                for name in (_MARK, _IN_MEMORY):  # before what they speak of
+                    (self.of(image_id) / name).unlink(missing_ok=True)
             self.keep_only(image_id)
         with _failing_as_store(), (self.of(image_id) / PARTIAL).open("ab") as file:
             file.truncate(offset)
             file.seek(offset)
-            synced = offset
+            marked = offset
             try:
                 while chunk := source.read(CHUNK_SIZE):
                     file.write(chunk)
-                    if file.tell() - synced >= SYNC_EVERY:
-                        synced = _make_durable(file, version)
+                    if file.tell() - marked >= MARK_EVERY:
+                        marked = _mark(file, version, is_durable=True)
             finally:
-                _make_durable(file, version)
+                _mark(file, version, is_durable=True)
         return Location(url="", store=STAGING_STORE, image_id=image_id)
 
     def complete(self, image_id: str, size: int, receipt: Receipt | None = None) -> None:
@@ -195,10 +217,29 @@ class Staging:
                 found = path.stat().st_size
             except FileNotFoundError:
                 return None
-            if found < mark["size"]:
+            if found < mark["size"] or mark.get("host") not in (None, HOST):
                 return None
             os.truncate(path, mark["size"])  # a power cut may have left anything behind that
         return Fetched(path=path, size=mark["size"], version=mark["version"])
+
+    def is_certain(self, image_id: str) -> bool:
+        """Say whether an image's data are what was written: no host lost them with its memory."""
+        with _failing_as_store():
+            try:
+                return (self.of(image_id) / _IN_MEMORY).read_text() == HOST
+            except FileNotFoundError:
+                return True
+
+    def settle(self, image_id: str) -> None:
+        """Make an image's data durable, if they are not."""
+        folder = self.of(image_id)
+        with _failing_as_store():
+            if not (folder / _IN_MEMORY).exists():
+                return
+            if (folder / DATA).exists():
+                sync_file(folder / DATA)
+                sync_folder(folder)
+            (folder / _IN_MEMORY).unlink()
 
     def drop_left(self, image_id: str) -> None:
         """Forget what a fetch has left; first what it was, then the bytes."""
@@ -215,7 +256,8 @@ class Staging:
             if receipt is not None and receipt.hash_algo is not None:
                 self.note(partial, receipt)
             partial.replace(data)
-            sync_folder(folder)
+            if not (folder / _IN_MEMORY).exists():
+                sync_folder(folder)
         return data
 
     def note(self, path: Path, receipt: Receipt) -> None:
@@ -267,25 +309,34 @@ def _lock(folder: int, image_id: str) -> None:
         raise StoreFailed(str(error), store=STAGING_STORE, operation="staging") from error
 
 
-def _make_durable(file: BinaryIO, version: str | None) -> int:
-    """Sync a partial file, write down how far that is, and return it."""
+def _mark(file: BinaryIO, version: str | None, *, is_durable: bool) -> int:
+    """Write down how far a partial file is, and return it."""
     file.flush()
-    os.fsync(file.fileno())
+    if is_durable:
+        os.fsync(file.fileno())
     size = file.tell()
     if version and size:
-        mark = {"version": version, "size": size}
-        write_whole(Path(file.name).with_name(_MARK), json.dumps(mark))
+        mark = {"version": version, "size": size, "host": None if is_durable else HOST}
+        path = Path(file.name).with_name(_MARK)
+        write_whole(path, json.dumps(mark), is_durable=is_durable)
     return size
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, *, is_durable: bool = True) -> None:
     """Write a small file so that it is there whole, or as it was."""
     partial = path.with_name(f"{path.name}.new")
     with partial.open("w") as file:
         file.write(text)
         file.flush()
-        os.fsync(file.fileno())
+        if is_durable:
+            os.fsync(file.fileno())
     partial.replace(path)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's bytes durable."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

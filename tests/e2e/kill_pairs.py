@@ -212,7 +212,7 @@ class Trial:
     @contextmanager
     def world(self) -> Iterator[Any]:
         """Build the world."""
-        staging.SYNC_EVERY = MIB  # so that a fetch of this size has something to go on with
+        staging.MARK_EVERY = MIB  # so that a fetch of this size has something to go on with
         with bootstrap(self.config()) as built:
             yield built
 

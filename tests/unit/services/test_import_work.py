@@ -7,6 +7,7 @@ Killed workers are the business of tests/e2e.
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 import time
 import uuid
@@ -24,6 +25,7 @@ from glancekit.core.contracts.importing import (
     SupportsForecast,
 )
 from glancekit.core.errors import Conflict, SourceChanged, StoreUnavailable
+from glancekit.core.lease import HOST
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, Location, now
 from glancekit.core.model.status import LocationStatus
@@ -119,6 +121,34 @@ class KnowingUpper(Upper, SupportsForecast):
         assert not staged.digests
         found = {name: hashlib.new(name, self._digested).hexdigest() for name in ("md5", "sha512")}
         return replace(super().execute(staged, progress), digests=found)
+
+
+class Hesitant(Upper, SupportsForecast):
+    """One that does not do what it foresaw."""
+
+    def will_replace(self, image: Image) -> bool:
+        """Say yes."""
+        return True
+
+    def applies_to(self, staged: StagedImage) -> bool:
+        """Say no."""
+        return False
+
+
+class GoingDown(Hesitant):
+    """One on whose host the power fails once: the data are not what they were, and it is known."""
+
+    def __init__(self) -> None:
+        self._is_down = False
+
+    def applies_to(self, staged: StagedImage) -> bool:
+        """Lose the data."""
+        if not self._is_down:
+            self._is_down = True
+            assert (staged.path.parent / "in-memory").read_text() == HOST
+            (staged.path.parent / "in-memory").write_text("the same host before")
+            staged.path.write_bytes(bytes(7))
+        return False
 
 
 @pytest.fixture
@@ -278,6 +308,51 @@ def test_a_fetch_goes_on_where_it_was(
     image, _ = run(importing, queued.id)
     assert web.offsets == [500]
     assert bytes_in(importing, image) == {"fast": web.data}
+
+
+@pytest.mark.parametrize(("host", "begun"), [(HOST, 500), ("another since it booted", 0)])
+def test_a_fetch_goes_on_with_what_is_in_memory_on_that_host_alone(
+    importing: World, member: Identity, queued: Image, run: Run, web: Web, host: str, begun: int
+) -> None:
+    folder = Staging(importing.staging).prepare(queued.id)
+    (folder / "data.part").write_bytes(web.data[:500])
+    (folder / "fetched.json").write_text(json.dumps({"version": "1", "size": 500, "host": host}))
+    begin(importing, member, queued, method="web-download", arguments={"uri": "x"})
+    image, _ = run(importing, queued.id)
+    assert web.offsets == [begun]
+    assert bytes_in(importing, image) == {"fast": web.data}
+
+
+@pytest.mark.parametrize("then", [{"up": Upper()}, {}], ids=["a step", "the store"])
+def test_what_a_host_lost_with_its_memory_is_fetched_again(
+    importing: World, member: Identity, queued: Image, run: Run, web: Web, then: dict[str, Any]
+) -> None:
+    steps = {"down": GoingDown(), **then}
+    stepped = replace(importing, importing=replace(importing.importing, steps=steps))
+    begin(stepped, member, queued, method="web-download", arguments={"uri": "x"})
+    image, task = run(stepped, queued.id)
+    assert (image.status, task.message) == ("active", "")
+    assert web.offsets == [0, 0]
+    assert bytes_in(stepped, image) == {"fast": web.data.upper() if then else web.data}
+
+
+def test_what_was_in_memory_is_on_the_disk_before_it_becomes_the_image(
+    importing: World,
+    member: Identity,
+    queued: Image,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(
+        "glancekit.services.staging.sync_file", lambda path: synced.append(path.name)
+    )
+    steps = {"none": Hesitant()}
+    stepped = replace(importing, importing=replace(importing.importing, steps=steps))
+    begin(stepped, member, queued, method="web-download", arguments={"uri": "x"})
+    image, task = run(stepped, queued.id)
+    assert (image.status, task.message) == ("active", "")
+    assert synced == ["data"]
 
 
 def test_a_changed_source_is_fetched_anew(
