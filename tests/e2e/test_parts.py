@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from glancekit.services.staging import SYNC_EVERY
+from glancekit.services.staging import MARK_EVERY
 
 MIB = 1 << 20
 
@@ -78,16 +78,16 @@ def test_a_kill_between_two_parts_loses_nothing(service: Any) -> None:
 
 
 def test_a_kill_in_a_part_costs_what_was_not_durable(service: Any) -> None:
-    data = os.urandom(SYNC_EVERY + 8 * MIB)
+    data = os.urandom(MARK_EVERY + 8 * MIB)
     image_id = service.create()
     line = head(service.port, image_id, 0, len(data), len(data))
-    line.sendall(data[: SYNC_EVERY + 4 * MIB])
-    service.wait_for(lambda: offset(service, image_id) == SYNC_EVERY)
+    line.sendall(data[: MARK_EVERY + 4 * MIB])
+    service.wait_for(lambda: offset(service, image_id) == MARK_EVERY)
     service.kill()
     line.close()
     service.start()
-    assert offset(service, image_id) == SYNC_EVERY
-    assert send(service, image_id, data, SYNC_EVERY, len(data)).status_code == 204
+    assert offset(service, image_id) == MARK_EVERY
+    assert send(service, image_id, data, MARK_EVERY, len(data)).status_code == 204
     assert imported(service, image_id)["checksum"] == hashlib.md5(data).hexdigest()
 
 
