@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glancekit_site_replication import sending
 from glancekit_site_replication.failures import (
     Absent,
     Clash,
@@ -36,7 +37,7 @@ from glancekit_site_replication.records import (
     same_data,
 )
 from glancekit_site_replication.site import Site
-from glancekit_site_replication.spool import digest_of_file
+from glancekit_site_replication.spool import PART, digest_of_file
 
 POLL = 0.3
 """Seconds between two looks at an image that somebody is filling."""
@@ -59,13 +60,14 @@ class Bytes:
     """How an image's bytes get here, and how they are sent on.
 
     ``fetch`` returns a verified file, ``forget`` says that it is needed no longer. With ``region``
-    the target fetches them by itself from there.
+    the target fetches them by itself from there. Where it takes parts, they have ``part`` bytes.
     """
 
     fetch: Callable[[Record], Path]
     forget: Callable[[str], None]
     pace: Pace
     told: Told
+    part: int = PART
     region: str | None = None
 
 
@@ -143,11 +145,18 @@ class Carrier:
 
     def _fill(self, record: Record, found: Record, data: Bytes) -> Record:
         """Give an image its bytes, and return it as it is then."""
-        found = self._settled(found, SETTLING)
+        in_parts = self._goes_in_parts(record, data)
+        if not (in_parts and self._is_begun(record, found)):
+            is_imported = in_parts and found["status"] == "importing"
+            patience = PULLING if is_imported else SETTLING
+            found = self._settled(found, patience, pulled=is_imported)
         sent: Path | None = None
         if found["status"] not in WITH_DATA:
             self._change(record, found, without=LAST)
-            if data.region:
+            if in_parts:
+                sent = self._send_parts(record, data)
+                found = self._settled(self._seen(record["id"]), PULLING, pulled=True)
+            elif data.region:
                 self._target.pull(record["id"], data.region)
                 found = self._settled(self._seen(record["id"]), PULLING, pulled=True)
             else:
@@ -172,6 +181,20 @@ class Carrier:
         size = path.stat().st_size
         with path.open("rb") as file:
             self._target.upload(record["id"], Outgoing(file, size, data.pace, data.told), size)
+        return path
+
+    def _goes_in_parts(self, record: Record, data: Bytes) -> bool:
+        """Tell whether a break should cost a part only: a small image is one by itself."""
+        is_large = (record.get("size") or 0) > data.part
+        return is_large and not data.region and self._target.takes_parts()
+
+    def _is_begun(self, record: Record, found: Record) -> bool:
+        return found["status"] == "uploading" and sending.is_begun(self._target, record)
+
+    def _send_parts(self, record: Record, data: Bytes) -> Path:
+        path = data.fetch(record)
+        sending.send(self._target, record, path, part=data.part, pace=data.pace, told=data.told)
+        self._target.import_staged(record["id"])
         return path
 
     def _finish(self, record: Record, found: Record) -> str:

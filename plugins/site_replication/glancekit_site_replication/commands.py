@@ -176,7 +176,7 @@ _MOVING = [
     ),
     _option(
         "--part",
-        "MiB asked for at once; so much of an image may have to come again after it was cut off.",
+        "MiB asked for or sent at once; so much of an image may have to move again after a break.",
         type=click.FloatRange(min=0.001),
         default=4.0,
         show_default=True,

@@ -23,6 +23,9 @@ from glancekit_site_replication.failures import Unanswered, refusal
 ENVIRONMENT = "env"
 """What stands for the cloud that the variables OS_* name."""
 
+UPLOAD_OFFSET = "Upload-Offset"
+"""The header by which a glancekit tells where an upload in parts goes on."""
+
 CONNECT_TIMEOUT = 10.0
 """Seconds to get a connection."""
 
@@ -171,7 +174,8 @@ class Endpoint:
             if answer.status_code >= 300:
                 with answer:
                     message = _message(answer.text)
-                    raise refusal(self.name, what, answer.status_code, message)
+                    offset = answer.headers.get(UPLOAD_OFFSET)
+                    raise refusal(self.name, what, answer.status_code, message, offset=offset)
         except requests.RequestException as error:
             raise Unanswered(f"{self.name} does not {what}: {reason(error)}") from error
         return answer

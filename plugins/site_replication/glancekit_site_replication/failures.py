@@ -62,7 +62,13 @@ _KINDS: dict[int, type[ReplicationError]] = {
 }
 
 
-def refusal(site: str, what: str, status: int, message: str) -> ReplicationError:
-    """Return what an answer of 300 or more means for ``what`` was asked of a site."""
+def refusal(
+    site: str, what: str, status: int, message: str, *, offset: str | None = None
+) -> ReplicationError:
+    """Return what an answer of 300 or more means for ``what`` was asked of a site.
+
+    ``offset`` is where the site says that an upload goes on; it becomes a fact of the error.
+    """
     kind = _KINDS.get(status, ReplicationError)
-    return kind(f"{site} does not {what}: {message or 'no reason given'} ({status})")
+    detail = f"{site} does not {what}: {message or 'no reason given'} ({status})"
+    return kind(detail, offset=int(offset) if offset and offset.isdecimal() else None)

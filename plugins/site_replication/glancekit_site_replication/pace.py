@@ -35,22 +35,25 @@ class Pace:
 
 
 class Outgoing:
-    """A file on its way out, at a pace, as ``requests`` sends it: with its length."""
+    """The next bytes of a file on their way out, at a pace, as ``requests`` sends them: with their
+    number."""
 
     def __init__(self, file: BinaryIO, size: int, pace: Pace, told: Told) -> None:
         self._file = file
         self._pace = pace
         self._told = told
+        self._left = size
         self.len = size
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield all of it; that there is this tells ``requests`` that it is no form."""
+        """Yield all of them; that there is this tells ``requests`` that it is no form."""
         while chunk := self.read():
             yield chunk
 
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes."""
-        chunk = self._file.read(CHUNK if size < 0 else min(size, CHUNK))
+        chunk = self._file.read(min(CHUNK if size < 0 else size, CHUNK, self._left))
+        self._left -= len(chunk)
         self._pace.wait(len(chunk))
         self._told("sent", len(chunk))
         return chunk

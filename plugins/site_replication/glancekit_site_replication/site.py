@@ -11,13 +11,14 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError
 
-from glancekit_site_replication.endpoint import Address, Endpoint
+from glancekit_site_replication.endpoint import UPLOAD_OFFSET, Address, Endpoint
 from glancekit_site_replication.failures import Absent, ReplicationError, Unanswered
 from glancekit_site_replication.records import Record
 
@@ -42,12 +43,22 @@ class Sized(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """How much of an upload is at a site for good: ``offset`` bytes of ``size``, called so."""
+
+    offset: int
+    size: int
+    version: str | None
+
+
 class Site:
     """One Images v2 service, as its administrator or as whoever the token is of."""
 
     def __init__(self, address: Address) -> None:
         self._endpoint = Endpoint(address)
         self.name = address.name
+        self._takes_parts: bool | None = None
 
     # -- reading
 
@@ -124,6 +135,56 @@ class Site:
         headers = {"Content-Type": _OCTETS, "x-openstack-image-size": str(size)}
         what = f"take the data of image {image_id}"
         self._endpoint.ask("PUT", _path(image_id, "file"), what, headers=headers, data=body)
+
+    def takes_parts(self) -> bool:
+        """Tell whether data can be staged in parts here, and are then stored as they were sent."""
+        if self._takes_parts is None:
+            try:
+                told = self._read("/info/import", "tell how images are imported")
+            except Absent:
+                told = {}
+            announced = _value(told, "stage-parts") is True
+            self._takes_parts = announced and _value(told, "import-steps") == []
+        return self._takes_parts
+
+    def staged(self, image_id: str) -> Staged | None:
+        """Return how much of an upload in parts is there, None where there is none."""
+        what = f"tell what is staged for image {image_id}"
+        try:
+            found = self._read(_path(image_id, "stage"), what)
+        except Absent:
+            return None
+        offset, size, version = found.get("offset"), found.get("size"), found.get("version")
+        if not isinstance(offset, int) or not isinstance(size, int) or not 0 <= offset <= size:
+            raise Unanswered(f"{self.name} does not {what}: its answer makes no sense")
+        return Staged(offset=offset, size=size, version=version)
+
+    def stage(self, image_id: str, body: Sized, where: tuple[int, int, int], version: str) -> int:
+        """Send a part of an image's bytes; return how many are there then.
+
+        ``where`` is its first byte, the one behind its last, and how many there are in all.
+
+        :raises Clash: when it does not go on there; its fact ``offset`` says where it does.
+        """
+        first, end, total = where
+        headers = {
+            "Content-Type": _OCTETS,
+            "Content-Range": f"bytes {first}-{end - 1}/{total}",
+            "Upload-Version": version,
+        }
+        what = f"take a part of image {image_id}"
+        path = _path(image_id, "stage")
+        answer = self._endpoint.ask("PUT", path, what, headers=headers, data=body)
+        said = answer.headers.get(UPLOAD_OFFSET, "")
+        if not said.isdecimal() or not first <= int(said) <= total:
+            raise ReplicationError(f"{self.name} does not {what}: it does not say how far it is")
+        return int(said)
+
+    def import_staged(self, image_id: str) -> None:
+        """Have what was staged for an image become its data."""
+        body = {"method": {"name": "glance-direct"}}
+        what = f"import what was staged for image {image_id}"
+        self._endpoint.ask("POST", _path(image_id, "import"), what, json=body)
 
     def pull(self, image_id: str, region: str) -> None:
         """Have the site fetch an image of the same id from a region that it knows.
@@ -220,6 +281,11 @@ def _content(name: str, what: str, answer: requests.Response) -> Mapping[str, An
     if not isinstance(content, dict):
         raise Unanswered(f"{name} does not {what}: its answer is no JSON object")
     return content
+
+
+def _value(told: Mapping[str, Any], name: str) -> Any:
+    said = told.get(name)
+    return said.get("value") if isinstance(said, dict) else None
 
 
 def _path(image_id: str, *further: str) -> str:

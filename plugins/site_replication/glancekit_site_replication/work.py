@@ -193,7 +193,13 @@ def _spool(manner: Manner, told: _Counted, folder: Path) -> Spool:
 def _bytes(source: Source, spool: Spool, manner: Manner) -> Bytes:
     out = Pace(manner.limit)
     if isinstance(source, Folder):
-        return Bytes(fetch=source.data, forget=lambda image_id: None, pace=out, told=spool.told)
+        return Bytes(
+            fetch=source.data,
+            forget=lambda image_id: None,
+            pace=out,
+            told=spool.told,
+            part=manner.part,
+        )
     site = source
     assert isinstance(site, Site)
     return Bytes(
@@ -201,6 +207,7 @@ def _bytes(source: Source, spool: Spool, manner: Manner) -> Bytes:
         forget=spool.forget,
         pace=out,
         told=spool.told,
+        part=manner.part,
         region=manner.region,
     )
 
