@@ -19,7 +19,12 @@ from stevedore.driver import DriverManager
 
 from glancekit.core.contracts.auth import AuthDriver
 from glancekit.core.contracts.cache import CACHE_CAPABILITIES, CachePolicy
-from glancekit.core.contracts.importing import ImportMethod, ImportStep
+from glancekit.core.contracts.importing import (
+    METHOD_CAPABILITIES,
+    STEP_CAPABILITIES,
+    ImportMethod,
+    ImportStep,
+)
 from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import (
     MetadataDriver,
@@ -83,11 +88,13 @@ KINDS: dict[str, Kind] = {
     IMPORT_METHODS: Kind(
         ImportMethod,
         "glancekit-{name}-import-method",
+        METHOD_CAPABILITIES,
         packages=dict.fromkeys(("web-download", "glance-download"), "glancekit-web-download"),
     ),
     IMPORT_STEPS: Kind(
         ImportStep,
         "glancekit-{name}-import-step",
+        STEP_CAPABILITIES,
         packages={
             "image_decompression": "glancekit-image-steps",
             "image_conversion": "glancekit-image-steps",

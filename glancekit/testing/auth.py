@@ -17,6 +17,7 @@ import pytest
 from glancekit.core.contracts.auth import AuthDriver, Credentials
 from glancekit.core.errors import Unauthenticated
 from glancekit.core.model.identity import Identity
+from glancekit.testing.auth_reports import AuthReports
 
 _MADE_UP: Sequence[Mapping[str, str]] = (
     {},
@@ -29,7 +30,7 @@ _MADE_UP: Sequence[Mapping[str, str]] = (
 """What anybody may send, to which no driver may answer with an error of another kind."""
 
 
-class AuthConformance:
+class AuthConformance(AuthReports):
     """What every auth driver must do.
 
     The subclass gives a fixture ``driver``, and examples: ``accepted`` pairs credentials with the

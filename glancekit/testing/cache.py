@@ -29,6 +29,7 @@ from glancekit.plugin import (
     SupportsExpiry,
     Visibility,
 )
+from glancekit.testing.cache_reports import CachePolicyReports
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """The time at which policies are asked in these tests."""
@@ -72,7 +73,7 @@ IMAGES: Sequence[Image] = (
 """What a policy may be asked about."""
 
 
-class CachePolicyConformance:
+class CachePolicyConformance(CachePolicyReports):
     """The promises of ``CachePolicy``. Give ``policy``, one that is ready for use."""
 
     # -- what a vendor gives

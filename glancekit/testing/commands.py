@@ -38,6 +38,7 @@ from glancekit.plugin import (
     MetadataDriver,
     Workbench,
 )
+from glancekit.testing.commands_reports import CommandsReports
 
 NAME = "commands"
 
@@ -66,7 +67,7 @@ class Outcome:
     error: BaseException | None = None
 
 
-class CommandsConformance:
+class CommandsConformance(CommandsReports):
     """The promises of a module of commands. Give ``plugin``, ``names`` and ``examples``."""
 
     names: ClassVar[Sequence[str]] = ()
@@ -111,6 +112,25 @@ class CommandsConformance:
                 return bench.metadata(config)
 
         return opened
+
+    @pytest.fixture
+    def offered(self) -> Callable[[Any], list[click.Command]]:
+        """Return what a module offers."""
+        return lambda plugin: _commands(plugin, [])
+
+    @pytest.fixture
+    def leaves(self) -> Callable[[Any], list[tuple[str, click.Command]]]:
+        """Return what can be typed of what a module offers, and does something."""
+
+        def leaves(plugin: Any) -> list[tuple[str, click.Command]]:
+            return [
+                (" ".join(path), one)
+                for command in _commands(plugin, [])
+                for path, one in _paths(command).items()
+                if not isinstance(one, click.Group)
+            ]
+
+        return leaves
 
     def test_co01_it_says_what_it_was_written_for(self, plugin: Any) -> None:
         assert isinstance(plugin.api_level, int)

@@ -25,6 +25,7 @@ from glancekit.core.drivers import HOOKS, Loaded, PluginReport, PluginState
 from glancekit.core.hooks import Hooks
 from glancekit.core.stores import Store, Stores
 from glancekit.plugin import API_LEVEL, Event, Image, ImageStatus, Visibility
+from glancekit.testing.hooks_reports import HooksReports
 from glancekit.testing.memory_metadata import MemoryMetadata
 from glancekit.testing.memory_store import MemoryStore
 
@@ -65,7 +66,7 @@ IMAGES: Sequence[Image] = (
 """What a plugin may be asked about."""
 
 
-class HooksConformance:
+class HooksConformance(HooksReports):
     """The promises of a plugin that listens. Give ``listener``, its module or its object."""
 
     store_ids: ClassVar[Sequence[str]] = ("memory", "another")

@@ -45,6 +45,7 @@ from glancekit.plugin import (
     StagedImage,
     SupportsForecast,
 )
+from glancekit.testing.importing_reports import ImportMethodReports, ImportStepReports
 from glancekit.testing.store import assert_same
 
 CALLER = Identity(user_id="u-import", project_id="p-import", roles=frozenset({"member"}))
@@ -81,7 +82,7 @@ class _Options:
             assert list(inspect.signature(getattr(kind, name)).parameters) == wanted, name
 
 
-class ImportMethodConformance(_Options):
+class ImportMethodConformance(_Options, ImportMethodReports):
     """The promises of ``ImportMethod``."""
 
     content: ClassVar[bytes]
@@ -204,7 +205,7 @@ class ImportMethodConformance(_Options):
         return Fetched(path=path, size=size, version=version)
 
 
-class ImportStepConformance(_Options):
+class ImportStepConformance(_Options, ImportStepReports):
     """The promises of ``ImportStep``."""
 
     # -- what a vendor gives

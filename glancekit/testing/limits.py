@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 
 from glancekit.plugin import API_LEVEL, LimitSource, Quota, Unavailable
+from glancekit.testing.limits_reports import LimitsReports
 
 Limits = Mapping[Quota, int]
 
@@ -39,7 +40,7 @@ STRANGERS: Sequence[str] = (
 """Projects of which nobody has ever said anything."""
 
 
-class LimitsConformance:
+class LimitsConformance(LimitsReports):
     """The promises of ``LimitSource``. Give ``source`` and ``limited``."""
 
     # -- what a vendor gives

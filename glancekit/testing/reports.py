@@ -33,7 +33,8 @@ class Figure:
     unit: str
 
     def __str__(self) -> str:
-        return f"{self.value:,.0f} {self.unit}"
+        digits = 0 if self.value >= 10 else 2
+        return f"{self.value:,.{digits}f} {self.unit}"
 
 
 def wanted(report: str) -> None:
@@ -50,14 +51,34 @@ def show(capsys: pytest.CaptureFixture[str], title: str, lines: Iterable[str]) -
             print(line)
 
 
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that a plugin of a kind has or has not, and what that means."""
+
+    name: str
+    has: bool
+    meaning: str
+
+
+def capabilities_of(able: Collection[type], known: Sequence[type]) -> list[Fact]:
+    """Return each capability of a kind, and whether it is among a driver's own."""
+    return [Fact(kind.__name__, kind in able, _meaning(kind)) for kind in known]
+
+
+def fact_table(facts: Iterable[Fact], *, title: str = "capability") -> list[str]:
+    """Return a table in reStructuredText: each fact, whether it is one, what it means."""
+    rows = [(f"``{fact.name}``", "yes" if fact.has else "no", fact.meaning) for fact in facts]
+    return table((title, "has", "meaning"), rows)
+
+
 def capability_table(capabilities: Collection[type], known: Sequence[type]) -> list[str]:
     """Return a table in reStructuredText: each capability, whether there is it, what it means."""
-    rows = [
-        (f"``{kind.__name__}``", "yes" if kind in capabilities else "no", _meaning(kind))
-        for kind in known
-    ]
-    head = ("capability", "", "meaning")
-    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(3)]
+    return fact_table(capabilities_of(capabilities, known))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table in reStructuredText."""
+    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
     rule = "  ".join("=" * width for width in widths)
     cells = [_line(row, widths) for row in rows]
     return [rule, _line(head, widths), rule, *cells, rule]
@@ -74,10 +95,12 @@ def rate(what: str, work: Callable[[], object], *, size: int = 0) -> Figure:
     return Figure(what, calls / spent, "calls/s")
 
 
-def beside(figures: Sequence[Figure], floor: Sequence[Figure]) -> list[str]:
-    """Return a driver's figures beside those of the memory driver."""
-    rows = [("", "this driver", "memory driver")]
-    rows += [(one.what, str(one), str(other)) for one, other in zip(figures, floor, strict=True)]
+def beside(
+    figures: Iterable[Figure], floor: Iterable[Figure], *, other: str = "memory driver"
+) -> list[str]:
+    """Return a plugin's figures beside those of another one, of the same things."""
+    rows = [("", "this driver", other)]
+    rows += [(one.what, str(one), str(least)) for one, least in zip(figures, floor, strict=True)]
     widths = [max(len(row[place]) for row in rows) for place in range(3)]
     return [_line(row, widths) for row in rows]
 

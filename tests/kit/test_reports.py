@@ -10,9 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from glancekit import testing
 from glancekit.core.contracts.store import CAPABILITIES
 from glancekit.plugin import SupportsDelete, SupportsWrite
 from glancekit.testing.reports import REPORTS, Figure, beside, capability_table, rate
+
+KITS = [name for name in testing.__all__ if name.endswith("Conformance")]
+
+OF_HONEST_ONES = {
+    "auth": ("``loopback_only``", "refuse a caller"),
+    "cache": ("``SupportsExpiry``", "order 1000 images"),
+    "commands": ("``glancekit greet hello``", "--help"),
+    "hooks": ("``after_commit``", "hear of 10 events"),
+    "importing": ("``SupportsDescription``", "fetch"),
+    "limits": ("``image_count_total``", "limits of a project"),
+}
+"""A row of the table, and a thing that is measured, for each kit with honest samples."""
 
 A_VENDORS_TESTS = """
 import pytest
@@ -56,6 +69,32 @@ def test_it_prints_nothing_unasked(tmp_path: Path) -> None:
     printed = run_kit(tmp_path, "")
     assert "2 skipped" in printed
     assert "MiB/s" not in printed
+
+
+@pytest.mark.parametrize("kit", KITS)
+def test_every_kit_has_both_reports(kit: str) -> None:
+    for report in ("table", "speed"):
+        assert callable(getattr(getattr(testing, kit), f"test_report_{report}"))
+
+
+@pytest.mark.parametrize("kit", OF_HONEST_ONES)
+def test_the_other_kits_print_theirs(kit: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += ["-k", "report and Honest", str(Path(__file__).with_name(f"test_{kit}_kit.py"))]
+    done = subprocess.run(
+        command,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, REPORTS: "table,speed"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout
+    row, figure = OF_HONEST_ONES[kit]
+    assert any(line.startswith(row) for line in done.stdout.splitlines())
+    measured = [line for line in done.stdout.splitlines() if line.startswith(figure)]
+    assert measured
+    assert all(line.count("/s") == 2 for line in measured), "this one, and another beside it"
 
 
 def test_the_table_is_one_that_docutils_reads() -> None:

@@ -155,3 +155,10 @@ class SupportsForecast(Protocol):
     def will_replace(self, image: Image) -> bool:
         """Say whether ``execute`` replaces the bytes of such an image, whatever they are."""
         ...
+
+
+METHOD_CAPABILITIES: tuple[type, ...] = (SupportsDescription,)
+"""What a method may be able to do besides."""
+
+STEP_CAPABILITIES: tuple[type, ...] = (SupportsForecast,)
+"""What a step may be able to do besides."""

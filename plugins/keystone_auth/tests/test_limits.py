@@ -98,10 +98,11 @@ def projects(registered: Registered) -> Mapping[str, Limits]:
         registered.keystone.make_project(f"kit-{name}") for name in ("own", "none", "usual")
     )
     registered.set(own, "image_count_total", 7)
+    registered.set(own, "image_count_uploading", 3)
     registered.set(none, "image_size_total", 0)
     limits = {Quota(name): limit for name, limit in USUAL.items() if limit >= 0}
     return {
-        own: {**limits, Quota.IMAGE_COUNT_TOTAL: 7},
+        own: {**limits, Quota.IMAGE_COUNT_TOTAL: 7, Quota.IMAGE_COUNT_UPLOADING: 3},
         none: {**limits, Quota.IMAGE_SIZE_TOTAL: 0},
         usual: limits,
     }
