@@ -21,6 +21,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from glancekit.core.errors import GlancekitError
 from glancekit.serving.header_gate import Connection, HeaderGate, has_header
 from glancekit.serving.patient_socket import PatientSocket
+from glancekit.serving.request_body import straighten
 from glancekit.serving.transfer_slots import TransferSlots
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class GlancekitWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         self._gate.end_reading(conn)
         conn.sock.settimeout(self.app.server.idle_timeout)
         conn.sock.from_files = 0
+        straighten(req)
         try:
             return super().handle_request(req, conn)
         except TimeoutError as error:

@@ -84,10 +84,11 @@ def test_a_slow_reader_has_the_time_out_for_each_step(
     ends: tuple[PatientSocket, socket.socket], path: Path
 ) -> None:
     near, far = ends
-    reader = Reader(far, pause=0.05)
+    near.settimeout(2.0)
+    reader = Reader(far, pause=0.02)
     begun = time.monotonic()
     with path.open("rb") as file:
-        while time.monotonic() - begun < 1.5:  # the time-out several times over
+        while time.monotonic() - begun < 5.0:  # the time-out several times over
             near.sendfile(file)
     near.shutdown(socket.SHUT_WR)
     reader.join()
