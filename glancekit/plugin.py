@@ -52,6 +52,7 @@ from glancekit.core.contracts.metadefs import MetadefRepository
 from glancekit.core.contracts.periodic import PeriodicRepository
 from glancekit.core.contracts.quotas import QuotaRepository
 from glancekit.core.contracts.store import (
+    Blob,
     Caller,
     Remnant,
     StoreDriver,
@@ -63,6 +64,7 @@ from glancekit.core.contracts.store import (
     SupportsDetails,
     SupportsDirectUrl,
     SupportsHealth,
+    SupportsListing,
     SupportsLocalFile,
     SupportsRange,
     SupportsSweep,
@@ -116,6 +118,7 @@ from glancekit.core.model.image import (
     MemberStatus,
     Tombstone,
     Visibility,
+    is_image_id,
 )
 from glancekit.core.model.listing import (
     Comparison,
@@ -155,6 +158,7 @@ __all__ = [
     "UNFINISHED",
     "Association",
     "AuthDriver",
+    "Blob",
     "BlobExists",
     "BlobInUse",
     "BlobNotFound",
@@ -261,6 +265,7 @@ __all__ = [
     "SupportsExpiry",
     "SupportsForecast",
     "SupportsHealth",
+    "SupportsListing",
     "SupportsLocalFile",
     "SupportsMigration",
     "SupportsRange",
@@ -291,6 +296,7 @@ __all__ = [
     "day_of",
     "digesting",
     "hookimpl",
+    "is_image_id",
     "kept_of",
     "require_turn",
     "secret",

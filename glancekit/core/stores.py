@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, TypeVar, cast
@@ -19,6 +20,7 @@ from typing import Any, Self, TypeVar, cast
 from glancekit.core.breaker import Breaker, BreakerStatus
 from glancekit.core.contracts.store import (
     CAPABILITIES,
+    Blob,
     Caller,
     Remnant,
     StoreDriver,
@@ -29,6 +31,7 @@ from glancekit.core.contracts.store import (
     SupportsDetails,
     SupportsDirectUrl,
     SupportsHealth,
+    SupportsListing,
     SupportsLocalFile,
     SupportsRange,
     SupportsSweep,
@@ -56,6 +59,9 @@ DEADLINE = 30.0
 
 SWEEP_AFTER = 24.0
 """Hours after which what a writer left counts as forgotten: no upload takes that long."""
+
+LISTED = 100
+"""Blobs that a driver is asked for in one call, which has a deadline."""
 
 DIRECT_TRANSFER_TTL = 300
 """Seconds to begin a download in: a client that was just told where to goes there at once."""
@@ -288,6 +294,29 @@ class Store:
         driver = cast(SupportsSweep, self.driver)
         self._guard.answer("sweep", lambda: driver.sweep(remnant))
 
+    def contents(self) -> Iterator[Blob]:
+        """Yield all finished images in the store. Each call of the driver has the deadline.
+
+        :raises CapabilityMissing: when the driver cannot.
+        :raises StoreError: when it fails midway; what was yielded so far is true.
+        """
+        self.require(SupportsListing)
+        driver = cast(SupportsListing, self.driver)
+        listing = self._guard.answer("contents", lambda: iter(driver.contents()))
+        while page := self._guard.answer(
+            "contents", lambda: [_a(Blob, found) for found in islice(listing, LISTED)]
+        ):
+            yield from page
+
+    def blob(self, location: Location) -> Blob:
+        """Return what is at a location now, as the store itself tells of it.
+
+        :raises CapabilityMissing: when the driver cannot.
+        """
+        self.require(SupportsListing)
+        driver = cast(SupportsListing, self.driver)
+        return self._guard.answer("blob", lambda: _dated(_a(Blob, driver.blob(location))))
+
     # -- questions
 
     def size(self, location: Location) -> int | None:
@@ -398,6 +427,13 @@ def _a(kind: type[T], answer: Any) -> T:
     if not isinstance(answer, kind):
         raise StoreFailed(f"it returned {_named(answer)}, no {kind.__name__}")
     return answer
+
+
+def _dated(blob: Blob) -> Blob:
+    """Return a blob of which is known how old it is: nothing is removed that may be new."""
+    if blob.modified_at is None or blob.modified_at.tzinfo is None:
+        raise StoreFailed("it does not tell when a blob was written")
+    return blob
 
 
 def _one_or_none(kind: type[T], answer: Any, *, least: Any = None) -> T | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from glancekit.plugin import ByteStream, Location, SupportsLocalFile, Usage
+from glancekit.plugin import Blob, ByteStream, Location, SupportsLocalFile, Usage
 from glancekit.testing.memory_store import MemoryStore
 
 
@@ -139,6 +139,17 @@ class FaultyStore(MemoryStore, SupportsLocalFile):
         """As the memory store's."""
         self._meet("delete")
         super().delete(location)
+
+    def contents(self) -> Iterator[Blob]:
+        """As the memory store's; the fault comes before each."""
+        for blob in super().contents():
+            self._meet("contents")
+            yield blob
+
+    def blob(self, location: Location) -> Blob:
+        """As the memory store's."""
+        self._meet("blob")
+        return super().blob(location)
 
     def usage(self) -> Usage:
         """As the memory store's."""

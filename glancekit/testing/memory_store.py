@@ -5,23 +5,29 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from glancekit.plugin import (
+    Blob,
     BlobExists,
     BlobNotFound,
     ByteStream,
     FileStream,
     IntOpt,
     Location,
+    StoreDenied,
     StoreDriver,
     StoreFull,
     SupportsDelete,
     SupportsHealth,
+    SupportsListing,
     SupportsRange,
     SupportsUsage,
     SupportsWrite,
     Usage,
+    is_image_id,
 )
 
 CAPACITY = IntOpt(
@@ -30,9 +36,15 @@ CAPACITY = IntOpt(
 
 
 class MemoryStore(
-    StoreDriver, SupportsWrite, SupportsDelete, SupportsRange, SupportsUsage, SupportsHealth
+    StoreDriver,
+    SupportsWrite,
+    SupportsDelete,
+    SupportsRange,
+    SupportsUsage,
+    SupportsHealth,
+    SupportsListing,
 ):
-    """Images as entries of a dictionary. ``blobs`` shows what is in it."""
+    """Images as entries of a dictionary. ``blobs`` shows what is in it, ``came`` since when."""
 
     api_level: ClassVar[int] = 1
     options = (CAPACITY,)
@@ -40,6 +52,7 @@ class MemoryStore(
 
     def __init__(self, options: Any = None, *, name: str = "memory") -> None:
         self.blobs: dict[str, bytes] = {}
+        self.came: dict[str, datetime] = {}
         self._name = name
         self._capacity: int | None = getattr(options, "memory_store_capacity", None)
         self._lock = threading.Lock()
@@ -67,7 +80,8 @@ class MemoryStore(
         with self._lock:
             if self.blobs.setdefault(image_id, data := bytes(taken)) is not data:
                 raise BlobExists
-        return Location(url=f"memory://{self._name}/{image_id}")
+            self.came[image_id] = datetime.now(UTC)
+        return Location(url=self._url_of(image_id))
 
     def discard(self, image_id: str) -> None:
         """Forget the image."""
@@ -77,6 +91,19 @@ class MemoryStore(
         """Forget the bytes."""
         self._blob(location)
         self.blobs.pop(_image_id(location), None)
+
+    def contents(self) -> Iterator[Blob]:
+        """Yield what is in it under the names of images."""
+        for image_id in list(self.blobs):
+            data = self.blobs.get(image_id)
+            if data is not None and is_image_id(image_id):
+                yield self._listed(image_id, data)
+
+    def blob(self, location: Location) -> Blob:
+        """Return what is under a location's name, if it is one of this store."""
+        if location.url != self._url_of(_image_id(location)):
+            raise StoreDenied(f"the location is not in the store {self._name}")
+        return self._listed(_image_id(location), self._blob(location))
 
     def usage(self) -> Usage:
         """Return the room there is."""
@@ -89,6 +116,13 @@ class MemoryStore(
 
     def close(self) -> None:
         """Keep everything; a test may want to look."""
+
+    def _listed(self, image_id: str, data: bytes) -> Blob:
+        came = self.came.get(image_id) or datetime.now(UTC)
+        return Blob(self._url_of(image_id), image_id, len(data), came)
+
+    def _url_of(self, image_id: str) -> str:
+        return f"memory://{self._name}/{image_id}"
 
     def _blob(self, location: Location) -> bytes:
         try:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -53,6 +54,7 @@ from glancekit.plugin import (
     SupportsDetails,
     SupportsDirectUrl,
     SupportsHealth,
+    SupportsListing,
     SupportsLocalFile,
     SupportsRange,
     SupportsSweep,
@@ -195,6 +197,16 @@ class StoreConformance(StoreReports):
         """
         self.needs(SupportsSweep)
         pytest.fail("give your test class a fixture 'abandon' that leaves half an image")
+
+    @pytest.fixture
+    def stranger(self, driver: Any) -> Iterator[Callable[[str], object]]:
+        """A function that puts into the place what no write has made, under names that begin with
+        an image's id and others; the fixture removes it at the end.
+
+        To be given for a driver that declares SupportsListing.
+        """
+        self.needs(SupportsListing)
+        pytest.fail("give your test class a fixture 'stranger' that leaves what is no image")
 
     @pytest.fixture
     def caller(self) -> Caller:
@@ -553,6 +565,70 @@ class StoreConformance(StoreReports):
             driver.sweep(remnant)
         assert half not in {each.image_id for each in driver.remnants(0)}
         assert_same(blobs.read(kept), data)
+
+    def test_s37_finished_images_are_listed(self, driver: Any, blobs: Blobs) -> None:
+        self.needs(SupportsListing)
+        self.needs(SupportsWrite)
+        data = {new_id(): sample(size, seed=size) for size in (1, 1000, MULTI_CHUNK)}
+        written = {
+            image_id: blobs.write(content, image_id=image_id) for image_id, content in data.items()
+        }
+        found = list(driver.contents())
+        assert sorted(blob.url for blob in found) == sorted(one.url for one in written.values())
+        lately = datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC) + timedelta(hours=1)
+        for blob in found:
+            assert written[blob.image_id].url == blob.url
+            assert blob.image_id in blob.url
+            location = Location(url=blob.url, image_id=blob.image_id)
+            now = driver.blob(location)
+            assert (now.url, now.image_id) == (blob.url, blob.image_id)
+            assert now.modified_at is not None, "what is not dated cannot be told from a new one"
+            for each in (blob, now):
+                assert each.size in (len(data[blob.image_id]), None)
+                assert each.modified_at is None or lately[0] < each.modified_at < lately[1]
+            assert_same(blobs.read(location), data[blob.image_id])
+
+    def test_s38_nothing_else_is_listed(
+        self, driver: Any, blobs: Blobs, stranger: Callable[[str], object]
+    ) -> None:
+        self.needs(SupportsListing)
+        self.needs(SupportsWrite)
+        self.needs(SupportsDelete)
+        deleted = blobs.write(sample(100))
+        driver.delete(deleted)
+        kept = blobs.write(sample(200))
+        stranger(new_id())
+        during: list[list[str]] = []
+
+        def look(given: int) -> None:
+            during.append([blob.url for blob in driver.contents()])
+
+        data = sample(MULTI_CHUNK)
+        made = blobs.write(WatchedStream(stream(data), look), size=len(data))
+        assert during
+        assert all(seen == [kept.url] for seen in during), "what is being written was listed"
+        assert {blob.url for blob in driver.contents()} == {kept.url, made.url}
+        with pytest.raises(BlobNotFound):
+            driver.blob(deleted)
+
+    def test_s39_listings_do_not_disturb_one_another(self, driver: Any, blobs: Blobs) -> None:
+        self.needs(SupportsListing)
+        self.needs(SupportsWrite)
+        self.needs(SupportsDelete)
+        locations = [blobs.write(sample(10, seed=n)) for n in range(3)]
+        left, first, second = driver.contents(), driver.contents(), driver.contents()
+        assert iter(first) is first, "a listing is made as it is asked for"
+        next(left)
+        left.close()  # a generator's: nothing is held after it
+        pairs = list(zip(first, second, strict=True))
+        for listed in zip(*pairs, strict=True):
+            assert {blob.url for blob in listed} == {one.url for one in locations}
+        going = driver.contents()
+        seen = {next(going).url}
+        gone = next(one for one in locations if one.url not in seen)
+        driver.delete(gone)
+        seen |= {blob.url for blob in going}
+        assert seen >= {one.url for one in locations} - {gone.url}
 
     def test_s35_a_file_becomes_an_image(self, driver: Any, blobs: Blobs, tmp_path: Path) -> None:
         self.needs(SupportsAdopt)

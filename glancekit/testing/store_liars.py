@@ -10,12 +10,14 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
 
 from glancekit.core.contracts.store import CAPABILITIES
 from glancekit.plugin import (
+    Blob,
     BlobNotFound,
     ByteStream,
     Caller,
@@ -72,6 +74,15 @@ class AbleStore(
     def sweep(self, remnant: Remnant) -> None:
         """Forget it."""
         self._halves.pop(remnant.name, None)
+
+    def befriend(self, image_id: str) -> None:
+        """Leave what a stranger does."""
+        self.blobs[f"{image_id}.notes"] = self.blobs["notes"] = b"nothing of the service's"
+
+    def forget_strangers(self) -> None:
+        """Remove it."""
+        for name in [name for name in self.blobs if name.endswith("notes")]:
+            del self.blobs[name]
 
     def adopt(self, path: Path, image_id: str) -> Location | None:
         """Take the file's bytes."""
@@ -493,6 +504,64 @@ class AdoptsOverOthers(_Liar):
     def adopt(self, path: Path, image_id: str) -> Location | None:
         self.discard(image_id)
         return super().adopt(path, image_id)
+
+
+class ForgetsTheFirst(_Liar):
+    """Leaves one out of what is in it."""
+
+    caught_by = "s37"
+
+    def contents(self) -> Iterator[Blob]:
+        return itertools.islice(super().contents(), 1, None)
+
+
+class SaysNotSinceWhen(_Liar):
+    """Does not tell how old a blob is, so that a new one would be taken for an old one."""
+
+    caught_by = "s37"
+
+    def blob(self, location: Location) -> Blob:
+        return replace(super().blob(location), modified_at=None)
+
+
+class ListsStrangers(_Liar):
+    """Tells of all that is in it, whosever it is."""
+
+    caught_by = "s38"
+
+    def contents(self) -> Iterator[Blob]:
+        for name in list(self.blobs):
+            yield Blob(f"memory://memory/{name}", name[:36])
+
+
+class ListsHalves(_Liar):
+    """Tells of what is being written."""
+
+    caught_by = "s38"
+
+    def write(self, image_id: str, source: ByteStream, size: int | None) -> Location:
+        self._halves[image_id] = time.monotonic()
+        try:
+            return super().write(image_id, source, size)
+        finally:
+            del self._halves[image_id]
+
+    def contents(self) -> Iterator[Blob]:
+        yield from super().contents()
+        for image_id in list(self._halves):
+            yield Blob(f"memory://memory/{image_id}", image_id)
+
+
+class HasOneListing(_Liar):
+    """Gives all that list it the same one."""
+
+    caught_by = "s39"
+    _listing: Iterator[Blob] | None = None
+
+    def contents(self) -> Iterator[Blob]:
+        if self._listing is None:
+            self._listing = super().contents()
+        return self._listing
 
 
 class SweepsWhatIsBeingWritten(_Liar):

@@ -17,6 +17,7 @@ from glancekit.core.contracts.store import CAPABILITIES
 from glancekit.plugin import (
     SupportsDelete,
     SupportsHealth,
+    SupportsListing,
     SupportsRange,
     SupportsUsage,
     SupportsWrite,
@@ -45,6 +46,11 @@ class OfLiar(StoreConformance):
     def abandon(self, driver):
         return driver.abandon
 
+    @pytest.fixture
+    def stranger(self, driver):
+        yield driver.befriend
+        driver.forget_strangers()
+
 for liar in LIARS:
     name = "Test" + liar.__name__
     globals()[name] = type(name, (OfLiar,), {"liar": liar, "capabilities": liar.declares})
@@ -68,6 +74,11 @@ class TestAbleStore(StoreConformance):
     def abandon(self, driver: AbleStore) -> Callable[[str], object]:
         return driver.abandon
 
+    @pytest.fixture
+    def stranger(self, driver: AbleStore) -> Iterator[Callable[[str], object]]:
+        yield driver.befriend
+        driver.forget_strangers()
+
 
 class TestMemoryStore(StoreConformance):
     capabilities: ClassVar = {
@@ -76,11 +87,18 @@ class TestMemoryStore(StoreConformance):
         SupportsRange,
         SupportsUsage,
         SupportsHealth,
+        SupportsListing,
     }
 
     @pytest.fixture
     def driver(self) -> MemoryStore:
         return MemoryStore()
+
+    @pytest.fixture
+    def stranger(self, driver: MemoryStore) -> Iterator[Callable[[str], object]]:
+        yield lambda image_id: driver.blobs.update({f"{image_id}/1": b"a part of something"})
+        for name in [name for name in driver.blobs if "/" in name]:
+            del driver.blobs[name]
 
     @pytest.fixture
     def leftovers(self, driver: MemoryStore) -> Callable[[], list[str]]:

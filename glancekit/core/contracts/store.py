@@ -25,8 +25,9 @@ What every driver promises:
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
@@ -248,6 +249,47 @@ class SupportsSweep(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """The finished bytes of an image, as the store itself tells of them; no record is needed.
+
+    ``url`` is that of the location which ``write`` returned, and ``image_id`` its image's, which
+    is part of the url in every form that a location of these bytes may have. ``modified_at`` is
+    when they got their last byte or their name, by whichever clock is at hand. ``size`` (bytes)
+    and ``modified_at`` are None where it was not told.
+    """
+
+    url: str
+    image_id: str
+    size: int | None = None
+    modified_at: datetime | None = None
+
+
+@runtime_checkable
+class SupportsListing(Protocol):
+    """It can tell what is in it, where no record leads to it."""
+
+    @abstractmethod
+    def contents(self) -> Iterator[Blob]:
+        """Yield all finished images that a write of this driver, or of upstream's, put here.
+
+        None of what they are made of (segments, snapshots), of what is being written or was left,
+        and of what may be somebody else's: names that are no image's id. In any order. It is asked
+        for as it is used: at most some thousand are held in memory, if the medium lets it be.
+        What comes or goes meanwhile may be among them or not; what stays is, once.
+        """
+        ...
+
+    @abstractmethod
+    def blob(self, location: Location) -> Blob:
+        """Return what is at a location now; ``modified_at`` is told, and is no guess.
+
+        :raises BlobNotFound: when nothing is there, or what turns out to be no finished image: a
+            closer look may tell what a listing does not.
+        """
+        ...
+
+
 @runtime_checkable
 class SupportsAdopt(Protocol):
     """A file of this host can become an image, no byte copied: by a link, or by shared blocks."""
@@ -304,6 +346,7 @@ CAPABILITIES: tuple[type, ...] = (
     SupportsHealth,
     SupportsDetails,
     SupportsSweep,
+    SupportsListing,
     SupportsAdopt,
     SupportsCaller,
 )

@@ -30,6 +30,14 @@ def without_credentials(url: str) -> str:
     return _CREDENTIALS.sub(lambda found: found[1] or found[2], url)
 
 
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def is_image_id(text: str) -> bool:
+    """Say whether a name could be an image's id, in the form in which stores get it."""
+    return _ID.fullmatch(text) is not None
+
+
 def now() -> datetime:
     """The time as records carry it: UTC, aware, whole microseconds."""
     return datetime.now(UTC)

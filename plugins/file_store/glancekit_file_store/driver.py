@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
 
 from glancekit.plugin import (
+    Blob,
     BlobExists,
+    BlobNotFound,
     ByteStream,
     FileStream,
     Location,
@@ -27,12 +31,14 @@ from glancekit.plugin import (
     SupportsDelete,
     SupportsDetails,
     SupportsHealth,
+    SupportsListing,
     SupportsLocalFile,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
     SupportsWrite,
     Usage,
+    is_image_id,
 )
 from glancekit_file_store.failures import translated
 from glancekit_file_store.options import OPTIONS, DataDir, Settings, settings_of
@@ -58,6 +64,7 @@ class FileStore(
     SupportsHealth,
     SupportsDetails,
     SupportsSweep,
+    SupportsListing,
     SupportsAdopt,
 ):
     """Images as plain files."""
@@ -154,6 +161,23 @@ class FileStore(
         with translated("sweeping"):
             path.unlink(missing_ok=True)
             sync_directory(path.parent)
+
+    # -- what is there
+
+    def contents(self) -> Iterator[Blob]:
+        """Yield the plain files whose names are ids of images."""
+        for directory in self._directories():
+            with translated("listing", of_directory=True), os.scandir(directory) as entries:
+                for entry in entries:
+                    if is_image_id(entry.name) and (found := _plain_file(entry)) is not None:
+                        yield _blob(directory / entry.name, found)
+
+    def blob(self, location: Location) -> Blob:
+        """Look at the file."""
+        path = self._path(location)
+        if not is_image_id(path.name):
+            raise BlobNotFound
+        return _blob(path, self._stat(path))
 
     # -- questions
 
@@ -277,6 +301,22 @@ class FileStore(
             directory.chmod(wanted)
         sync_directory(directory.parent)
         sync_directory(directory)
+
+
+def _plain_file(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Return what is known of a file; None for what is none, or is gone by now."""
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
+
+
+def _blob(path: Path, found: os.stat_result) -> Blob:
+    """Describe a file. It changes with its name, too: what was written long ago to become an image
+    now is a new one."""
+    came = datetime.fromtimestamp(max(found.st_mtime, found.st_ctime), UTC)
+    return Blob(f"file://{path}", path.name, found.st_size, came)
 
 
 def _may_name_an_image(path: Path) -> bool:

@@ -17,6 +17,7 @@ from glancekit.plugin import (
     SupportsDelete,
     SupportsDetails,
     SupportsHealth,
+    SupportsListing,
     SupportsLocalFile,
     SupportsRange,
     SupportsSweep,
@@ -41,6 +42,7 @@ class TestFileStore(StoreConformance):
         SupportsHealth,
         SupportsDetails,
         SupportsSweep,
+        SupportsListing,
         SupportsAdopt,
     }
 
@@ -67,6 +69,23 @@ class TestFileStore(StoreConformance):
             (folder / f"{image_id}.{uuid.uuid4().hex}.part").write_bytes(b"half")
 
         return abandon
+
+    @pytest.fixture
+    def stranger(self, driver: FileStore, tmp_path: Path) -> Iterator[Callable[[str], object]]:
+        """Leave files, a link and a folder that have nothing to do with images."""
+        left: list[Path] = []
+
+        def leave(image_id: str) -> None:
+            folder = next(tmp_path.rglob(".writing")).parent
+            left.extend((folder / "README", folder / f"{image_id}.md5", folder / image_id))
+            for path in left[:2]:
+                path.write_bytes(b"somebody else's")
+            left[2].symlink_to(left[0])
+            (folder / str(uuid.uuid4())).mkdir()
+
+        yield leave
+        for path in left:
+            path.unlink()
 
 
 class TestThinFileStore(TestFileStore):

@@ -9,10 +9,13 @@ taken. Digests and limits are the core's business.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from glancekit.plugin import (
+    Blob,
     BlobExists,
     BlobInUse,
     BlobNotFound,
@@ -26,11 +29,13 @@ from glancekit.plugin import (
     SupportsDetails,
     SupportsDirectUrl,
     SupportsHealth,
+    SupportsListing,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
     SupportsWrite,
     Usage,
+    is_image_id,
 )
 from glancekit_rbd_store.bindings import bindings, meaning_of, translated
 from glancekit_rbd_store.cluster import Cluster
@@ -62,6 +67,7 @@ class RbdStore(
     SupportsHealth,
     SupportsDetails,
     SupportsSweep,
+    SupportsListing,
 ):
     """Images as RBD images."""
 
@@ -164,6 +170,33 @@ class RbdStore(
                 return
             with suppress(BlobNotFound, BlobInUse):
                 remove(pool, remnant.name)
+
+    # -- what is there
+
+    def contents(self) -> Iterator[Blob]:
+        """Yield the images whose names are ids; librbd gives all names of a pool in one answer.
+
+        How large and how old one is takes opening it, which ``blob`` does.
+        """
+        with self._cluster.session() as stack:
+            pool = stack.enter_context(self._cluster.pool(self._settings.pool))
+            with translated("listing"):
+                names = [name for name in bindings().rbd.RBD().list(pool) if is_image_id(name)]
+        for name in names:
+            yield Blob(self._location(name).url, name)
+
+    def blob(self, location: Location) -> Blob:
+        """Open the image. One without the snapshot is not finished, or not of an image service."""
+        place = self._place(location)
+        if self._pool_of(place) != self._settings.pool or not is_image_id(place.image):
+            raise BlobNotFound
+        with self._cluster.session() as stack:
+            image = self._image(stack, Place(place.fsid, place.pool, place.image, SNAPSHOT))
+            with translated("looking at the snapshot"):
+                made: datetime = image.get_snap_timestamp(image.snap_get_id(SNAPSHOT))
+                size = int(image.size())
+        url = self._location(place.image).url
+        return Blob(url, place.image, size, made.replace(tzinfo=UTC))
 
     # -- questions
 

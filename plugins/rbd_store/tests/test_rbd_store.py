@@ -442,3 +442,14 @@ def wait_until(done: Callable[[], bool]) -> None:
     while not done():
         assert time.monotonic() < end, "waited a minute"
         time.sleep(0.2)
+
+
+def test_an_image_without_its_snapshot_is_no_blob(store: RbdStore, pool: Any) -> None:
+    image_id = str(uuid.uuid4())
+    bindings().rbd.RBD().create(pool, image_id, 1 << 20)
+    try:
+        (listed,) = (blob for blob in store.contents() if blob.image_id == image_id)
+        with pytest.raises(BlobNotFound):
+            store.blob(Location(url=listed.url))
+    finally:
+        bindings().rbd.RBD().remove(pool, image_id)

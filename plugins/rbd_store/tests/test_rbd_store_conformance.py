@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -16,6 +16,7 @@ from glancekit.plugin import (
     SupportsDetails,
     SupportsDirectUrl,
     SupportsHealth,
+    SupportsListing,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
@@ -35,6 +36,7 @@ class TestRbdStore(StoreConformance):
         SupportsHealth,
         SupportsDetails,
         SupportsSweep,
+        SupportsListing,
     }
 
     @pytest.fixture
@@ -51,6 +53,20 @@ class TestRbdStore(StoreConformance):
         """Make an image that nobody goes on to fill."""
         create = bindings().rbd.RBD().create
         return lambda image_id: create(pool, f"{image_id}.writing.0123456789ab", 1 << 20)
+
+    @pytest.fixture
+    def stranger(self, pool: Any) -> Iterator[Callable[[str], object]]:
+        """Make a disk of a machine and a volume, as they may share a pool with images."""
+        rbd, left = bindings().rbd.RBD(), list[str]()
+
+        def leave(image_id: str) -> None:
+            left.extend((f"{image_id}_disk", f"volume-{image_id}"))
+            for name in left:
+                rbd.create(pool, name, 1 << 20)
+
+        yield leave
+        for name in left:
+            rbd.remove(pool, name)
 
 
 class TestThinRbdStore(TestRbdStore):

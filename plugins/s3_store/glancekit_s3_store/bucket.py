@@ -50,6 +50,15 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """An object, as the server tells of it."""
+
+    key: str
+    size: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """The answer to a read: the body, its length, and which object of which size it is of."""
 
@@ -94,6 +103,28 @@ class Bucket:
     def size(self, key: str) -> int:
         """Return an object's length."""
         return int(self._head(key)["ContentLength"])
+
+    def find(self, key: str) -> Listed:
+        """Return what is known of an object."""
+        found = self._head(key)
+        return Listed(key, int(found["ContentLength"]), found["LastModified"])
+
+    def objects(self) -> Iterator[Listed]:
+        """List the objects that are in no folder, a page of a thousand at a time."""
+        pages = self._client.get_paginator("list_objects_v2")
+        listing = iter(pages.paginate(Bucket=self._name, Delimiter="/"))
+        while True:
+            try:
+                with translated("listing"):
+                    page = next(listing, None)
+            except StoreUnavailable as error:
+                if self._settings.create_bucket and _said(error, "NoSuchBucket"):
+                    return  # the first upload will make it
+                raise
+            if page is None:
+                return
+            for entry in page.get("Contents", ()):
+                yield Listed(str(entry["Key"]), int(entry["Size"]), entry["LastModified"])
 
     def writer_of(self, key: str) -> str | None:
         """Return which write the object is from: "" for a stranger's, None when there is none."""

@@ -8,11 +8,12 @@ module: a service whose stores are others does without it.
 from __future__ import annotations
 
 import threading
-import uuid
+from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from glancekit.plugin import (
+    Blob,
     BlobNotFound,
     ByteStream,
     ConfigError,
@@ -24,9 +25,11 @@ from glancekit.plugin import (
     SupportsDetails,
     SupportsDirectUrl,
     SupportsHealth,
+    SupportsListing,
     SupportsRange,
     SupportsSweep,
     SupportsWrite,
+    is_image_id,
 )
 from glancekit_s3_store.options import OPTIONS, Settings, settings_of
 
@@ -45,6 +48,7 @@ class S3Store(
     SupportsHealth,
     SupportsDetails,
     SupportsSweep,
+    SupportsListing,
 ):
     """Images as objects of an S3 bucket."""
 
@@ -85,8 +89,7 @@ class S3Store(
 
         bucket.require_unused(image_id)  # before the first byte; it is asked again at the end
         Upload(bucket, image_id, size, self._settings).run(source)
-        scheme = "s3+https" if bucket.is_secure else "s3"
-        return Location(url=f"{scheme}://{bucket.host}/{self._settings.bucket}/{image_id}")
+        return Location(url=self._url_of(image_id))
 
     def discard(self, image_id: str) -> None:
         """Give up all unfinished uploads of this image and remove the object."""
@@ -105,13 +108,29 @@ class S3Store(
         return [
             Remnant(f"{upload} {key}", key)
             for key, upload in self._bucket().uploads(age=age)
-            if _is_image_id(key)
+            if is_image_id(key)  # others may use the bucket, too
         ]
 
     def sweep(self, remnant: Remnant) -> None:
         """Give up an unfinished upload."""
         upload, _, key = remnant.name.rpartition(" ")
         self._bucket().abort(key, upload)
+
+    # -- what is there
+
+    def contents(self) -> Iterator[Blob]:
+        """Yield the objects whose keys are ids of images; others may use the bucket, too."""
+        for found in self._bucket().objects():
+            if is_image_id(found.key):
+                yield Blob(self._url_of(found.key), found.key, found.size, found.at)
+
+    def blob(self, location: Location) -> Blob:
+        """Look at the object."""
+        key = self._key(location)
+        if not is_image_id(key):
+            raise BlobNotFound
+        found = self._bucket().find(key)
+        return Blob(self._url_of(key), key, found.size, found.at)
 
     # -- questions
 
@@ -163,6 +182,11 @@ class S3Store(
             parallel=self._settings.parallel,
         )
 
+    def _url_of(self, image_id: str) -> str:
+        bucket = self._bucket()
+        scheme = "s3+https" if bucket.is_secure else "s3"
+        return f"{scheme}://{bucket.host}/{self._settings.bucket}/{image_id}"
+
     def _key(self, location: Location) -> str:
         """Return the object's key, if the location is one in our bucket.
 
@@ -179,11 +203,3 @@ class S3Store(
         if bucket != self._settings.bucket or not key:
             raise StoreDenied(f"{bucket} is not this store's bucket")
         return key
-
-
-def _is_image_id(key: str) -> bool:
-    """Tell whether it is a name that this store gives; others may use the bucket, too."""
-    try:
-        return str(uuid.UUID(key)) == key
-    except ValueError:
-        return False

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from glancekit.plugin import (
     SupportsDetails,
     SupportsDirectUrl,
     SupportsHealth,
+    SupportsListing,
     SupportsRange,
     SupportsSweep,
     SupportsWrite,
@@ -45,6 +46,7 @@ class TestS3Store(StoreConformance):
         SupportsHealth,
         SupportsDetails,
         SupportsSweep,
+        SupportsListing,
     }
 
     @pytest.fixture
@@ -60,6 +62,20 @@ class TestS3Store(StoreConformance):
         """Begin an upload that nobody goes on with."""
         self.correct_times(driver)
         return lambda image_id: client.create_multipart_upload(Bucket=bucket, Key=image_id)
+
+    @pytest.fixture
+    def stranger(self, client: Any, bucket: str) -> Iterator[Callable[[str], object]]:
+        """Leave objects that have nothing to do with images."""
+        left: list[str] = []
+
+        def leave(image_id: str) -> None:
+            left.extend(("README", f"{image_id}-00001", f"{image_id}/part", "old/" + image_id))
+            for key in left:
+                client.put_object(Bucket=bucket, Key=key, Body=b"somebody else's")
+
+        yield leave
+        for key in left:
+            client.delete_object(Bucket=bucket, Key=key)
 
     def correct_times(self, driver: S3Store) -> None:
         """Have moto's answers say that uploads began now: it says 2010 of all of them."""

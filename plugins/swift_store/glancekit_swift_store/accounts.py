@@ -69,6 +69,10 @@ class Accounts(Protocol):
         """Return the containers in which dead writers may have left something."""
         ...
 
+    def url_in(self, container: Container, image_id: str) -> str:
+        """Return the URL of an image in one of those containers."""
+        ...
+
     def check(self) -> None:
         """Return when they can be used."""
         ...
@@ -100,7 +104,7 @@ class OwnAccounts:
         """Have the container that images go to, made only where the operator lets it be."""
         container = self.to_discard(image_id)
         container.require(create=self._settings.create_container)
-        yield container, url_of(self._settings.default_reference, container.name, image_id)
+        yield container, self.url_in(container, image_id)
 
     def to_discard(self, image_id: str) -> Container:
         """Return the container for an image."""
@@ -129,6 +133,10 @@ class OwnAccounts:
         for name in self.default.containers(f"{settings.container}_"):
             if len(name) == length:
                 yield self._container(name)
+
+    def url_in(self, container: Container, image_id: str) -> str:
+        """Return a URL that names the account as the configuration does."""
+        return url_of(self._settings.default_reference, container.name, image_id)
 
     def grant(
         self, location: Location, place: Place, readers: Sequence[str], public: bool

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from glancekit.plugin import (
+    Blob,
     BlobExists,
     BlobNotFound,
     ByteStream,
@@ -29,11 +30,13 @@ from glancekit.plugin import (
     SupportsDetails,
     SupportsDirectUrl,
     SupportsHealth,
+    SupportsListing,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
     SupportsWrite,
     Usage,
+    is_image_id,
 )
 from glancekit_swift_store.options import MB, OPTIONS, Settings, settings_of
 from glancekit_swift_store.places import SCHEMES, place_of_url
@@ -59,6 +62,7 @@ class SwiftStore(
     SupportsHealth,
     SupportsDetails,
     SupportsSweep,
+    SupportsListing,
     SupportsCaller,
 ):
     """Images as objects of a Swift, in accounts of the service or in those of their owners."""
@@ -160,6 +164,28 @@ class SwiftStore(
             if remnant.name.startswith(f"{container.name}/"):
                 sweep(container, remnant)
                 self._accounts.clear_away(container)
+
+    # -- what is there
+
+    def contents(self) -> Iterator[Blob]:
+        """Yield the objects whose names are ids of images, not the segments that they are made of.
+
+        Of the accounts of projects none is listed but that of a caller's own.
+        """
+        accounts = self._accounts
+        for container in accounts.to_sweep():
+            for found in container.entries("", delimiter="/"):
+                if is_image_id(found.name):
+                    url = accounts.url_in(container, found.name)
+                    yield Blob(url, found.name, found.size or None, found.at)
+
+    def blob(self, location: Location) -> Blob:
+        """Look at the object."""
+        container, name = self._to_change(location)
+        if not is_image_id(name):
+            raise BlobNotFound
+        found = container.find(name)
+        return Blob(self._accounts.url_in(container, name), name, found.size, found.at)
 
     # -- questions
 

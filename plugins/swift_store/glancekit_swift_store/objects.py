@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -39,9 +40,10 @@ class Segment:
 @dataclass(frozen=True, slots=True)
 class Found:
     """What the server knows of an object. ``manifest`` is where a dynamic one has its segments;
-    how many bytes very many of them are the server does not say."""
+    how many bytes very many of them are the server does not say. ``at`` is when it came."""
 
     size: int | None
+    at: datetime
     etag: str
     write: str
     is_static: bool
@@ -51,11 +53,12 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class Listed:
     """One line of a container's listing: an object, when it came, and whether it is a static
-    large one."""
+    large one. How large a dynamic one is the listing does not say: ``size`` is 0."""
 
     name: str
     at: datetime
     is_static: bool
+    size: int
 
 
 class Container:
@@ -65,6 +68,11 @@ class Container:
         self._account = account
         self.name = name
         self._may_lack = may_lack
+
+    @property
+    def account_url(self) -> str:
+        """The URL of the account that it is in."""
+        return self._account.url
 
     # -- questions
 
@@ -128,19 +136,24 @@ class Container:
         parts = self._ask("reading the list of segments", "GET", name, query=asked).json()
         return any(str(part["name"]).startswith(f"/{self.name}/{prefix}") for part in parts)
 
-    def entries(self, prefix: str) -> Iterator[Listed]:
-        """List the objects whose names begin so, with what the listing says of them."""
+    def entries(self, prefix: str, *, delimiter: str = "") -> Iterator[Listed]:
+        """List the objects whose names begin so, with what the listing says of them.
+
+        With a delimiter only those that have none of it behind the prefix.
+        """
         marker = ""
         while True:
             query = {"format": "json", "prefix": prefix, "limit": str(LISTED), "marker": marker}
+            if delimiter:
+                query["delimiter"] = delimiter
             deed = f"listing the container {self.name}"
             asked = Request(deed, "GET", (self.name,), query=query)
             answer = self._account.ask(asked, {200, 204, 404})
             page = answer.json() if answer.status_code == 200 else []
-            yield from map(_listed, page)
+            yield from (_listed(entry) for entry in page if "name" in entry)
             if not page:
                 return
-            marker = page[-1]["name"]
+            marker = page[-1].get("name") or page[-1]["subdir"]
 
     # -- reading
 
@@ -275,7 +288,7 @@ class Container:
 
 def _listed(entry: Mapping[str, Any]) -> Listed:
     at = datetime.fromisoformat(entry["last_modified"]).replace(tzinfo=UTC)
-    return Listed(str(entry["name"]), at, "slo_etag" in entry)
+    return Listed(str(entry["name"]), at, "slo_etag" in entry, int(entry["bytes"]))
 
 
 def _found(answer: requests.Response) -> Found:
@@ -283,6 +296,7 @@ def _found(answer: requests.Response) -> Found:
     length = headers.get("Content-Length")
     return Found(
         size=None if length is None else int(length),
+        at=parsedate_to_datetime(headers["Last-Modified"]),
         etag=_etag(answer),
         write=headers.get(_WRITE, ""),
         is_static=headers.get("X-Static-Large-Object", "").lower() == "true",

@@ -55,7 +55,7 @@ class ProjectAccounts:
             container = self._container(account, image_id)
             container.require(create=True)
             try:
-                yield container, url_in_account(account.url, container.name, image_id)
+                yield container, self.url_in(container, image_id)
             except BaseException:
                 self._drop_after_failure(container)
                 raise
@@ -114,6 +114,10 @@ class ProjectAccounts:
         with self._login_to_write(is_long=False) as account:
             for name in account.containers(f"{self._settings.container}_"):
                 yield Container(account, name, may_lack=True)
+
+    def url_in(self, container: Container, image_id: str) -> str:
+        """Return a URL that names the account by its own."""
+        return url_in_account(container.account_url, container.name, image_id)
 
     def check(self) -> None:
         """Log in as the service."""

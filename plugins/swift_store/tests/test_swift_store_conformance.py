@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ from glancekit.plugin import (
     SupportsDetails,
     SupportsDirectUrl,
     SupportsHealth,
+    SupportsListing,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
@@ -38,6 +39,7 @@ class TestSwiftStore(StoreConformance):
         SupportsHealth,
         SupportsDetails,
         SupportsSweep,
+        SupportsListing,
         SupportsCaller,
     }
 
@@ -53,6 +55,20 @@ class TestSwiftStore(StoreConformance):
     def abandon(self, outside: Any, container: str) -> Callable[[str], object]:
         """Leave a segment of a write that nobody goes on with."""
         return lambda image_id: leave_segment(outside, container, image_id)
+
+    @pytest.fixture
+    def stranger(self, outside: Any, container: str) -> Iterator[Callable[[str], object]]:
+        """Leave segments of upstream's and of ours, and an object of somebody else."""
+        left: list[str] = []
+
+        def leave(image_id: str) -> None:
+            left.extend(("README", f"{image_id}-00001", f"{image_id}/{uuid.uuid4().hex}/00001"))
+            for name in left:
+                outside.call("PUT", f"/{container}/{name}", data=b"part")
+
+        yield leave
+        for name in left:
+            outside.call("DELETE", f"/{container}/{name}")
 
 
 def leave_segment(account: Any, container: str, image_id: str) -> None:
@@ -97,6 +113,24 @@ class TestSwiftStoreOfProjects(TestSwiftStore):
     def leftovers(self, container: str, account_of: Callable[..., Any]) -> Callable[[], list[str]]:
         account = account_of("demo-member", "demo")
         return lambda: [name for name in account.containers() if name.startswith(container)]
+
+    @pytest.fixture
+    def stranger(
+        self, container: str, account_of: Callable[..., Any]
+    ) -> Iterator[Callable[[str], object]]:
+        """Leave a container as an image's, with a segment and an object of somebody else."""
+        account, left = account_of("demo-member", "demo"), list[str]()
+
+        def leave(image_id: str) -> None:
+            own = f"{container}_{image_id}"
+            left.extend((f"{own}/README", f"{own}/{image_id}/{uuid.uuid4().hex}/00001", own))
+            account.call("PUT", f"/{own}")
+            for name in left[:2]:
+                account.call("PUT", f"/{name}", data=b"part")
+
+        yield leave
+        for name in left:
+            account.call("DELETE", f"/{name}")
 
     @pytest.fixture
     def abandon(self, container: str, account_of: Callable[..., Any]) -> Callable[[str], object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from glancekit.plugin import ByteStream
 from glancekit_vmware_store.folder import Folder
+from glancekit_vmware_store.listing import Listing
 from glancekit_vmware_store.options import Settings
 from glancekit_vmware_store.places import Place
 from glancekit_vmware_store.reading import Download
@@ -18,6 +19,7 @@ class Parts:
     def __init__(self, settings: Settings) -> None:
         self.vcenter = VCenter(settings)
         self.folder = Folder(self.vcenter, settings)
+        self.listing = Listing(self.vcenter, settings)
         self.writer = Writer(self.vcenter, self.folder, settings)
 
     def download(self, place: Place, *, offset: int = 0, length: int | None = None) -> ByteStream:

@@ -9,10 +9,12 @@ module: a service whose stores are others does without it.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from glancekit.plugin import (
+    Blob,
     ByteStream,
     ConfigError,
     Location,
@@ -22,6 +24,7 @@ from glancekit.plugin import (
     SupportsDelete,
     SupportsDetails,
     SupportsHealth,
+    SupportsListing,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
@@ -44,6 +47,7 @@ class VmwareStore(
     SupportsHealth,
     SupportsDetails,
     SupportsSweep,
+    SupportsListing,
 ):
     """Images as files of vSphere datastores."""
 
@@ -98,6 +102,18 @@ class VmwareStore(
         """Remove a partial file."""
         place = place_at(Location(url=remnant.name), self._settings)
         self._parts().writer.remove_partial(place)
+
+    # -- what is there
+
+    def contents(self) -> Iterator[Blob]:
+        """Yield the files of the images' folder whose names are ids of images."""
+        for place, found in self._parts().listing.files():
+            yield found.blob(url_of(place, self._settings))
+
+    def blob(self, location: Location) -> Blob:
+        """Look at the file."""
+        place = place_at(location, self._settings)
+        return self._parts().listing.file(place).blob(url_of(place, self._settings))
 
     # -- questions
 

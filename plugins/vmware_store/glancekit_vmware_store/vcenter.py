@@ -73,6 +73,14 @@ class Room:
     accessible: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file as the server tells of it: its bytes, and for how many seconds it was left alone."""
+
+    size: int
+    left_alone: float
+
+
 class VCenter:
     """Calls of a vCenter, with errors of ours."""
 
@@ -236,13 +244,12 @@ class VCenter:
 
         self._run("publishing", begin)
 
-    def files_like(self, datastore: Datastore, patterns: list[str]) -> dict[str, float]:
-        """Return which files of the images' folder match, and for how many seconds each was left
-        alone; none where there is no folder."""
+    def files_like(self, datastore: Datastore, patterns: list[str]) -> dict[str, Seen]:
+        """Return which files of the images' folder match; none where there is no folder."""
         found = self.find(datastore)
         browsing = vim.host.DatastoreBrowser
         details = browsing.FileInfo.Details(
-            fileType=False, fileSize=False, modification=True, fileOwner=False
+            fileType=False, fileSize=True, modification=True, fileOwner=False
         )
         wanted = browsing.SearchSpec(matchPattern=patterns, details=details)
         folder = f"[{datastore.name}] {self._settings.folder}"
@@ -256,7 +263,10 @@ class VCenter:
         except BlobNotFound:
             return {}
         now = self.call("asking for the time", _time)
-        return {file.path: (now - file.modification).total_seconds() for file in result.file}
+        return {
+            file.path: Seen(file.fileSize, (now - file.modification).total_seconds())
+            for file in result.file
+        }
 
     # -- how
 

@@ -83,8 +83,8 @@ class Writer:
         return [
             (place_of(datastore, name, self._settings), partial["image_id"])
             for datastore in self._vcenter.rooms()
-            for name, left_alone in self._vcenter.files_like(datastore, ["*.part"]).items()
-            if (partial := _PARTIAL.fullmatch(name)) and left_alone >= age
+            for name, seen in self._vcenter.files_like(datastore, ["*.part"]).items()
+            if (partial := _PARTIAL.fullmatch(name)) and seen.left_alone >= age
         ]
 
     def remove_partial(self, place: Place) -> None:

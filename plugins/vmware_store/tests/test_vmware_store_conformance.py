@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +16,7 @@ from glancekit.plugin import (
     SupportsDelete,
     SupportsDetails,
     SupportsHealth,
+    SupportsListing,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
@@ -33,6 +34,7 @@ class TestVmwareStore(StoreConformance):
         SupportsHealth,
         SupportsDetails,
         SupportsSweep,
+        SupportsListing,
     }
 
     @pytest.fixture
@@ -48,6 +50,20 @@ class TestVmwareStore(StoreConformance):
         """Leave a file that nobody goes on with."""
         folder = vcenter.datastore() / "openstack_glance"
         return lambda image_id: (folder / f"{image_id}.{uuid.uuid4().hex}.part").touch()
+
+    @pytest.fixture
+    def stranger(self, vcenter: Simulator) -> Iterator[Callable[[str], object]]:
+        """Leave files that have nothing to do with images, and one that is elsewhere."""
+        folder, left = vcenter.datastore() / "openstack_glance", list[Path]()
+
+        def leave(image_id: str) -> None:
+            left.extend((folder / "README", folder / f"{image_id}.vmdk", folder.parent / image_id))
+            for path in left:
+                path.write_bytes(b"somebody else's")
+
+        yield leave
+        for path in left:
+            path.unlink()
 
 
 class TestVmwareStoreOfTwoDatastores(TestVmwareStore):

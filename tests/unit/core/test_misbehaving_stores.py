@@ -46,6 +46,8 @@ CALLS: dict[str, Callable[[Store, Path], object]] = {
     "check": lambda store, _: store.check(),
     "remnants": lambda store, _: store.remnants(0),
     "sweep": lambda store, _: store.sweep(Remnant("x", None)),
+    "contents": lambda store, _: list(store.contents()),
+    "blob": lambda store, _: store.blob(HERE),
     "adopt": lambda store, path: store.adopt(path, new_id(), 3),
     "grant": lambda store, _: store.grant(HERE, ["p"], public=False),
     "close": lambda store, _: store.close(),
@@ -61,7 +63,7 @@ class Odd(AbleStore):
     """A store that does as it should, but for one method."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(name="odd")
         self.blobs[IMAGE] = b"some data"
         self.released = threading.Event()
 
@@ -133,8 +135,8 @@ def test_it_returns_nonsense(
     if (method, nonsense) == ("direct_url", "nonsense"):
         pytest.skip("what a URL is, only the client finds out")
     driver.let(method, lambda *_, **__: nonsense)
-    if method == "remnants" and nonsense == b"":
-        assert store.remnants(0) == []
+    if method in ("remnants", "contents") and nonsense == b"":
+        assert CALLS[method](store, tmp_path) == []
         return
     with pytest.raises(StoreError) as caught:
         CALLS[method](store, tmp_path / "file")
