@@ -296,6 +296,13 @@ class _Locations(_Repository, LocationRepository):
     def of_image(self, image_id: str) -> Sequence[Location]:
         return [self._sized(row) for row in self._all() if row.image_id == image_id]
 
+    def of_images(self, image_ids: Collection[str]) -> Sequence[Location]:
+        return [self._sized(row) for row in self._all() if row.image_id in image_ids]
+
+    def walk(self, *, limit: int, after: int = 0) -> Sequence[Location]:
+        behind = [self._sized(row) for row in self._all() if (row.id or 0) > after]
+        return sorted(behind, key=lambda row: row.id or 0)[:limit]
+
     def with_status(self, status: LocationStatus, *, limit: int) -> Sequence[Location]:
         return [self._sized(row) for row in self._all() if row.status is status][:limit]
 

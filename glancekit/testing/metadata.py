@@ -738,6 +738,39 @@ class MetadataConformance(
             assert [row.id for row in behind] == [rows["elsewhere"].id]
             assert list(work.locations.found(Finding.MISSING, limit=9)) == []
 
+    def test_m49_copies_of_many_images_and_of_all(self, driver: MetadataDriver) -> None:
+        """M49: by id, in whatever state, deleted images' too; those of no image asked for not."""
+        images = [_kept(driver, an_image()) for _ in range(3)]
+        with driver.unit_of_work() as work:
+            ids = [
+                work.locations.add(
+                    Location(url="u", store=store, image_id=one.id, status=status)
+                ).id
+                for one, store, status in (
+                    (images[1], "a", LocationStatus.ACTIVE),
+                    (images[0], "a", LocationStatus.PENDING_DELETE),
+                    (images[2], "a", LocationStatus.ACTIVE),
+                    (images[1], "b", LocationStatus.WRITING),
+                )
+            ]
+            work.commit()
+        _delete(driver, _get(driver, images[0].id))
+        with driver.unit_of_work(read_only=True) as work:
+
+            def of(*wanted: str) -> list[int | None]:
+                return [row.id for row in work.locations.of_images(wanted)]
+
+            assert of(images[0].id, images[1].id) == [ids[0], ids[1], ids[3]]
+            assert of(images[2].id, an_image().id) == [ids[2]]
+            assert of() == []
+            assert [row.id for row in work.locations.walk(limit=9)] == ids
+            first, second = work.locations.walk(limit=2)
+            assert [first.id, second.id] == ids[:2]
+            behind = work.locations.walk(limit=9, after=second.id or 0)
+            assert [row.id for row in behind] == ids[2:]
+            assert behind[0].url == "u"
+            assert list(work.locations.walk(limit=9, after=ids[-1] or 0)) == []
+
     def test_m28_locations_by_status(self, driver: MetadataDriver) -> None:
         """M28: oldest first, those of deleted images too, as many as asked for."""
         kept, gone = _kept(driver, an_image()), _kept(driver, an_image())

@@ -171,6 +171,20 @@ class LocationRepository(Protocol):
         ...
 
     @abstractmethod
+    def of_images(self, image_ids: Collection[str]) -> Sequence[Location]:
+        """Return all rows of some hundred images at most, deleted ones' included, by id."""
+        ...
+
+    @abstractmethod
+    def walk(self, *, limit: int, after: int = 0) -> Sequence[Location]:
+        """Return rows in whatever state, by id, from behind one id.
+
+        So all are visited that are there from the first step to the last, and all that are added
+        before it, at a cost that does not grow with their number.
+        """
+        ...
+
+    @abstractmethod
     def with_status(self, status: LocationStatus, *, limit: int) -> Sequence[Location]:
         """Return rows in a state, oldest first."""
         ...

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -27,6 +27,14 @@ _LOCATIONS = select(*rows.LOCATION_COLUMNS, images.c.size).select_from(
 )
 _OF_IMAGE = _LOCATIONS.where(image_locations.c.image_id == bindparam("id_")).order_by(
     image_locations.c.id
+)
+_OF_IMAGES = _LOCATIONS.where(
+    image_locations.c.image_id.in_(bindparam("ids", expanding=True))
+).order_by(image_locations.c.id)
+_WALK = (
+    _LOCATIONS.where(image_locations.c.id > bindparam("after"))
+    .order_by(image_locations.c.id)
+    .limit(bindparam("limit"))
 )
 _WITH_STATUS = (
     _LOCATIONS.where(image_locations.c.status == bindparam("status_"))
@@ -156,6 +164,16 @@ class SqlLocations(LocationRepository):
     def of_image(self, image_id: str) -> Sequence[Location]:
         """See the contract."""
         found = self._session.execute(_OF_IMAGE, {"id_": image_id})
+        return [rows.location(row, row[-1]) for row in found]
+
+    def of_images(self, image_ids: Collection[str]) -> Sequence[Location]:
+        """See the contract."""
+        found = self._session.execute(_OF_IMAGES, {"ids": list(image_ids)})
+        return [rows.location(row, row[-1]) for row in found]
+
+    def walk(self, *, limit: int, after: int = 0) -> Sequence[Location]:
+        """See the contract."""
+        found = self._session.execute(_WALK, {"after": after, "limit": limit})
         return [rows.location(row, row[-1]) for row in found]
 
     def with_status(self, status: LocationStatus, *, limit: int) -> Sequence[Location]:

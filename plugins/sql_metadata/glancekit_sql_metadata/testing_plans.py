@@ -246,6 +246,9 @@ def _background(work: UnitOfWork) -> None:
 def _walk(work: UnitOfWork) -> None:
     work.images.walk(limit=25)
     work.images.walk(limit=25, after=_SOME)
+    work.locations.walk(limit=25)
+    work.locations.walk(limit=25, after=SIZE // 2)
+    work.locations.of_images({_SOME, str(uuid.UUID(int=3))})
     work.marks.get("mark")
 
 
