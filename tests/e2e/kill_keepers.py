@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kills processes while they upload, delete, restore, scrub and reap, and looks what is left.
+"""Kills processes while they upload, delete, restore, scrub, reap and remove stray data, and looks
+what is left.
 
 A program of its own: it forks each process. Records are in SQLite, data in files. What every
 process does, and at which point it is killed, follows from a seed. See --help.
@@ -12,9 +13,11 @@ import json
 import os
 import random
 import signal
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +30,17 @@ from glancekit.core.model.listing import ImageQuery
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.stream import IteratorStream
 from glancekit.services import data, images
+from glancekit.services.keeping.orphan_rounds import remove_all
+from glancekit.services.keeping.orphans import Look
 from glancekit.services.recovery import recover
 from glancekit.services.restoring import is_restorable, restore
 from glancekit.services.scrubbing import scrub
 from glancekit.services.world import World
 
 ADMIN = Identity(user_id="u", project_id="p", roles=frozenset({"admin", "member", "reader"}))
+STRAY = "00000000"
+"""How the ids of data begin that no record leads to, from the start."""
+
 POINTS = 40
 """A process is killed at one of so many, and does other things in between."""
 
@@ -86,7 +94,7 @@ class Doomed:
     def live(self) -> None:
         """Go on until the end."""
         deeds = (self._upload, self._upload, self._delete, self._delete_at_once, self._restore)
-        further = (self._scrub, self._reap)
+        further = (self._scrub, self._reap, self._leave_stray, self._remove_orphans)
         while True:
             with suppress(GlancekitError):
                 self._chance.choice((*deeds, *further))()
@@ -114,6 +122,14 @@ class Doomed:
     def _reap(self) -> None:
         recover(self._world)
 
+    def _leave_stray(self) -> None:
+        image_id = STRAY + str(uuid.UUID(int=self._chance.getrandbits(128)))[8:]
+        store = self._world.stores.get("local")
+        store.write(image_id, IteratorStream(iter([b"stray"])), 5)
+
+    def _remove_orphans(self) -> None:
+        remove_orphans(self._world)
+
     def _any(self, status: ImageStatus) -> str:
         found = [one.id for one in everything(self._world) if one.status is status]
         return self._chance.choice(found) if found else "none"
@@ -124,6 +140,12 @@ def everything(world: World) -> Any:
     query = ImageQuery(viewer=EVERYBODY, limit=100_000, os_hidden=None, all_visibilities=True)
     with world.metadata.unit_of_work(read_only=True) as work:
         return work.images.find(query).images
+
+
+def remove_orphans(world: World) -> None:
+    """Remove what has no record, however new it is."""
+    for _ in remove_all(world, world.stores.get("local"), timedelta(0), per_second=1e6):
+        continue
 
 
 def look(world: World, folder: Path) -> dict[str, int]:
@@ -146,12 +168,15 @@ def look(world: World, folder: Path) -> dict[str, int]:
             for status in (LocationStatus.WRITING, LocationStatus.PENDING_DELETE)
         )
     saving = sum(image.status is ImageStatus.SAVING for image in everything(world))
+    left = {path.name for path in folder.rglob("*") if path.is_file()} - pointed_to
+    remove_orphans(world)
     files = {path.name for path in folder.rglob("*") if path.is_file()}
     return {
+        "stray left": len(list(Look(world, world.stores.get("local"), timedelta(0)).orphans())),
         "kept": kept,
         "lost": lost,
         "missing": len(pointed_to - files),
-        "left over": len(files - pointed_to),
+        "left over": sum(not name.startswith(STRAY) for name in left),
         "unsettled rows": rows,
         "saving": saving,
     }

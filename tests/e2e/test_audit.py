@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,3 +179,45 @@ def test_a_command_audits_repairs_and_reports(make: Callable[..., Any], s3: Any)
     assert (code, [row["finding"] for row in rows]) == (0, ["good", "good"])
     code, rows = command(service, "audit", "report", "--stores", "-f", "json")
     assert (code, [row["available"] for row in rows]) == (0, [True, True])
+
+
+def test_data_without_a_record_is_listed_and_removed_by_a_command_alone(
+    make: Callable[..., Any], s3: Any
+) -> None:
+    service = make(False)
+    kept, file = stored_twice(service, s3)
+    stray, other = str(uuid.uuid4()), str(uuid.uuid4())
+    (file.parent / stray).write_bytes(b"nobody's")
+    s3.client().put_object(Bucket="images", Key=other, Body=b"nobody's either")
+    assert command(service, "audit", "orphans", "-f", "json") == (0, []), "it is too new"
+    orphans = ("audit", "orphans", "--older", "0", "-f", "json")
+    code, rows = command(service, *orphans)
+    assert code == 1
+    assert {(row["store"], row["image"], row["removed"]) for row in rows} == {
+        ("local", stray, False),
+        ("cloud", other, False),
+    }
+    code, rows = command(service, *orphans, "--store", "local", "--delete")
+    assert (code, [(row["image"], row["removed"]) for row in rows]) == (0, [(stray, True)])
+    code, rows = command(service, *orphans, "--delete")
+    assert (code, [(row["image"], row["removed"]) for row in rows]) == (0, [(other, True)])
+    assert {path.name for path in service.files()} == {kept}
+    assert s3.client().get_object(Bucket="images", Key=kept)["Body"].read() == DATA
+    assert service.download(kept) == DATA
+    service.wait_for(lambda: "store.orphan.removed cloud" in service.log)
+
+
+def test_from_a_store_that_the_records_hardly_know_nothing_is_removed(
+    make: Callable[..., Any],
+) -> None:
+    service = make(False)
+    _, file = stored_once(service)
+    strays = {str(uuid.uuid4()) for _ in range(12)}
+    for name in strays:
+        (file.parent / name).write_bytes(b"another service's")
+    orphans = ("audit", "orphans", "--older", "0", "-f", "json", "--store", "local", "--delete")
+    assert command(service, *orphans) == (1, [])
+    assert strays <= {path.name for path in service.files()}
+    code, rows = command(service, *orphans, "--most", "--limit", "3", "--per-second", "1000")
+    assert (code, len(rows)) == (0, 3)
+    assert not strays & {path.name for path in service.files()}

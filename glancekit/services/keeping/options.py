@@ -56,6 +56,19 @@ AUDITOR_OPTIONS: list[cfg.Opt] = [
         help="Replace a copy that was found bad or missing by a good one from another store. "
         "Otherwise it is only told.",
     ),
+    cfg.FloatOpt(
+        "orphan_interval",
+        default=7.0,
+        min=0.0,
+        help="Days between looks through the stores for data that no record leads to. They are "
+        "told, and removed by 'glancekit audit orphans --delete' alone. 0: never.",
+    ),
+    cfg.FloatOpt(
+        "orphan_age",
+        default=24.0,
+        min=0.0,
+        help="Hours for which such data must have been there to be told.",
+    ),
     cfg.BoolOpt(
         "serve_damaged",
         default=False,
@@ -106,6 +119,8 @@ class Auditing:
     interval: float = 60.0
     repair: bool = True
     serve_damaged: bool = False
+    orphan_interval: timedelta = timedelta(days=7)
+    orphan_age: timedelta = timedelta(days=1)
     throttle: Throttle = field(default_factory=lambda: Throttle(0, threading.Event()))
 
     @classmethod
@@ -117,6 +132,8 @@ class Auditing:
             interval=options.interval,
             repair=options.repair,
             serve_damaged=options.serve_damaged,
+            orphan_interval=timedelta(days=options.orphan_interval),
+            orphan_age=timedelta(hours=options.orphan_age),
             throttle=Throttle(options.bandwidth, stopping),
         )
 

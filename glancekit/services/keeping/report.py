@@ -11,6 +11,7 @@ from glancekit.core.errors import ImageNotFound, StoreError
 from glancekit.core.model.image import Finding, Location, now
 from glancekit.core.model.listing import ImageQuery, SortKey
 from glancekit.services.keeping.examining import READABLE
+from glancekit.services.keeping.orphan_rounds import last_found
 from glancekit.services.sweeping import remnants
 from glancekit.services.world import World
 
@@ -79,6 +80,14 @@ def problems(world: World) -> Iterator[Problem]:
                 yield _problem("no record", store.id, remnant.image_id, reason)
         except StoreError as error:
             yield _problem("not asked", store.id, None, str(error))
+    for found in last_found(world):
+        if found.orphans:
+            reason = (
+                f"{found.orphans} of {found.blobs} images in it lead to no record, with "
+                f"{found.bytes} bytes, as of {found.at:%Y-%m-%d %H:%M}; "
+                "'glancekit audit orphans' lists them"
+            )
+            yield _problem("no record", found.store, None, reason)
 
 
 def doubles(world: World) -> Iterator[Problem]:
