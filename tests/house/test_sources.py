@@ -49,6 +49,9 @@ def test_nothing_points_to_a_machine_or_a_registry(any_file: Path):
 
 
 def test_test_folders_are_no_packages(root: Path):
-    """pytest imports by path (importlib mode), so that equal names in ten plugins do not clash."""
+    """pytest imports by path (importlib mode), so that equal names in ten plugins do not clash.
+
+    What is taken for a stranger's package is one.
+    """
     found = [*root.glob("tests/**/__init__.py"), *root.glob("plugins/*/tests/**/__init__.py")]
-    assert not found
+    assert not [path for path in found if "out_of_tree" not in path.parts]
