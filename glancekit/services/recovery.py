@@ -98,21 +98,29 @@ def _lost(row: Location) -> str:
 
 def explain_staging(world: Recoverable) -> Iterator[str]:
     """Tell of what is staged on this host whether it stays, and why."""
+    going = 0
     for image_id in Staging(world.staging).images():
         with world.metadata.unit_of_work(read_only=True) as work:
             if _waits_for_staged(work, image_id):
                 yield f"image {image_id}: stays; it waits for what is staged"
-            else:
-                yield f"image {image_id}: what is staged goes; no record wants it"
+                continue
+        going += 1
+        when = "goes" if going <= BATCH else "goes in a later round"
+        yield f"image {image_id}: what is staged {when}; no record wants it"
 
 
 def clear_staging(world: Recoverable) -> int:
     """Remove what is staged here for images that do not wait for it; return for how many.
 
-    Whoever stages writes that down first, so what is there and not written down is left over.
+    Whoever stages writes that down first, so what is there and not written down is left over. At
+    most ``BATCH`` in a round: imports have the same disk.
     """
     staging, cleared = Staging(world.staging), 0
     for image_id in staging.images():
+        if cleared == BATCH:
+            log.info("there is more staged for nobody, which goes in the next round")
+            break
+        require_turn()
         with world.metadata.unit_of_work(read_only=True) as work:
             if _waits_for_staged(work, image_id):
                 continue

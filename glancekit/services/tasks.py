@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from glancekit.core.contracts.metadata import MetadataDriver
+from glancekit.core.errors import TaskNotFound
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import now
-from glancekit.core.model.task import Task, TaskQuery, TaskStatus, TaskType
+from glancekit.core.model.task import UNFINISHED, Task, TaskQuery, TaskStatus, TaskType
 from glancekit.services.images import find_visible
 from glancekit.services.world import World
+
+PAGE = 100
+"""Tasks looked at in one go."""
 
 
 class Kept(Protocol):
@@ -94,6 +98,32 @@ def ended(task: Task, status: TaskStatus, message: str = "", *, hours: int) -> T
         holder=None,
         expires_at=now() + timedelta(hours=hours),
     )
+
+
+def explain_forgetting(world: Kept) -> Iterator[str]:
+    """Tell of each task that has ended whether it is forgotten now, and why."""
+    query, moment = TaskQuery(limit=PAGE, descending=False), now()
+    while True:
+        try:
+            with world.metadata.unit_of_work(read_only=True) as work:
+                page = work.tasks.find(query)
+        except TaskNotFound:  # the marker was forgotten meanwhile, by the task itself
+            return
+        yield from (_fate(task, moment) for task in page)
+        if len(page) < PAGE:
+            return
+        query = replace(query, marker=page[-1].id)
+
+
+def _fate(task: Task, moment: datetime) -> str:
+    what = f"task {task.id} ({task.type} of image {task.image_id}, {task.status})"
+    if task.status in UNFINISHED:
+        return f"{what}: stays; it has not ended"
+    if task.expires_at is None:
+        return f"{what}: stays; it does not expire"
+    if task.expires_at > moment:
+        return f"{what}: stays until {task.expires_at:%Y-%m-%d %H:%M:%S} UTC, by task_time_to_live"
+    return f"{what}: is forgotten; it expired at {task.expires_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def forget_expired(world: Kept) -> int:

@@ -13,7 +13,7 @@ from glancekit.core.hookspecs import hookimpl
 from glancekit.core.periodic import PeriodicTask
 from glancekit.services.digests import Reader, go_on
 from glancekit.services.recovery import Recoverable, clear_staging, explain_staging
-from glancekit.services.tasks import forget_expired
+from glancekit.services.tasks import explain_forgetting, forget_expired
 
 api_level = 1
 
@@ -45,5 +45,10 @@ def register_periodic_tasks(world: TasksWorld) -> list[PeriodicTask]:
             everywhere=True,
             explain=partial(explain_staging, world),
         ),
-        PeriodicTask(name="task clearing", interval=CLEARING, run=partial(forget_expired, world)),
+        PeriodicTask(
+            name="task clearing",
+            interval=CLEARING,
+            run=partial(forget_expired, world),
+            explain=partial(explain_forgetting, world),
+        ),
     ]

@@ -3,17 +3,28 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from glancekit.core.model.image import Image, Location
+from glancekit.core.model.image import Image, Location, now
 from glancekit.core.model.status import LocationStatus
+from glancekit.core.model.task import Task, TaskStatus, TaskType
 from glancekit.core.turns import TurnOver, turn_that_ends
+from glancekit.services import tasks
 from glancekit.services.import_records import LOCK
-from glancekit.services.recovery import clear_staging, explain, explain_staging, recover
+from glancekit.services.recovery import (
+    BATCH,
+    clear_staging,
+    explain,
+    explain_staging,
+    recover,
+)
 from glancekit.services.staging import Staging
+from glancekit.services.tasks import explain_forgetting, forget_expired
 from glancekit.services.world import World
 
 GONE = "far.0/1/gone"
@@ -96,3 +107,47 @@ def test_what_is_staged_for_nobody_goes(world: World, queued: Image) -> None:
     assert sentence == f"image {queued.id}: what is staged goes; no record wants it"
     assert clear_staging(world) == 1
     assert list(explain_staging(world)) == []
+
+
+def test_of_what_is_staged_for_nobody_a_hundred_go_in_a_round(world: World) -> None:
+    for number in range(BATCH + 5):
+        Staging(world.staging).of(str(uuid.UUID(int=number))).mkdir(parents=True)
+    told = list(explain_staging(world))
+    assert [line.count("goes in a later round") for line in told] == [0] * BATCH + [1] * 5
+    assert [clear_staging(world) for _ in range(3)] == [BATCH, 5, 0]
+
+
+def test_a_turn_that_is_over_ends_the_clearing_of_staged_data(world: World) -> None:
+    Staging(world.staging).of(str(uuid.UUID(int=1))).mkdir(parents=True)
+    with turn_that_ends(lambda: True), pytest.raises(TurnOver):
+        clear_staging(world)
+    assert clear_staging(world) == 1
+
+
+def test_which_tasks_are_forgotten_and_why(
+    world: World, queued: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "PAGE", 2)
+    day = timedelta(days=1)
+    states = {
+        "runs": (TaskStatus.PROCESSING, None),
+        "old": (TaskStatus.SUCCESS, now() - day),
+        "new": (TaskStatus.FAILURE, now() + day),
+        "kept": (TaskStatus.FAILURE, None),
+    }
+    with world.metadata.unit_of_work() as work:
+        for name, (status, until) in states.items():
+            work.tasks.add(
+                Task(id=name, type=TaskType.IMPORT, image_id=queued.id, status=status,
+                     expires_at=until)
+            )  # fmt: skip
+        work.commit()
+    told = {line.split()[1]: line for line in explain_forgetting(world)}
+    assert told.keys() == states.keys()
+    assert "stays; it has not ended" in told["runs"]
+    assert "is forgotten; it expired at" in told["old"]
+    assert "stays until" in told["new"]
+    assert "stays; it does not expire" in told["kept"]
+    assert f"(import of image {queued.id}, success)" in told["old"]
+    assert forget_expired(world) == 1
+    assert {line.split()[1] for line in explain_forgetting(world)} == states.keys() - {"old"}
