@@ -147,6 +147,7 @@ def bootstrap(config: Configuration, observer: Observer | None = None) -> World:
         lease = Lease(metadata)
         lease.start()
         built.pop_all()
+    cache, cache_error = _cache(config, parts)
     return World(
         metadata=metadata,
         stores=stores,
@@ -160,7 +161,8 @@ def bootstrap(config: Configuration, observer: Observer | None = None) -> World:
         protections=protections,
         limits=limits if limits.is_limiting() else None,
         importing=_importing(config, parts),
-        cache=_cache(config, parts),
+        cache=cache,
+        cache_error=cache_error,
         background=background,
         auditing=Auditing.of(config.section(AUDITOR), background.stopping),
         placement=placement,
@@ -467,27 +469,27 @@ def _cache_policy(config: Configuration) -> list[Wanted]:
     return [Wanted(group=drivers.CACHE_POLICIES, name=name, use="image cache", build=build)]
 
 
-def _cache(config: Configuration, parts: Parts) -> ImageCache | None:
-    """Return the image cache, None where it is off, or where it cannot be used, which is logged.
+def _cache(config: Configuration, parts: Parts) -> tuple[ImageCache | None, str]:
+    """Return the image cache, None where it is off; or where it cannot be used, with the reason.
 
     :raises ConfigError: when its options make no sense.
     """
     options = config.section(DEFAULT)
     prefetch = [PrefetchRule.parse(rule) for rule in options.image_cache_prefetch]
     if parts.cache_policy is None:
-        return None
+        return None, ""
     if parts.cache_policy.error is not None:
         log.error("nothing is cached: %s", parts.cache_policy.error)
-        return None
+        return None, str(parts.cache_policy.error)
     policy = parts.cache_policy.driver
     limits = Limits(size=options.image_cache_max_size, free=options.image_cache_free_reserve)
     try:
         folder = CacheFolder(Path(options.image_cache_dir), limits, policy)
     except OSError as error:
         log.error("nothing is cached, [DEFAULT] image_cache_dir cannot be used: %s", error)
-        return None
+        return None, f"[DEFAULT] image_cache_dir cannot be used: {error}"
     verify_after = options.image_cache_verify_after
-    return ImageCache(
+    cache = ImageCache(
         folder=folder,
         policy=policy,
         fills=Background(options.image_cache_fills),
@@ -497,6 +499,7 @@ def _cache(config: Configuration, parts: Parts) -> ImageCache | None:
         verify_after=timedelta(hours=verify_after) if verify_after else None,
         node=options.worker_self_reference_url or socket.gethostname(),
     )
+    return cache, ""
 
 
 def _limits_option(config: Configuration) -> str:

@@ -23,6 +23,7 @@ from glancekit.api.openapi.page import Documentation
 from glancekit.api.options import ApiSettings
 from glancekit.api.proxies import Proxies
 from glancekit.api.rate_limit import RateLimits
+from glancekit.api.standing_numbers import StandingNumbers
 from glancekit.api.v2.router import TAKES_BODY, add_routes
 from glancekit.api.versions import VersionNegotiation, Versions
 from glancekit.core import logcontext
@@ -51,6 +52,7 @@ def create_app(
     _add_unversioned_routes(app, world)
     add_routes(app, world)
     if metrics is not None:
+        metrics.add(StandingNumbers(world))
         _add_metrics(app, metrics)
     _add_frame(app, world, settings)
     app.wsgi_app = _in_front(app.wsgi_app, settings, world)  # type: ignore[method-assign, assignment]

@@ -21,6 +21,8 @@ from glancekit.core.errors import ConfigError
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Counter
 
+    from glancekit.api.standing_numbers import StandingNumbers
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which prometheus-client finds the files of all processes."""
 
@@ -84,6 +86,7 @@ class Metrics(Observer):
         self._waiting = self._counter(
             "request_seconds", "Seconds until the answers began.", request
         )
+        self._standing: list[StandingNumbers] = []
         self._lock = threading.Lock()
         self._of: dict[Counted, tuple[Counter, Counter, Counter]] = {}
 
@@ -112,11 +115,24 @@ class Metrics(Observer):
         self._requests.labels(*labels).inc()
         self._waiting.labels(*labels).inc(seconds)
 
+    def add(self, numbers: StandingNumbers) -> None:
+        """Show these, too: they are looked up for each answer, once for all processes."""
+        self._standing.append(numbers)
+
     def show(self) -> Response:
         """Answer ``GET /metrics`` in Prometheus' text format."""
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-        return Response(generate_latest(self._all()), content_type=CONTENT_TYPE_LATEST)
+        shown = generate_latest(self._all()) + generate_latest(self._looked_up())
+        return Response(shown, content_type=CONTENT_TYPE_LATEST)
+
+    def _looked_up(self) -> CollectorRegistry:
+        from prometheus_client import CollectorRegistry
+
+        registry = CollectorRegistry()
+        for numbers in self._standing:
+            registry.register(numbers)
+        return registry
 
     def _all(self) -> CollectorRegistry:
         """Return the counters of all processes where these share files, else those of this one."""

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -225,6 +226,7 @@ def _findings_but_stores(
     config: Configuration, parts: Parts, patience: float
 ) -> Iterator[Finding]:
     from glancekit.bootstrap import staging_of, unread_sections
+    from glancekit.core.options import DEFAULT
     from glancekit.services import examination as examine
 
     for sentence in config.unknown(unread=unread_sections(parts)):
@@ -237,6 +239,10 @@ def _findings_but_stores(
         )
     yield examine.folder("data_dir", config.data_dir)
     yield examine.folder("staging", staging_of(config))
+    options = config.section(DEFAULT)
+    if options.image_cache_dir:
+        cache = Path(options.image_cache_dir)
+        yield from examine.image_cache(cache, options.image_cache_free_reserve)
     yield from examine.plugins(parts.plugins)
     if parts.metadata.driver is not None:
         yield from examine.metadata(parts.metadata.driver, patience=patience)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 
 from glancekit.core.contracts.auth import AuthDriver, Credentials
 from glancekit.core.contracts.limits import LimitSource
@@ -121,6 +122,30 @@ def folder(part: str, path: os.PathLike[str]) -> Finding:
         verdict=Verdict.WRONG,
         detail=f"this user cannot write to {nearest}",
         advice=f"name another folder than {place}, or give this user the right to write there",
+    )
+
+
+def image_cache(path: Path, free: int) -> Iterator[Finding]:
+    """Yield whether the image cache's folder can be used, and its disk keeps free what it must.
+
+    :param free: bytes that must stay free.
+    """
+    part = "image cache"
+    found = folder(part, path)
+    yield found
+    if found.verdict is not Verdict.OK or not path.is_dir():
+        return
+    disk = os.statvfs(path)
+    left = disk.f_bavail * disk.f_frsize
+    if left >= free:
+        yield Finding(part=part, step="room", detail=f"{left} bytes are free on its disk")
+        return
+    yield Finding(
+        part=part,
+        step="room",
+        verdict=Verdict.WRONG,
+        detail=f"its disk has {left} bytes free, and {free} are to stay free: nothing is cached",
+        advice="make room on its disk, or lower [DEFAULT] image_cache_free_reserve",
     )
 
 

@@ -43,11 +43,13 @@ class Health:
 
 
 def check(world: World) -> Health:
-    """Ask the metadata backend, every store, and what became of the plugins at the start.
+    """Ask the metadata backend, every store, the image cache, and what became of the plugins at
+    the start.
 
     The stores are asked at once, so that several that hang cost the time of one.
     """
     parts = [_ask("metadata", world.metadata.check, required=True), *_ask_stores(world)]
+    parts.extend(_ask_cache(world))
     parts.extend(
         Part(
             name=f"plugin:{report.group}:{report.name}",
@@ -67,6 +69,15 @@ def _ask(name: str, question: Callable[[], None], *, required: bool) -> Part:
     except GlancekitError as error:
         return Part(name=name, ok=False, detail=str(error), required=required)
     return Part(name=name, ok=True, detail="", required=required)
+
+
+def _ask_cache(world: World) -> list[Part]:
+    """Return how the image cache is, where there is to be one; downloads go on without it."""
+    if world.cache is None and not world.cache_error:
+        return []
+    problem = world.cache_error if world.cache is None else world.cache.problem()
+    detail = f"nothing is cached, downloads come from the stores: {problem}" if problem else ""
+    return [Part(name="cache", ok=not problem, detail=detail, required=False)]
 
 
 def _ask_stores(world: World) -> list[Part]:

@@ -111,8 +111,9 @@ class Importing:
 class World:
     """The parts of a running service; a context manager that closes them.
 
-    ``staging`` is the folder for image data on their way in; it may not be there yet. In
-    ``counters`` is what the plugins were asked.
+    ``staging`` is the folder for image data on their way in; it may not be there yet.
+    ``cache_error`` says why there is no cache where the operator wants one. In ``counters`` is
+    what the plugins were asked.
     """
 
     metadata: MetadataDriver
@@ -128,6 +129,7 @@ class World:
     limits: LimitSource | None = None
     importing: Importing = field(default_factory=Importing)
     cache: ImageCache | None = None
+    cache_error: str = ""
     background: Background = field(default_factory=Background)
     auditing: Auditing = field(default_factory=Auditing)
     placement: Placement = field(default_factory=Placement)

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,10 +18,17 @@ from glancekit.api.app import create_app
 from glancekit.api.metrics import Metrics
 from glancekit.api.options import ApiSettings
 from glancekit.bootstrap import bootstrap, load_config
+from glancekit.core.cache.content import Content
+from glancekit.core.cache.folder import Fill
 from glancekit.core.errors import ConfigError
+from glancekit.core.stream import FileStream
+from glancekit.services.keeping.options import Auditing
+from glancekit.services.keeping.orphan_rounds import look_through_all
+from glancekit.services.world import World
 from glancekit.testing.client import Client, WsgiTransport
 
 DATA = b"an image " * 1000
+IMAGE = "11111111-2222-3333-4444-555555555555"
 
 
 @pytest.fixture
@@ -119,3 +130,74 @@ def test_administrators_see_what_plugins_were_asked(counted: Client) -> None:
     assert (write["calls"], write["errors"], write["last_error"]) == (1, 0, "")
     (metadata,) = [plugin for plugin in plugins if plugin["group"] == "glancekit.metadata"]
     assert metadata["calls"]["read"]["calls"] >= 1
+
+
+@pytest.fixture
+def cache_of(tmp_path: Path) -> Iterator[tuple[World, Client]]:
+    """A service that counts, caches and can be looked into."""
+    overrides = {
+        ("DEFAULT", "data_dir"): str(tmp_path / "data"),
+        ("DEFAULT", "image_cache_dir"): str(tmp_path / "cache"),
+        ("DEFAULT", "image_cache_max_size"): "1MB",
+        ("DEFAULT", "image_cache_free_reserve"): "0",
+        ("auth", "driver"): "trusted",
+        ("metrics", "enabled"): True,
+    }
+    config = load_config([], overrides)
+    counting = Metrics.of(config)
+    with bootstrap(config, counting) as world:
+        yield world, Client(WsgiTransport(create_app(world, ApiSettings.of(config), counting)))
+
+
+def test_the_image_cache_is_shown_as_its_folder_has_it(cache_of: tuple[World, Client]) -> None:
+    world, client = cache_of
+    assert world.cache is not None
+    folder = world.cache.folder
+    content = Content(image_id=IMAGE, size=9, algorithm="md5", digest="0" * 32)
+    claimed = folder.claim(content)
+    assert isinstance(claimed, Fill)
+    found = numbers(client)
+    assert found["glancekit_cache_filling", ()] == 1
+    assert found["glancekit_cache_bytes", ()] == 9
+    claimed.file.write(b"some data")
+    assert folder.publish(claimed)
+    folder.count("filled")
+    claimed.file.close()
+    claimed.follower.close()
+    whole = folder.open_hit(content)
+    assert whole is not None
+    whole.close()
+    folder.count("misses", 2)
+    folder.count("evicted", 3)
+    found = numbers(client)
+    assert {name: found[f"glancekit_cache_{name}", ()] for name in (
+        "images", "bytes", "filling", "limit_bytes", "usable", "evictions_total",
+    )} == {
+        "images": 1, "bytes": 9, "filling": 0, "limit_bytes": 1 << 20, "usable": 1,
+        "evictions_total": 3,
+    }  # fmt: skip
+    requests = {o: found["glancekit_cache_requests_total", (o,)] for o in ("hits", "misses")}
+    assert requests == {"hits": 1, "misses": 2}
+    assert found["glancekit_cache_fills_total", ("filled",)] == 1
+    shutil.rmtree(folder.path)
+    found = numbers(client)
+    assert found["glancekit_cache_usable", ()] == 0
+    assert ("glancekit_cache_images", ()) not in found
+
+
+def test_without_a_cache_there_are_no_numbers_of_one(counted: Client) -> None:
+    assert not [name for name, _ in numbers(counted) if name.startswith("glancekit_cache")]
+
+
+def test_data_without_a_record_is_shown_once_it_was_looked_for(
+    cache_of: tuple[World, Client], tmp_path: Path
+) -> None:
+    world, client = cache_of
+    assert not [name for name, _ in numbers(client) if name.startswith("glancekit_orphan")]
+    world = replace(world, auditing=Auditing(orphan_age=timedelta(0)))
+    store = world.stores.default
+    store.write(IMAGE, FileStream(io.BytesIO(DATA)), len(DATA))
+    look_through_all(world)
+    found = numbers(client)
+    assert found["glancekit_orphans", (store.id,)] == 1
+    assert found["glancekit_orphan_bytes", (store.id,)] == len(DATA)

@@ -10,6 +10,7 @@
     queue/<id>                images to be fetched
     counts/<what>             what happened since the cache was made
     lock                      held while it is decided what comes and goes
+    check                     written to find out whether that can be done
 
 Files come into ``images`` by a rename of what is durable, and go by being unlinked: who reads one
 meanwhile reads on. A process that dies leaves a file in ``incomplete`` whose lock is free.
@@ -19,6 +20,7 @@ Which bytes go into a file is the business of ``filling``.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -87,9 +89,13 @@ class CacheFolder:
         self._lock = path / "lock"
         self._make_folders()
 
-    def _make_folders(self) -> None:
+    @property
+    def _folders(self) -> tuple[Path, ...]:
         kept = (self._images, self._hits, self._verified)
-        for folder in (*kept, self._incomplete, self._queue, self._counts):
+        return (*kept, self._incomplete, self._queue, self._counts)
+
+    def _make_folders(self) -> None:
+        for folder in self._folders:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     # -- on the way of a download
@@ -127,6 +133,24 @@ class CacheFolder:
             if not self._make_room(content.size, may_evict=may_evict):
                 return None
             return _begin(content, path)
+
+    def check(self) -> None:
+        """Return when files can be made in the folder, and the disk keeps what must stay free.
+
+        What is in it is made again where somebody emptied it; the folder itself is not.
+
+        :raises OSError: when the folder cannot be used; it says why.
+        """
+        if not self.path.is_dir():
+            raise OSError(errno.ENOENT, "the folder is gone", str(self.path))
+        self._make_folders()
+        for folder in self._folders:
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                raise OSError(errno.EACCES, "the folder cannot be written to", str(folder))
+        if (free := self._free()) < self.limits.free:
+            reason = f"the disk has {free} bytes free, and {self.limits.free} are to stay free"
+            raise OSError(errno.ENOSPC, reason, str(self.path))
+        (self.path / "check").write_bytes(b"1")
 
     def require_room(self) -> None:
         """See that the disk still has what must stay free, whoever filled it.

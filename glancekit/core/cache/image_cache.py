@@ -11,10 +11,14 @@ from datetime import timedelta
 from glancekit.core.background import Background
 from glancekit.core.cache.folder import CacheFolder
 from glancekit.core.contracts.cache import CacheEntry, CachePolicy, SupportsExpiry
+from glancekit.core.deadline import Deadline, DeadlineMissed
 from glancekit.core.errors import ConfigError
 from glancekit.core.model.image import Image, now
 
 log = logging.getLogger(__name__)
+
+PATIENCE = 10.0
+"""Seconds for the folder to show that it can be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,18 @@ class ImageCache:
     verify_after: timedelta | None = None
     node: str = ""
     fetching: Background = field(default_factory=lambda: Background(at_once=1))
+    checking: Deadline = field(default_factory=lambda: Deadline("image cache", PATIENCE))
+
+    def problem(self) -> str:
+        """Return why the folder cannot be used now, "" when it can."""
+        try:
+            self.checking.call(self.folder.check)
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            return f"{error.strerror or error}{where}"
+        except DeadlineMissed as error:
+            return str(error)
+        return ""
 
     def admits(self, image: Image) -> bool:
         """Say whether the policy finds an image worth keeping; one that fails finds it not."""
@@ -85,3 +101,4 @@ class ImageCache:
         """Give up what is being fetched; what is half done is removed."""
         self.fetching.stop()
         self.fills.stop()
+        self.checking.close()

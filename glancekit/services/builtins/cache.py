@@ -6,6 +6,7 @@ How, is the business of ``services/cache/keeping``.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from functools import partial
 
@@ -18,6 +19,8 @@ from glancekit.core.stores import Stores
 from glancekit.services.cache.keeping import clean, fetch_queued, prefetch, prune, report
 from glancekit.services.copies import in_order
 from glancekit.services.world import World
+
+log = logging.getLogger(__name__)
 
 api_level = 1
 
@@ -65,7 +68,7 @@ def register_periodic_tasks(world: World) -> list[PeriodicTask]:
         PeriodicTask(
             name="cache report",
             interval=REPORTING,
-            run=partial(report, world, cache),
+            run=partial(_report, world, cache),
             everywhere=True,
         )
     )
@@ -88,6 +91,15 @@ def should_cache(image: Image, stores: Stores) -> bool | None:
         store = stores.by_id.get(location.store)
         if store is not None and store.supports(SupportsLocalFile):
             return False
+    return None
+
+
+def _report(world: World, cache: ImageCache) -> str | None:
+    """Tell what is cached here, or why nothing can be; downloads go on without it."""
+    if problem := cache.problem():
+        log.error("the image cache cannot be used: %s", problem)
+        return f"cannot be used: {problem}"
+    report(world, cache)
     return None
 
 

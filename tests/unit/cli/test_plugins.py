@@ -201,3 +201,39 @@ def test_show_tells_all_of_one(run: Run) -> None:
 
 def test_list_is_what_it_says_without_a_further_word(run: Run) -> None:
     assert run("plugins", "list", "-f", "csv").out == run("plugins", "-f", "csv").out
+
+
+@pytest.mark.parametrize(
+    ("lines", "step", "words"),
+    [
+        ("image_cache_dir = {folder}/file", "write", "this user cannot write to"),
+        (
+            "image_cache_dir = {folder}\nimage_cache_free_reserve = 999999TB",
+            "room",
+            "nothing is cached",
+        ),
+    ],
+    ids=["no folder", "full"],
+)
+def test_an_image_cache_that_cannot_be_used_is_found_out(
+    run: Run, config_file: Path, tmp_path: Path, lines: str, step: str, words: str
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    config_file.write_text(config_file.read_text() + lines.format(folder=tmp_path) + "\n")
+    outcome = run("plugins", "doctor", "-f", "json")
+    assert outcome.code == 1
+    wrong = [finding for finding in findings(outcome) if finding["verdict"] == "wrong"]
+    assert [(finding["part"], finding["step"]) for finding in wrong] == [("image cache", step)]
+    assert words in wrong[0]["detail"]
+    assert wrong[0]["advice"]
+
+
+def test_an_image_cache_that_is_not_there_yet_is_no_trouble(
+    run: Run, config_file: Path, tmp_path: Path
+) -> None:
+    text = f"image_cache_dir = {tmp_path}/cache\nimage_cache_free_reserve = 0\n"
+    config_file.write_text(config_file.read_text() + text)
+    outcome = run("plugins", "doctor", "-f", "json")
+    found = [one for one in findings(outcome) if one["part"] == "image cache"]
+    assert {(one["step"], one["verdict"]) for one in found} == {("write", "ok"), ("load", "ok")}
+    assert not (tmp_path / "cache").exists()

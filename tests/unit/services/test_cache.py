@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import copy
+import errno
 import hashlib
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +26,7 @@ from glancekit.core.background import Background
 from glancekit.core.cache.folder import CacheFolder, Limits
 from glancekit.core.cache.image_cache import ImageCache, PrefetchRule
 from glancekit.core.contracts.store import Caller, SupportsCaller
+from glancekit.core.deadline import Deadline
 from glancekit.core.errors import ConfigError, Forbidden, StoreUnavailable
 from glancekit.core.hookspecs import hookimpl
 from glancekit.core.model.changes import ByteRange, NewImage
@@ -32,7 +35,7 @@ from glancekit.core.model.image import Image, Location
 from glancekit.core.model.status import ImageStatus
 from glancekit.core.stores import Store, Stores
 from glancekit.core.stream import ByteStream, IteratorStream
-from glancekit.services import actions, data, images
+from glancekit.services import actions, data, health, images
 from glancekit.services.builtins import cache as builtin
 from glancekit.services.cache import asking, keeping
 from glancekit.services.copies import Download
@@ -660,3 +663,89 @@ def test_a_fill_asks_in_the_name_of_who_began_it_and_the_prefetcher_in_the_servi
     acting.cache.folder.enqueue(other.id)
     assert keeping.fetch_queued(acting, acting.cache) == 1
     assert driver.names == [("p1", "p1"), ("p1", None)]
+
+
+# -- a folder that cannot be used
+
+
+def _gone(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    assert world.cache is not None
+    path = world.cache.folder.path
+    shutil.rmtree(path)
+    return path.mkdir
+
+
+def _full(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    assert world.cache is not None
+    folder = world.cache.folder
+    before = folder.limits
+    folder.limits = Limits(size=before.size, free=1 << 62)
+    return lambda: setattr(folder, "limits", before)
+
+
+def _read_only(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Have the kernel refuse what it refuses on a disk that is mounted read-only."""
+    assert world.cache is not None
+    root, is_writable = str(world.cache.folder.path), [False]
+    real_open, real_access = os.open, os.access
+
+    def refuse(path: Any, flags: int, *rest: Any, **named: Any) -> int:
+        writes = str(path).startswith(root) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if writes and not is_writable[0]:
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return real_open(path, flags, *rest, **named)
+
+    def access(path: Any, mode: int) -> bool:
+        is_refused = str(path).startswith(root) and mode & os.W_OK and not is_writable[0]
+        return not is_refused and real_access(path, mode)
+
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "access", access)
+    return lambda: is_writable.__setitem__(0, True)
+
+
+@pytest.mark.parametrize(
+    ("breaking", "said"),
+    [(_gone, "gone"), (_full, "are to stay free"), (_read_only, "cannot be written to")],
+    ids=["gone", "full", "read_only"],
+)
+def test_a_folder_that_cannot_be_used_is_named_and_costs_no_download(
+    cached: World,
+    gate: Gate,
+    member: Identity,
+    upload: Upload,
+    monkeypatch: pytest.MonkeyPatch,
+    breaking: Callable[[World, pytest.MonkeyPatch], Callable[[], None]],
+    said: str,
+) -> None:
+    image = upload()
+    mend = breaking(cached, monkeypatch)
+    for _ in range(2):
+        assert get(cached, member, image) == DATA
+    assert gate.given == 2 * len(DATA)
+    found = health.check(cached)
+    (part,) = [part for part in found.parts if part.name == "cache"]
+    assert (part.ok, part.required, found.ok) == (False, False, True)
+    assert said in part.detail
+    assert "downloads come from the stores" in part.detail
+    report = {task.name: task for task in builtin.register_periodic_tasks(cached)}["cache report"]
+    assert said in str(report.run())
+    mend()
+    (part,) = [part for part in health.check(cached).parts if part.name == "cache"]
+    assert (part.ok, part.detail) == (True, "")
+    assert get(cached, member, image) == DATA
+    settled(cached)
+    assert get(cached, member, image) == DATA
+    assert gate.given == 3 * len(DATA), "it is cached again"
+
+
+def test_a_check_that_hangs_is_a_folder_that_cannot_be_used(
+    cached: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cached.cache is not None
+    released = threading.Event()
+    hanging = replace(cached.cache, checking=Deadline("image cache", 0.1))
+    monkeypatch.setattr(CacheFolder, "check", lambda _: released.wait(PATIENCE))
+    assert "no answer" in hanging.problem()
+    released.set()
+    hanging.checking.close()

@@ -128,3 +128,10 @@ def test_metadata_and_plugins_are_parts_too(
         name="plugin:glancekit.hooks:x", ok=False, detail="no module", required=False
     )
     assert not [part for part in found.parts if part.name.endswith(":y")]
+
+
+def test_a_cache_that_there_is_to_be_and_is_not_is_named(watched: World) -> None:
+    found = health.check(replace(watched, cache_error="its folder is a file"))
+    cache = part(found, "cache")
+    assert (cache.ok, cache.required, found.ok) == (False, False, True)
+    assert "its folder is a file" in cache.detail
