@@ -26,16 +26,17 @@ from glancekit.core.asking import Asked
 from glancekit.core.background import Background
 from glancekit.core.breaker import Breaker
 from glancekit.core.cache.folder import CacheFolder, Limits
+from glancekit.core.cache.guarded_policy import GuardedPolicy
 from glancekit.core.cache.image_cache import ImageCache, PrefetchRule
 from glancekit.core.config import Configuration, StoreEntry, find_files
 from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import MetadataDriver
 from glancekit.core.contracts.store import SupportsDirectUrl
-from glancekit.core.counted_metadata import CountedMetadata
 from glancekit.core.counters import Counters, Observer
 from glancekit.core.drivers import Loaded, PluginReport, PluginState, Wanted
 from glancekit.core.election import FileElection
 from glancekit.core.errors import ConfigError, PluginError, PluginMissing
+from glancekit.core.guarded_metadata import GuardedMetadata
 from glancekit.core.hooks import Hooks, wanted_hooks
 from glancekit.core.lease import Lease
 from glancekit.core.native_threads import keep_eventlet_out
@@ -75,6 +76,9 @@ _METADATA = "[metadata] driver"
 
 LIMITS_PATIENCE = 60.0
 """Seconds that whoever knows the limits has: longer than its own time-outs."""
+
+POLICY_PATIENCE = 5.0
+"""Seconds that a cache policy has to say what it thinks: downloads wait for it."""
 
 FURTHER_SECTIONS = {
     "server": SERVER_OPTIONS,
@@ -137,7 +141,8 @@ def bootstrap(config: Configuration, observer: Observer | None = None) -> World:
             if loaded.driver is not None:
                 built.callback(loaded.driver.close)
         stores = _mount(config, parts, default)
-        metadata = _counted(_insist(parts.metadata, "a metadata backend", _METADATA), parts)
+        driver = _insist(parts.metadata, "a metadata backend", _METADATA)
+        metadata = _guarded(driver, parts, config)
         auth = _insist(parts.auth, "an auth driver", "[auth] driver")
         source = _insist(parts.limits, "projects' limits", _limits_option(config))
         limits = _asked(source, parts)
@@ -378,7 +383,8 @@ def import_worker(world: World, config: Configuration) -> Worker:
     from glancekit.flows.engine import Worker
     from glancekit.services.import_work import Work
 
-    work = Work(world, max_tries=config.get(FLOW_SECTION, "max_tries"))
+    options = config.section(FLOW_SECTION)
+    work = Work(world, max_tries=options.max_tries, stall_time=options.stall_time)
     return Worker(flow_settings(config), work, holder=world.lease.holder)
 
 
@@ -481,7 +487,7 @@ def _cache(config: Configuration, parts: Parts) -> tuple[ImageCache | None, str]
     if parts.cache_policy.error is not None:
         log.error("nothing is cached: %s", parts.cache_policy.error)
         return None, str(parts.cache_policy.error)
-    policy = parts.cache_policy.driver
+    policy = _guarded_policy(parts.cache_policy, parts.counters)
     limits = Limits(size=options.image_cache_max_size, free=options.image_cache_free_reserve)
     try:
         folder = CacheFolder(Path(options.image_cache_dir), limits, policy)
@@ -500,6 +506,18 @@ def _cache(config: Configuration, parts: Parts) -> tuple[ImageCache | None, str]
         node=options.worker_self_reference_url or socket.gethostname(),
     )
     return cache, ""
+
+
+def _guarded_policy(loaded: Loaded, counters: Counters) -> GuardedPolicy:
+    report = loaded.report
+    asked = Asked(
+        report.group,
+        report.name,
+        use=report.use,
+        counters=counters,
+        seconds=POLICY_PATIENCE,
+    )
+    return GuardedPolicy(loaded.driver, asked)
 
 
 def _limits_option(config: Configuration) -> str:
@@ -531,9 +549,12 @@ def _asked(source: LimitSource, parts: Parts) -> LimitSource:
     return AskedLimits(source, asked)
 
 
-def _counted(driver: MetadataDriver, parts: Parts) -> MetadataDriver:
+def _guarded(driver: MetadataDriver, parts: Parts, config: Configuration) -> MetadataDriver:
     report = parts.metadata.report
-    return CountedMetadata(driver, parts.counters.of(report.group, report.name, report.use))
+    calls = parts.counters.of(report.group, report.name, report.use)
+    server = config.section("server")
+    at_once = max(1, server.threads - server.reserved_threads)
+    return GuardedMetadata(driver, calls, name=report.name, at_once=at_once)
 
 
 def _mount(config: Configuration, parts: Parts, default: str) -> Stores:

@@ -73,6 +73,11 @@ class Asked:
                 reason = f"{operation} raised {type(error).__name__}: {error}"
                 raise self._broken(reason) from error
 
+    def close(self) -> None:
+        """Let the threads end; one that hangs ends when its call does."""
+        if self._deadline is not None:
+            self._deadline.close()
+
     def _broken(self, reason: str) -> PluginError:
         return PluginError(group=self._group, name=self._name, reason=reason)
 

@@ -45,6 +45,7 @@
     │   └── StoreFailed             anything a driver did not translate
     ├── MetadataError               the database could not do it
     │   ├── MetadataUnavailable     it does not answer, or is too busy; try again
+    │   ├── MetadataFailed          anything its driver did not translate
     │   └── SchemaMismatch          its schema is older or newer than this release
     ├── Unavailable                 we cannot now; try again later
     ├── ConfigError                 the configuration cannot be used as it is
@@ -365,6 +366,15 @@ class MetadataUnavailable(MetadataError):
     """It does not answer or is too busy; nothing was changed, so asking again is safe."""
 
     template = "The metadata backend is not available: {detail}"
+
+
+class MetadataFailed(MetadataError):
+    """An error that the driver did not translate, or an answer that is none.
+
+    Facts: ``driver``, ``operation``; the cause is chained.
+    """
+
+    template = "The metadata driver '{driver}' failed in '{operation}': {detail}"
 
 
 class SchemaMismatch(MetadataError):

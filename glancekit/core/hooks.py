@@ -124,6 +124,8 @@ class Hooks:
         tasks = [task for answer in answers for task in answer]
         if strange := [task for task in tasks if not isinstance(task, PeriodicTask)]:
             raise TypeError(f"register_periodic_tasks returned {strange[0]!r}, no PeriodicTask")
+        for task in tasks:
+            task.require_sound()
         return tasks
 
     # -- on the command line

@@ -9,6 +9,7 @@ when it is cut off and run again.
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -58,6 +59,23 @@ class PeriodicTask:
     jitter: float = 0.0
     everywhere: bool = False
     explain: Callable[[], Iterable[str]] | None = None
+
+    def require_sound(self) -> None:
+        """See that it can be run at all, before the others are run beside it.
+
+        :raises TypeError: when a part of it is of no kind that it can be.
+        :raises ValueError: when a number makes no sense.
+        """
+        if not isinstance(self.name, str) or not self.name:
+            raise TypeError(f"a periodic task is called {self.name!r:.80}, which is no name")
+        if not callable(self.run) or not (self.explain is None or callable(self.explain)):
+            raise TypeError(f"the periodic task {self.name} has nothing that can be called")
+        for what in ("interval", "deadline", "jitter"):
+            seconds = getattr(self, what)
+            if not isinstance(seconds, int | float):
+                raise TypeError(f"{what} of the periodic task {self.name} is {seconds!r:.80}")
+            if not 0 <= seconds < math.inf or (what == "interval" and seconds == 0):
+                raise ValueError(f"{what} of the periodic task {self.name} is {seconds}")
 
 
 class PeriodicWorld(Protocol):
@@ -262,7 +280,7 @@ class Doing:
         self._task = task
         self._ledger = ledger
         self._begun = begun
-        self.result: object = None
+        self.result: str | None = None
         self.error: str | None = None
         self._is_cut_off = False
 
@@ -271,12 +289,13 @@ class Doing:
         task = self._task
         try:
             with turn_that_ends(is_over):
-                self.result = task.run()
+                result = task.run()
+            self.result = None if result is None else str(result)
         except TurnOver:
             self._is_cut_off = True
             self.error = "cut off: its turn was over, or its process was told to stop"
             log.info("periodic task %s stopped midway; it is gone on with", task.name)
-        except Exception as error:  # a task that fails must not stop the others, or itself later
+        except (Exception, SystemExit) as error:  # it stops neither the others nor itself later
             self.error = f"{type(error).__name__}: {error}"
             log.exception(
                 "periodic task %s failed; it runs again in %g s", task.name, task.interval

@@ -200,6 +200,41 @@ class Worker:
         self._board.forget(details["job"].name)
 
 
+class _Deeds:
+    """The deeds of an import, raising only what TaskFlow can write down.
+
+    It can no error that has a ``SystemExit`` among its causes: the flow of a plugin that tried to
+    end the process would never come to its end.
+    """
+
+    def __init__(self, work: ImportWork) -> None:
+        self._work = work
+
+    def __getattr__(self, name: str) -> Any:
+        deed = getattr(self._work, name)
+
+        def do(*given: Any) -> Any:
+            try:
+                return deed(*given)
+            except SystemExit as error:
+                raise RuntimeError(f"{name} raised SystemExit: {error}") from None
+            except Exception as error:
+                _cut_exits(error)
+                raise
+
+        return do
+
+
+def _cut_exits(error: BaseException) -> None:
+    """Forget causes that are no errors; the message of what was made of them says it."""
+    for link in ("__cause__", "__context__"):
+        cause = getattr(error, link)
+        if isinstance(cause, Exception):
+            _cut_exits(cause)
+        elif cause is not None:
+            setattr(error, link, None)
+
+
 class _Conductor(NonBlockingConductor):  # type: ignore[misc]  # taskflow has no types
     """TaskFlow's conductor, which asks before it runs a job."""
 
@@ -242,7 +277,7 @@ class _Conductor(NonBlockingConductor):  # type: ignore[misc]  # taskflow has no
     def _engine_from_job(self, job: Any) -> Any:
         engine = super()._engine_from_job(job)
         engine.compile()
-        engine.storage.inject({"work": self.work}, transient=True)
+        engine.storage.inject({"work": _Deeds(self.work)}, transient=True)
         return engine
 
     def _listeners_from_job(self, _job: Any, _engine: Any) -> list[Any]:

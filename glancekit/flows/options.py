@@ -46,6 +46,13 @@ FLOW_OPTIONS: list[cfg.Opt] = [
         help="How often an import is begun or gone on with before it counts as one that kills "
         "its workers, and fails.",
     ),
+    cfg.IntOpt(
+        "stall_time",
+        default=3600,
+        min=1,
+        help="Seconds after which an import fails whose method brings no byte, or whose step "
+        "neither ends nor tells of progress.",
+    ),
     cfg.BoolOpt(
         "worker_in_serve",
         default=True,

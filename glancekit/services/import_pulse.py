@@ -19,12 +19,16 @@ Beat = Callable[[TaskState], None]
 
 
 class Pulse:
-    """Counts one step's bytes; as observer of a transfer, or called as a step's ``Progress``."""
+    """Counts one step's bytes; as observer of a transfer, or called as a step's ``Progress``.
+
+    ``moved_at`` is when it heard of it last, on the monotonic clock.
+    """
 
     def __init__(self, beat: Beat, step: str, total: int | None, *, done: int = 0) -> None:
         self._beat = beat
         self._state = TaskState(step=step, done=done, total=total)
         self._since, self._last, self._before = time.monotonic(), 0.0, done
+        self.moved_at = self._since
 
     def __call__(self, done: int, total: int | None) -> None:
         """Know how far it is.
@@ -32,7 +36,7 @@ class Pulse:
         :raises Conflict: when the import is not this process's any more.
         """
         self._state = replace(self._state, done=done, total=total)
-        now = time.monotonic()
+        self.moved_at = now = time.monotonic()
         if now - self._last < EVERY:
             return
         self._last = now

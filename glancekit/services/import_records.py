@@ -10,9 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from glancekit.core.asking import Asked
 from glancekit.core.contracts.metadata import UnitOfWork
-from glancekit.core.drivers import IMPORT_METHODS
 from glancekit.core.errors import Conflict, ImageNotFound, TaskNotFound
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, Location, now
@@ -50,12 +48,6 @@ STALE = timedelta(hours=1)
 
 IMPORTS = (TaskType.API_IMAGE_IMPORT, TaskType.IMPORT)
 """Tasks that flows do."""
-
-
-def asked(world: World, group: str, name: str) -> Asked:
-    """Return how an import method, or a step, is asked. Not in time: moving bytes takes long."""
-    what = "method" if group == IMPORT_METHODS else "step"
-    return Asked(group, name, use=f"import {what} {name}", counters=world.counters)
 
 
 def imports_wait(world: World) -> bool:

@@ -29,6 +29,7 @@ from glancekit.core.drivers import IMPORT_METHODS, IMPORT_STEPS
 from glancekit.core.errors import (
     BlobNotFound,
     Conflict,
+    GlancekitError,
     ImageNotFound,
     Invalid,
     LimitExceeded,
@@ -52,6 +53,7 @@ from glancekit.core.transfer import run as transfer
 from glancekit.flows.ports import ImportWork, Job, Measured, Staged, Turn
 from glancekit.services import acting, quotas
 from glancekit.services import import_records as records
+from glancekit.services.import_plugins import ImportPlugin, watched
 from glancekit.services.import_pulse import Pulse
 from glancekit.services.notices import about, about_task
 from glancekit.services.staging import DATA, Staging, sync_file, sync_folder, write_whole
@@ -78,10 +80,12 @@ _DESCRIPTION = "description.json"
 class Work(ImportWork):
     """The deeds, for the imports that this process runs."""
 
-    def __init__(self, world: World, *, max_tries: int) -> None:
+    def __init__(self, world: World, *, max_tries: int, stall_time: float = 3600.0) -> None:
+        """Take what an import may cost: tries, and seconds in which a plugin moves nothing."""
         self._world = world
         self._staging = Staging(world.staging)
         self._max_tries = max_tries
+        self._stall_time = stall_time
 
     # -- around a flow
 
@@ -199,12 +203,12 @@ class Work(ImportWork):
             raise Invalid(f"The import method '{job.method}' is not available any more")
         image, task, writing = self._patiently(lambda work: self._intend_staging(work, job))
         arguments, caller = _arguments(task), records.caller_of(task)
-        asked = records.asked(self._world, IMPORT_METHODS, job.method)
+        plugin = ImportPlugin(self._world, IMPORT_METHODS, job.method)
         open_source = partial(method.open, image, arguments, caller=caller)
         staged = Staged(file=DATA, size=0)
         if isinstance(method, SupportsDescription):
             describe = partial(method.describe, image, arguments, caller=caller)
-            described = asked.answer("describe", describe, kind=Image)
+            described = plugin.answer("describe", describe, self._stall_time, kind=Image)
             staged = records.difference(image, described, staged)
             image = described
             open_source = partial(method.open, image, arguments, caller=caller)
@@ -212,12 +216,12 @@ class Work(ImportWork):
         write_whole(folder / _DESCRIPTION, json.dumps(staged.to_json()))
         fetched = self._staging.left(job.image_id)
         try:
-            source = asked.answer("open", partial(open_source, fetched=fetched), kind=ByteStream)
+            source = plugin.opened(partial(open_source, fetched=fetched), self._stall_time)
         except SourceChanged:
             if fetched is None:
                 raise
             fetched = None
-            source = asked.answer("open", partial(open_source, fetched=None), kind=ByteStream)
+            source = plugin.opened(partial(open_source, fetched=None), self._stall_time)
         if fetched is None:
             self._staging.drop_left(job.image_id)
         with source:
@@ -239,12 +243,13 @@ class Work(ImportWork):
         allowed = quotas.allowance(self._world, image.owner)
         if size is not None:
             self._patiently(lambda work: quotas.reserve(work, allowed, image.owner, writing, size))
+        pulse = Pulse(self._beat(job), "fetch", size, done=begun)
         plan = TransferPlan(
             declared_size=None if size is None else size - begun,
             size_cap=self._world.settings.image_size_cap - begun,
             hash_algo=None if is_replaced else self._world.settings.hashing_algorithm,
             observers=(
-                Pulse(self._beat(job), "fetch", size, done=begun),
+                pulse,
                 *quotas.observers(self._world, allowed, writing, size),
             ),
         )
@@ -254,7 +259,8 @@ class Work(ImportWork):
             version=source.version,
             is_durable=not is_replaced,
         )
-        return transfer(source, plan, write)[1]
+        move = partial(transfer, source, plan, write)
+        return watched(move, f"import method {job.method}", self._stall_time, pulse)[1]
 
     def _will_be_replaced(self, job: Job, image: Image) -> bool:
         """Say whether a step makes another file of all that comes.
@@ -265,8 +271,9 @@ class Work(ImportWork):
             driver: object = self._world.importing.steps.get(step)
             if not isinstance(driver, SupportsForecast):
                 continue
-            asked = records.asked(self._world, IMPORT_STEPS, step)
-            if asked.answer("will_replace", partial(driver.will_replace, image), kind=bool):
+            plugin = ImportPlugin(self._world, IMPORT_STEPS, step)
+            ask = partial(driver.will_replace, image)
+            if plugin.answer("will_replace", ask, self._stall_time, kind=bool):
                 return True
         return False
 
@@ -303,12 +310,12 @@ class Work(ImportWork):
         self._staging.keep_only(job.image_id, staged.file)
         self._fetch_what_was_lost(job, staged)
         before = self._as_staged(job, staged)
-        asked = records.asked(self._world, IMPORT_STEPS, step)
-        if not asked.answer("applies_to", partial(driver.applies_to, before), kind=bool):
+        plugin = ImportPlugin(self._world, IMPORT_STEPS, step)
+        ask = partial(driver.applies_to, before)
+        if not plugin.answer("applies_to", ask, self._stall_time, kind=bool):
             return staged
-        progress = Pulse(self._beat(job), step, staged.size)
-        execute = partial(driver.execute, before, progress)
-        after = asked.answer("execute", execute, kind=StagedImage)
+        pulse = Pulse(self._beat(job), step, staged.size)
+        after = plugin.execute(driver.execute, before, pulse, self._stall_time)
         sync_file(after.path)
         sync_folder(after.path.parent)
         self._note_digests(after)
@@ -334,9 +341,10 @@ class Work(ImportWork):
         driver = self._world.importing.steps.get(step)
         if driver is None:
             return
+        undo = partial(driver.revert, self._as_staged(job, staged))
         try:
-            driver.revert(self._as_staged(job, staged))
-        except Exception:  # a stranger's code; its files go with the folder
+            ImportPlugin(self._world, IMPORT_STEPS, step).answer("revert", undo, self._stall_time)
+        except GlancekitError:  # a stranger's code; its files go with the folder
             log.exception("step %s could not be undone for image %s", step, job.image_id)
 
     def _as_staged(self, job: Job, staged: Staged) -> StagedImage:

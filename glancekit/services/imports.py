@@ -39,6 +39,7 @@ from glancekit.core.transfer import run as transfer
 from glancekit.services import import_records as records
 from glancekit.services import quotas
 from glancekit.services.images import find_visible
+from glancekit.services.import_plugins import ImportPlugin
 from glancekit.services.import_records import COPY, DIRECT
 from glancekit.services.notices import about, about_task
 from glancekit.services.quotas import Allowance
@@ -119,7 +120,7 @@ def _begin(
     driver = world.importing.methods[request.method]
     if driver is not None:
         ask = partial(driver.validate, request.arguments)
-        records.asked(world, IMPORT_METHODS, request.method).answer("validate", ask)
+        ImportPlugin(world, IMPORT_METHODS, request.method).answer_soon("validate", ask)
     targets = _targets(world, caller, image, request)
     allowed = quotas.allowance(world, image.owner)
     with world.metadata.unit_of_work() as work:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Auth drivers, limits and hooks that misbehave, seen by a client: whoever needs them gets a clean
-answer, nobody else notices, and the log and the administrator are told who it was.
+"""Drivers and hooks that misbehave, seen by a client: whoever needs them gets a clean answer,
+nobody else notices, and the log and the administrator are told who it was. Stores, and each method
+of a metadata driver, are in tests/unit/core; imports in tests/unit/services.
 """
 
 from __future__ import annotations
@@ -21,42 +22,54 @@ from glancekit.api.options import ApiSettings
 from glancekit.bootstrap import bootstrap, load_config, periodic_work
 from glancekit.core.config import Configuration
 from glancekit.core.model.events import Event
+from glancekit.core.periodic import PeriodicTask
 from glancekit.plugin import Identity
+from glancekit.services.cache.keeping import prune
 from glancekit.services.world import World
 from glancekit.testing.client import Client, WsgiTransport
 
 PATIENCE = 0.5
 
+Proper = Callable[[], Any]
+
 released = threading.Event()
 
 
-def raises() -> Any:
+def raises(proper: Proper) -> Any:
     raise KeyError("region")
 
 
-def exits() -> Any:
+def exits(proper: Proper) -> Any:
     raise SystemExit(3)
 
 
-def hangs() -> Any:
+def hangs(proper: Proper) -> Any:
     released.wait(60)
 
 
-def returns_nonsense() -> Any:
+def returns_nonsense(proper: Proper) -> Any:
     return object()
 
 
+def leaks_threads(proper: Proper) -> Any:
+    threading.Thread(target=released.wait, args=(60,), daemon=True).start()
+    return proper()
+
+
 WAYS = {way.__name__: way for way in (raises, exits, hangs, returns_nonsense)}
+"""The ways to fail. Who leaves threads behind does as it should otherwise."""
 
 SOURCE = """
 from glancekit.plugin import AuthDriver, Identity, LimitSource, hookimpl
+from glancekit.plugin import CachePolicy, SupportsExpiry
+from glancekit.testing.memory_metadata import MemoryMetadata, MemoryUnitOfWork
 
 api_level = 1
 misbehave = {}
 
 def asked(what, proper):
     way = misbehave.get(what)
-    return way() if way is not None else proper()
+    return way(proper) if way is not None else proper()
 
 class Auth(AuthDriver):
     api_level = 1
@@ -76,6 +89,29 @@ class Limits(LimitSource):
         return asked("limits", dict)
     def close(self): pass
 
+class Images:
+    def __init__(self, images): self._images = images
+    def __getattr__(self, name): return getattr(self._images, name)
+    def get(self, image_id, **named):
+        return asked("get", lambda: self._images.get(image_id, **named))
+
+class Unit(MemoryUnitOfWork):
+    def __enter__(self):
+        super().__enter__()
+        self.images = Images(self.images)
+        return self
+
+class Metadata(MemoryMetadata):
+    def unit_of_work(self, *, read_only=False): return Unit(self, read_only=read_only)
+    def check(self): return asked("check", lambda: None)
+
+class Policy(CachePolicy, SupportsExpiry):
+    api_level = 1
+    def __init__(self, options, *, name): pass
+    def admits(self, image): return asked("admits", lambda: True)
+    def eviction_order(self, entries, now): return asked("eviction_order", lambda: entries)
+    def expired(self, entries, now): return asked("expired", list)
+
 @hookimpl
 def choose_store(image): return asked("choose_store", lambda: None)
 
@@ -94,6 +130,10 @@ ENTRY_POINTS = """
 odd = odd_plugin:Auth
 [glancekit.limits]
 odd = odd_plugin:Limits
+[glancekit.metadata]
+odd = odd_plugin:Metadata
+[glancekit.cache_policies]
+odd = odd_plugin:Policy
 [glancekit.hooks]
 odd = odd_plugin
 """
@@ -111,6 +151,8 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.Modul
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setattr(api_auth, "PATIENCE", PATIENCE)
     monkeypatch.setattr("glancekit.bootstrap.LIMITS_PATIENCE", PATIENCE)
+    monkeypatch.setattr("glancekit.bootstrap.POLICY_PATIENCE", PATIENCE)
+    monkeypatch.setattr("glancekit.core.guarded_metadata.PATIENCE", PATIENCE)
     released.clear()
     import odd_plugin  # type: ignore[import-not-found]
 
@@ -123,6 +165,10 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.Modul
 def config(odd: types.ModuleType, tmp_path: Path) -> Configuration:
     overrides: dict[tuple[str, str], Any] = {
         ("DEFAULT", "data_dir"): str(tmp_path / "data"),
+        ("DEFAULT", "image_cache_dir"): str(tmp_path / "cache"),
+        ("DEFAULT", "image_cache_policy"): "odd",
+        ("DEFAULT", "image_cache_max_size"): 6,
+        ("metadata", "driver"): "odd",
         ("auth", "driver"): "odd",
         ("quotas", "driver"): "odd",
         ("plugins", "plugin_start_timeout"): PATIENCE * 10,
@@ -182,7 +228,7 @@ def test_challenge(
 ) -> None:
     from glancekit.plugin import Unauthenticated
 
-    def unknown() -> Identity:
+    def unknown(proper: Proper) -> Identity:
         raise Unauthenticated
 
     odd.misbehave |= {"authenticate": unknown, "challenge": WAYS[way]}
@@ -266,6 +312,148 @@ def test_register_periodic_tasks(
     assert "no periodic task of plugin odd will run" in caplog.text
     client = Client(WsgiTransport(create_app(world, ApiSettings())))
     assert told(client, "register_periodic_tasks")["errors"] == 1
+
+
+@pytest.mark.parametrize(
+    ("interval", "reason"), [("soon", "interval"), (0, "interval"), (float("nan"), "interval")]
+)
+def test_a_periodic_task_that_could_not_be_timed_is_left_out(
+    odd: types.ModuleType,
+    world: World,
+    caplog: pytest.LogCaptureFixture,
+    interval: Any,
+    reason: str,
+) -> None:
+    task = PeriodicTask(name="odd task", interval=interval, run=list)
+    odd.misbehave["register_periodic_tasks"] = lambda proper: [task]
+    tasks = world.hooks.register_periodic_tasks(world)
+    assert "odd task" not in {task.name for task in tasks}
+    assert "no periodic task of plugin odd will run" in caplog.text
+    assert f"{reason} of the periodic task odd task is" in caplog.text
+
+
+class Unspeakable:
+    def __str__(self) -> str:
+        raise KeyError("region")
+
+
+@pytest.mark.parametrize("way", [*WAYS, "leaks_threads"])
+def test_a_periodic_task_that_runs(
+    odd: types.ModuleType,
+    world: World,
+    config: Configuration,
+    caplog: pytest.LogCaptureFixture,
+    way: str,
+) -> None:
+    ways = {**WAYS, "returns_nonsense": lambda proper: Unspeakable()}
+    ways["leaks_threads"] = leaks_threads
+    ran, fine = threading.Semaphore(0), threading.Semaphore(0)
+
+    def run() -> Any:
+        ran.release()
+        return ways[way](list)
+
+    tasks = [
+        PeriodicTask(name="odd task", interval=0.05, run=run, deadline=0.05),
+        PeriodicTask(name="fine task", interval=0.05, run=fine.release),
+    ]
+    odd.misbehave["register_periodic_tasks"] = lambda proper: tasks
+    running = periodic_work(world, config)
+    running.start()
+    try:
+        for _ in range(1 if way == "hangs" else 2):
+            assert ran.acquire(timeout=30), "it runs again"
+        for _ in range(3):
+            assert fine.acquire(timeout=30), "the others run"
+        if way == "hangs":
+            _wait_for(lambda: "periodic task odd task has been running for" in caplog.text)
+        elif way != "leaks_threads":
+            _wait_for(lambda: "periodic task odd task failed" in caplog.text)
+    finally:
+        released.set()
+        running.stop(5.0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_metadata(
+    odd: types.ModuleType, client: Client, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    image = upload(client)
+    odd.misbehave["get"] = WAYS[way]
+    answers: list[Any] = []
+
+    def ask() -> None:
+        answers.append(client.get(f"/v2/images/{image}", accept="application/json"))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(PATIENCE if way == "hangs" else 30)
+    assert client.get("/healthcheck").status == 200
+    assert len(client.get("/v2/images").json["images"]) == 1, "who does not need it goes on"
+    released.set()
+    asking.join(30)
+    (answer,) = answers
+    assert answer.status == 500
+    assert answer.json["message"]
+    assert "region" not in answer.text
+    assert "The metadata driver 'odd' failed in 'images.get'" in caplog.text
+    odd.misbehave.clear()
+    assert client.get(f"/v2/images/{image}").status == 200
+    assert "images.get" in told(client, "read")["last_error"]
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "returns_nonsense"])
+def test_how_the_metadata_are(odd: types.ModuleType, client: Client, way: str) -> None:
+    odd.misbehave["check"] = WAYS[way]
+    answer = client.get("/healthcheck", accept="application/json")
+    assert answer.status == 503
+    (part,) = [part for part in answer.json["parts"] if not part["ok"]]
+    assert part["name"] == "metadata"
+    assert "odd" in part["detail"]
+    assert client.get("/v2/images").status == 200
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("method", ["admits", "eviction_order", "expired"])
+def test_cache_policy(
+    odd: types.ModuleType,
+    world: World,
+    client: Client,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    way: str,
+) -> None:
+    odd.misbehave |= {"should_cache": lambda proper: True, method: WAYS[way]}
+    assert world.cache is not None
+    folder = world.cache.folder
+    images = [upload(client), upload(client)]
+    for image in [*images, *images]:
+        assert client.download(image).body == b"data"
+        _wait_for(lambda: method == "admits" or (folder.names() and not folder.incomplete()))
+    prune(world.cache)
+    assert "'odd'" in caplog.text
+    assert told(client, method)["errors"] >= 1
+    odd.misbehave[method] = lambda proper: proper()
+    assert client.download(images[0]).body == b"data"
+
+
+def test_threads_that_are_left_behind(odd: types.ModuleType, world: World, client: Client) -> None:
+    """They cost what a thread costs; all is answered."""
+    operations = ["authenticate", "limits", "get", "check", "admits", "eviction_order"]
+    operations += ["expired", "choose_store", "after_commit", "register_periodic_tasks"]
+    odd.misbehave |= dict.fromkeys(operations, leaks_threads)
+    odd.misbehave["should_cache"] = lambda proper: True
+    for image in (upload(client), upload(client)):
+        assert client.download(image).body == b"data"
+    assert world.cache is not None
+    prune(world.cache)
+    assert world.hooks.register_periodic_tasks(world)
+    assert client.get("/healthcheck").status == 200
+    plugins = client.get("/v2/info/plugins").json["plugins"]
+    calls = [plugin["calls"] for plugin in plugins if plugin["name"] == "odd"]
+    tallies = [tally for operations in calls for tally in operations.values()]
+    assert tallies
+    assert not [tally for tally in tallies if tally["errors"]]
 
 
 def _wait_for(claim: Callable[[], bool]) -> None:

@@ -75,6 +75,7 @@ class CacheFolder:
     def __init__(self, path: Path, limits: Limits, policy: CachePolicy) -> None:
         """Make what is not there yet.
 
+        :param policy: is asked with the lock held; one that may fail or hang comes guarded.
         :raises OSError: when the folder cannot be used.
         """
         self.path = path
@@ -380,15 +381,12 @@ class CacheFolder:
         gone: list[CacheEntry] = []
         if excess <= 0:
             return gone
-        try:
-            for entry in self._policy.eviction_order(list(by_name.values()), now()):
-                self._remove(names[entry])
-                gone.append(entry)
-                excess -= entry.size
-                if excess <= 0:
-                    break
-        except Exception:  # a plugin's: there is less room then, and no download fails for it
-            log.exception("the cache policy could not say what goes first")
+        for entry in self._policy.eviction_order(list(by_name.values()), now()):
+            self._remove(names[entry])
+            gone.append(entry)
+            excess -= entry.size
+            if excess <= 0:
+                break
         return gone
 
 

@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from glancekit.core.background import Background
 from glancekit.core.cache.folder import CacheFolder
-from glancekit.core.contracts.cache import CacheEntry, CachePolicy, SupportsExpiry
+from glancekit.core.cache.guarded_policy import GuardedPolicy
+from glancekit.core.contracts.cache import CacheEntry
 from glancekit.core.deadline import Deadline, DeadlineMissed
 from glancekit.core.errors import ConfigError
 from glancekit.core.model.image import Image, now
-
-log = logging.getLogger(__name__)
 
 PATIENCE = 10.0
 """Seconds for the folder to show that it can be used."""
@@ -57,7 +55,7 @@ class ImageCache:
     """
 
     folder: CacheFolder
-    policy: CachePolicy
+    policy: GuardedPolicy
     fills: Background
     stall_time: float = 86400.0
     interval: float = 300.0
@@ -79,23 +77,12 @@ class ImageCache:
         return ""
 
     def admits(self, image: Image) -> bool:
-        """Say whether the policy finds an image worth keeping; one that fails finds it not."""
-        try:
-            return bool(self.policy.admits(image))
-        except Exception:  # a plugin's: the image is served all the same
-            log.exception("the cache policy could not say whether to keep image %s", image.id)
-            return False
+        """Say whether the policy finds an image worth keeping."""
+        return self.policy.admits(image)
 
     def expired(self) -> list[CacheEntry]:
         """Return what the policy wants gone even where there is room."""
-        if not isinstance(self.policy, SupportsExpiry):
-            return []
-        try:
-            gone: Iterable[CacheEntry] = self.policy.expired(self.folder.entries(), now())
-            return list(gone)
-        except Exception:  # a plugin's: what it would have had go stays for now
-            log.exception("the cache policy could not say what has expired")
-            return []
+        return list(self.policy.expired(self.folder.entries(), now()))
 
     def close(self) -> None:
         """Give up what is being fetched; what is half done is removed."""

@@ -135,6 +135,8 @@ class ImportStep(Protocol):
 
         Digests that are handed on become those of the image, and the file is not read again for
         them. May be called again after a crash, with the file as it was before the first call.
+        One that neither calls ``progress`` nor ends for ``[taskflow] stall_time`` seconds (an
+        hour) is given up.
         """
         ...
 

@@ -22,8 +22,10 @@ import pytest
 from glancekit_cache_policies.lru import LeastRecentlyUsed
 from glancekit_cache_policies.ttl import TimeToLive
 
+from glancekit.core.asking import Asked as Asking
 from glancekit.core.background import Background
 from glancekit.core.cache.folder import CacheFolder, Limits
+from glancekit.core.cache.guarded_policy import GuardedPolicy
 from glancekit.core.cache.image_cache import ImageCache, PrefetchRule
 from glancekit.core.contracts.store import Caller, SupportsCaller
 from glancekit.core.deadline import Deadline
@@ -98,7 +100,8 @@ def gate() -> Iterator[Gate]:
 
 
 def new_cache(folder: Path, size: int = 100 * MB, policy: Any = None, **known: Any) -> ImageCache:
-    policy = policy or LeastRecentlyUsed(None, name="lru")
+    chosen = policy or LeastRecentlyUsed(None, name="lru")
+    policy = GuardedPolicy(chosen, Asking("cache policies", "one", seconds=5.0))
     limits = Limits(size=size)
     return ImageCache(
         folder=CacheFolder(folder, limits, policy), policy=policy, fills=Background(8), **known
@@ -468,7 +471,7 @@ def test_room_is_made_by_the_policy(
 def test_the_disk_keeps_what_must_stay_free(
     cached: World, gate: Gate, member: Identity, upload: Upload, tmp_path: Path
 ) -> None:
-    policy = LeastRecentlyUsed(None, name="lru")
+    policy = new_cache(tmp_path / "other").policy
     folder = CacheFolder(tmp_path / "full", Limits(size=1 << 50, free=1 << 60), policy)
     full = replace(cached, cache=ImageCache(folder=folder, policy=policy, fills=Background(1)))
     assert get(full, member, upload()) == DATA

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A metadata driver as the service holds it: counted, its faults named after it, and kept from
+taking every thread when it hangs.
+
+What it keeps is its own business. Units of work are for one thread, so a call that hangs cannot be
+left behind: it hangs its own request. But when many do, further ones are refused at once, and
+``/healthcheck`` still finds a thread to say so.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, is_dataclass
+from functools import cache, partial
+from types import NoneType, TracebackType, UnionType
+from typing import Any, ClassVar, cast, get_args, get_origin, get_type_hints
+
+from glancekit.core.contracts.metadata import MetadataDriver, UnitOfWork
+from glancekit.core.counters import Calls
+from glancekit.core.deadline import Deadline, DeadlineMissed
+from glancekit.core.errors import (
+    GlancekitError,
+    MetadataError,
+    MetadataFailed,
+    MetadataUnavailable,
+)
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 10.0
+"""Seconds for a driver's answer to how its backend is, and for its closing."""
+
+HANGING = 30.0
+"""Seconds after which a call counts as one that hangs: longer than drivers' own time-outs."""
+
+MANY = 8
+"""Calls that hang at a time, from which on no further unit of work is begun."""
+
+LOOK = 1.0
+"""Seconds for which it holds what was found when the calls under way were looked at."""
+
+AT_ONCE = 224
+"""Units of work at a time: the threads of a process, without those kept for short requests."""
+
+
+class GuardedMetadata(MetadataDriver):
+    """The driver, and what is around each of its calls."""
+
+    api_level: ClassVar[int] = 1
+    options: ClassVar[Sequence[Any]] = ()
+
+    def __init__(
+        self, driver: MetadataDriver, calls: Calls, *, name: str, at_once: int = AT_ONCE
+    ) -> None:
+        """Take what does it, where its calls are counted, its name, and the most at a time."""
+        self._driver = driver
+        self._calls = calls
+        self._name = name
+        self._gate = _Gate(name, at_once)
+        self._in_time = Deadline("metadata", PATIENCE)
+
+    def start(self) -> None:
+        """Get ready for work, as the driver does."""
+        with self._calls.counted("start"):
+            _ask(self._name, "start", self._driver.start)
+
+    def unit_of_work(self, *, read_only: bool = False) -> UnitOfWork:
+        """Return a new unit of work, to be entered at once.
+
+        Entering it, and each call in it, raises:
+
+        :raises MetadataUnavailable: when too many have not come back.
+        :raises MetadataFailed: for what the driver raises that is no error of glancekit's, and for
+            an answer that is not of the kind which the contract names.
+        """
+        return cast(UnitOfWork, self._counted(read_only))
+
+    def check(self) -> None:
+        """Return when the backend answers.
+
+        :raises MetadataUnavailable: when it does not within ``PATIENCE`` seconds.
+        """
+        with self._calls.counted("check"):
+            try:
+                self._in_time.call(partial(_ask, self._name, "check", self._driver.check))
+            except DeadlineMissed as error:
+                raise MetadataUnavailable(f"plugin {self._name}: {error}") from error
+
+    def close(self) -> None:
+        """Let go of connections. The others are closed all the same when this one cannot be."""
+        try:
+            with self._calls.counted("close"):
+                self._in_time.call(partial(_ask, self._name, "close", self._driver.close))
+        except (GlancekitError, DeadlineMissed) as error:
+            log.error("plugin %s was not closed: %s", self._name, error)
+        self._in_time.close()
+
+    @contextmanager
+    def _counted(self, read_only: bool) -> Iterator[_Unit]:
+        """A unit takes from its beginning to its end, what the service does in it included."""
+        operation = "read" if read_only else "write"
+        with (
+            self._calls.counted(operation, is_answer=_is_no_fault),
+            self._gate.passed(self._name) as asked,
+            _Unit(self._driver, asked, read_only=read_only) as unit,
+        ):
+            yield unit
+
+
+def _is_no_fault(error: BaseException) -> bool:
+    """Say whether it is the service that gave up, or a record that is not as it was thought."""
+    return isinstance(error, GlancekitError) and not isinstance(error, MetadataError)
+
+
+# -- calls under way
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """The driver on behalf of one unit of work, and since when it is at a call, if it is."""
+
+    name: str
+    since: float | None = None
+
+    def ask(
+        self,
+        operation: str,
+        kind: _Kind | None,
+        call: Callable[..., Any],
+        /,
+        *given: Any,
+        **named: Any,
+    ) -> Any:
+        """Return the driver's answer."""
+        self.since = time.monotonic()
+        try:
+            answer = _ask(self.name, operation, call, *given, **named)
+        finally:
+            self.since = None
+        if kind is None or kind(answer):
+            return answer
+        raise _nonsense(self.name, operation, answer)
+
+
+class _Gate:
+    """Lets units of work begin as long as those under way come back."""
+
+    def __init__(self, name: str, at_once: int) -> None:
+        self._name = name
+        self._at_once = at_once
+        self._lock = threading.Lock()
+        self._inside: set[_Asked] = set()
+        self._looked_at = 0.0
+        self._hanging = 0
+
+    @contextmanager
+    def passed(self, name: str) -> Iterator[_Asked]:
+        """Be inside for as long as a unit of work takes."""
+        asked = _Asked(name)
+        with self._lock:
+            self._require_room()
+            self._inside.add(asked)
+        try:
+            yield asked
+        finally:
+            with self._lock:
+                self._inside.discard(asked)
+
+    def _require_room(self) -> None:
+        if len(self._inside) >= self._at_once:
+            reason = f"{len(self._inside)} units of work have not ended yet"
+            raise MetadataUnavailable(f"plugin {self._name}: {reason}")
+        if len(self._inside) >= MANY and self._count_hanging() >= MANY:
+            reason = f"{self._hanging} calls have not returned for {HANGING:g} s"
+            raise MetadataUnavailable(f"plugin {self._name}: {reason}")
+
+    def _count_hanging(self) -> int:
+        now = time.monotonic()
+        if now - self._looked_at > LOOK:
+            self._looked_at = now
+            begun = [asked.since for asked in self._inside]
+            self._hanging = sum(since is not None and now - since > HANGING for since in begun)
+        return self._hanging
+
+
+# -- a unit of work
+
+
+class _Unit:
+    """A unit of work whose repositories are made when they are first asked for."""
+
+    def __init__(self, driver: MetadataDriver, asked: _Asked, *, read_only: bool) -> None:
+        self._driver = driver
+        self._asked = asked
+        self._read_only = read_only
+        self._outer: Any = None
+        self._work: Any = None
+
+    def __enter__(self) -> _Unit:
+        begin = partial(self._driver.unit_of_work, read_only=self._read_only)
+        self._outer = self._asked.ask("unit_of_work", _can_be_entered, begin)
+        self._work = self._asked.ask("unit_of_work", _is_unit, self._outer.__enter__)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        leave = partial(self._outer.__exit__, kind, error, traceback)
+        try:
+            self._asked.ask("end of the unit of work", None, leave)
+        except MetadataFailed as failed:
+            # Some drivers let what was raised in the block through by raising it themselves.
+            if failed.__cause__ is not error:
+                raise
+
+    def commit(self) -> None:
+        """Make it all true, durably."""
+        self._asked.ask("commit", None, self._work.commit)
+
+    def __getattr__(self, name: str) -> Any:
+        kinds = _repositories().get(name)
+        if kinds is None:
+            raise AttributeError(name)
+        found = self._asked.ask(name, None, getattr, self._work, name)
+        repository = _Repository(name, found, kinds, self._asked)
+        setattr(self, name, repository)
+        return repository
+
+
+class _Repository:
+    """A repository whose methods are guarded when they are first asked for."""
+
+    def __init__(
+        self, name: str, repository: object, kinds: Mapping[str, _Kind | None], asked: _Asked
+    ) -> None:
+        self._name = name
+        self._repository = repository
+        self._kinds = kinds
+        self._asked = asked
+
+    def __getattr__(self, method: str) -> Any:
+        if method not in self._kinds:
+            raise AttributeError(method)
+        operation = f"{self._name}.{method}"
+        call = self._asked.ask(operation, None, getattr, self._repository, method)
+        guarded = partial(self._asked.ask, operation, self._kinds[method], call)
+        setattr(self, method, guarded)
+        return guarded
+
+
+def _ask(name: str, operation: str, call: Callable[..., Any], /, *given: Any, **named: Any) -> Any:
+    """Return what a driver answers, its faults named after it."""
+    try:
+        return call(*given, **named)
+    except GlancekitError:
+        raise
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise MetadataFailed(reason, driver=name, operation=operation) from error
+
+
+def _nonsense(name: str, operation: str, answer: object) -> MetadataFailed:
+    reason = f"it returned {answer!r:.80}, a {type(answer).__name__}"
+    return MetadataFailed(reason, driver=name, operation=operation)
+
+
+# -- what answers have to be, as the contracts' annotations say
+
+_Kind = Callable[[Any], bool]
+
+
+@cache
+def _repositories() -> Mapping[str, Mapping[str, _Kind | None]]:
+    """Return what each method of each repository has to answer; None where that is nothing."""
+    return {
+        name: {
+            method: _kind(get_type_hints(getattr(contract, method))["return"])
+            for method in contract.__abstractmethods__
+        }
+        for name, contract in get_type_hints(UnitOfWork).items()
+    }
+
+
+def _kind(hint: Any) -> _Kind | None:
+    if hint is NoneType:
+        return None
+    if isinstance(hint, UnionType):
+        return partial(_is_a, tuple(get_args(hint)))
+    if isinstance(hint, type) and is_dataclass(hint) and (rows := _rows_of(hint)):
+        return partial(_is_page, hint, rows)
+    origin = get_origin(hint)
+    if origin is Sequence:
+        return partial(_is_row_of, get_args(hint)[0])
+    return partial(_is_a, origin or hint)
+
+
+def _is_a(kind: Any, answer: object) -> bool:
+    return isinstance(answer, kind)
+
+
+def _is_row_of(kind: type[Any], answer: object) -> bool:
+    is_row = isinstance(answer, Sequence) and not isinstance(answer, str | bytes)
+    return is_row and all(isinstance(one, kind) for one in cast(Sequence[object], answer))
+
+
+def _rows_of(page: type[Any]) -> Mapping[str, type[Any]]:
+    """Return which fields of a class of pages are rows, and of what."""
+    hints = get_type_hints(page)
+    many = {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is tuple}
+    return {name: kinds[0] for name, kinds in many.items() if kinds[-1] is Ellipsis}
+
+
+def _is_page(page: type[Any], rows: Mapping[str, type[Any]], answer: object) -> bool:
+    return isinstance(answer, page) and all(
+        _is_row_of(kind, getattr(answer, name)) for name, kind in rows.items()
+    )
+
+
+def _can_be_entered(answer: object) -> bool:
+    return hasattr(answer, "__enter__") and hasattr(answer, "__exit__")
+
+
+def _is_unit(answer: object) -> bool:
+    return hasattr(answer, "commit")
