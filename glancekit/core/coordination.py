@@ -8,6 +8,7 @@ counted from before the last beat that was answered, on a clock that goes on in 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import socket
@@ -15,18 +16,29 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from glancekit.core.periodic import Cluster, Turn
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 BEATS = 4
 """Beats in one lease, each with that much time; a turn ends as much before its lease does."""
+
+ZOOKEEPER_LEASE = 40
+"""Seconds that a ZooKeeper lets a session live at most, where its operator says nothing else. It
+takes what is more without a word, and its client does not tell."""
+
+MYSQL_NAME = 64
+"""Characters that the name of a lock may have in MySQL."""
 
 
 class Coordination(Cluster):
@@ -37,10 +49,14 @@ class Coordination(Cluster):
     """
 
     def __init__(self, url: str, lease: int) -> None:
+        self._scheme = urlsplit(url).scheme
+        if self._scheme == "zookeeper":
+            lease = min(lease, ZOOKEEPER_LEASE)
         self._url = _with_lease(url, lease)
         self._lease = float(lease)
         self._shown = f"{urlsplit(url).scheme}://{urlsplit(url).hostname or ''}"
         self._changed = threading.Condition()
+        self._connecting = threading.Lock()
         self._coordinator: Any = None
         self._held: set[_Turn] = set()
         self._is_closed = False
@@ -50,14 +66,15 @@ class Coordination(Cluster):
         """Return a turn when the lock is free; does not wait."""
         asked_at = _clock()
         try:
-            lock = self._connected().get_lock(f"glancekit/periodic/{name}".encode())
-            if not lock.acquire(blocking=False):
+            lock = self._connected().get_lock(_lock_name(self._scheme, name))
+            ask = partial(lock.acquire, blocking=False)
+            if not _answer(ask, self._lease, if_late=partial(_undo_late, lock)):
                 return None
+            turn = _Turn(self, name, lock, asked_at + self._lease)
         except Exception as error:  # each driver lets others of its client's through
             log.warning("cannot ask %s for a turn: %s", self._shown, _said_by(error))
             self._reconnect()
             return None
-        turn = _Turn(self, name, lock, asked_at + self._lease)
         with self._changed:
             self._held.add(turn)
             if self._heart is None:
@@ -77,10 +94,14 @@ class Coordination(Cluster):
         self._reconnect()
 
     def _connected(self) -> Any:
-        with self._changed:
-            if self._coordinator is None:
-                self._coordinator = _connect(self._url)
-            return self._coordinator
+        with self._connecting:
+            with self._changed:
+                if self._coordinator is not None:
+                    return self._coordinator
+            made = _answer(partial(_connect, self._url), self._lease, if_late=_leave)
+            with self._changed:
+                self._coordinator = made
+            return made
 
     def _reconnect(self) -> None:
         """Begin anew with the next lock, unless others depend on the connection."""
@@ -89,7 +110,7 @@ class Coordination(Cluster):
                 return
             coordinator, self._coordinator = self._coordinator, None
         try:
-            coordinator.stop()
+            _answer(partial(_leave, coordinator), self._lease)
         except Exception as error:  # each kind has errors of its own; it is given up as it is
             log.info("the coordination could not be left in order: %s", error)
 
@@ -137,7 +158,7 @@ class _Turn(Turn):
         self._margin = owner._lease / BEATS
         self._asking = threading.Lock()
         self.is_lost = False
-        _bound_silence(lock, owner._lease)
+        _bound_silence(lock, owner._lease, owner._scheme)
 
     def __enter__(self) -> Self:
         return self
@@ -158,7 +179,8 @@ class _Turn(Turn):
         """Prolong the turn if the lock is surely still held, counted from before the beat."""
         with self._asking:
             try:
-                is_held = _is_held(self._lock)
+                # tooz says no also when a connection to ZooKeeper drops, whose session lives on.
+                is_held = _is_held(self._lock) or _is_held(self._lock)
             except Exception as error:
                 log.warning("cannot tell who has %s: %s", self._name, _said_by(error))
                 return
@@ -170,13 +192,68 @@ class _Turn(Turn):
 
     def release(self) -> None:
         """Give the lock back; one that cannot be is free when its lease has run out."""
+        try:
+            _answer(self._release, self._owner._lease)
+        except Exception as error:
+            self.is_lost = True
+            log.warning("cannot give back %s: %s", self._name, _said_by(error))
+            _drop_connection(self._lock)
+
+    def _release(self) -> None:
         with self._asking:
-            try:
-                self._lock.release()
-            except Exception as error:
-                self.is_lost = True
-                log.warning("cannot give back %s: %s", self._name, _said_by(error))
-                _drop_connection(self._lock)
+            self._lock.release()
+
+
+def _answer(
+    ask: Callable[[], T], seconds: float, *, if_late: Callable[[T], None] | None = None
+) -> T:
+    """Return what is answered within so many seconds; ZooKeeper's client waits for ever.
+
+    The thread that asks ends when its connection does. ``if_late`` gets what comes too late.
+
+    :raises TimeoutError: when nothing is answered.
+    """
+    came: SimpleQueue[tuple[T | None, Exception | None]] = SimpleQueue()
+    turnstile, is_late = threading.Lock(), False
+
+    def asking() -> None:
+        answer, failure = None, None
+        try:
+            answer = ask()
+        except Exception as error:
+            failure = error
+        with turnstile:
+            came.put((answer, failure))
+            late = is_late
+        if late and failure is None and if_late is not None:
+            if_late(answer)  # type: ignore[arg-type]
+
+    threading.Thread(target=asking, name="coordination-asking", daemon=True).start()
+    try:
+        answer, failure = came.get(timeout=seconds)
+    except Empty:
+        with turnstile:
+            if came.empty():
+                is_late = True
+                raise TimeoutError(f"no answer in {seconds:g} s") from None
+            answer, failure = came.get()
+    if failure is not None:
+        raise failure
+    return answer  # type: ignore[return-value]
+
+
+def _undo_late(lock: Any, is_acquired: bool) -> None:
+    """Give back a lock that was given when nobody waited for it any more."""
+    if is_acquired:
+        with suppress(Exception):  # it ends with its connection at the latest
+            lock.release()
+
+
+def _lock_name(scheme: str, name: str) -> bytes:
+    full = f"glancekit/periodic/{name}"
+    if scheme == "mysql" and len(full) > MYSQL_NAME:
+        full = f"glancekit/periodic/{hashlib.sha256(name.encode()).hexdigest()[:40]}"
+    return full.encode()
 
 
 def _clock() -> float:
@@ -197,6 +274,16 @@ def _connect(url: str) -> Any:
         coordinator = coordination.get_coordinator(url, member)
     coordinator.start()
     return coordinator
+
+
+def _leave(coordinator: Any) -> None:
+    """End a connection. tooz leaves open by what the threads of ZooKeeper's client are woken."""
+    try:
+        coordinator.stop()
+    finally:
+        client = getattr(coordinator, "_coord", None)
+        if client is not None:
+            client.close()
 
 
 def _with_lease(url: str, lease: int) -> str:
@@ -231,8 +318,11 @@ def _is_held(lock: Any) -> bool:
     return bool(lock.acquired)
 
 
-def _bound_silence(lock: Any, lease: float) -> None:
-    """Let a database connection end by itself when the server is silent for a whole lease.
+def _bound_silence(lock: Any, lease: float, scheme: str) -> None:
+    """Let a database connection end by itself when the other side is silent for a whole lease.
+
+    MySQL is told to end it, too, which would wait for eight hours; PostgreSQL has no such setting
+    for a session that is in a transaction, as tooz leaves it.
 
     tooz has no option for it, and neither a question whether such a lock is still held: these
     are the two reasons to look into its locks.
@@ -240,15 +330,24 @@ def _bound_silence(lock: Any, lease: float) -> None:
     connection = getattr(lock, "_conn", None)
     if connection is None:
         return
-    number = (getattr(connection, "_sock", None) or connection).fileno()
-    with socket.socket(fileno=os.dup(number)) as line:
+    with _line_of(connection) as line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(lease * 1000))
+    if scheme == "mysql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION wait_timeout = %s", (max(1, int(lease)),))
+
+
+def _line_of(connection: Any) -> socket.socket:
+    number = (getattr(connection, "_sock", None) or connection).fileno()
+    return socket.socket(fileno=os.dup(number))
 
 
 def _drop_connection(lock: Any) -> None:
     connection = getattr(lock, "_conn", None)
     if connection is not None:
         try:
+            with suppress(OSError), _line_of(connection) as line:
+                line.shutdown(socket.SHUT_RDWR)  # another thread may wait there for an answer
             connection.close()
         except Exception as error:  # each kind has errors of its own; it is given up as it is
             log.info("the connection of a lock could not be closed: %s", error)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three ``glancekit periodic`` on a real Redis, etcd and PostgreSQL; one is killed, one cut off.
+"""Three ``glancekit periodic`` on each real coordination; one is killed, one cut off.
 
 ``periodic_hosts.py`` does it, and is also run by hand for longer.
 """
@@ -22,6 +22,14 @@ import pytest
 PROGRAM = Path(__file__).with_name("periodic_hosts.py")
 LIMIT = 400
 START_LIMIT = 60.0
+ZOOKEEPER = Path("/usr/share/java/zookeeper.jar")
+"""It names the others that it needs by itself."""
+
+DATABASES = {
+    "postgresql": "glancekit_postgresql_metadata.testing",
+    "mysql": "glancekit_mysql_metadata.testing",
+}
+"""What keeps a server up whose locks tooz takes."""
 
 
 def free_port() -> int:
@@ -44,9 +52,20 @@ def etcd(folder: Path, port: int) -> list[str]:
     ]
 
 
+def zookeeper(folder: Path, port: int) -> list[str]:
+    lines = (
+        *("tickTime=1000", f"dataDir={folder / 'data'}", f"clientPort={port}"),
+        *("clientPortAddress=127.0.0.1", "admin.enableServer=false"),
+    )
+    (folder / "zoo.cfg").write_text("\n".join(lines))
+    main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+    return ["java", "-Xmx128m", "-cp", str(ZOOKEEPER), main, str(folder / "zoo.cfg")]
+
+
 SERVERS = {
     "redis": (redis, "redis-server", "redis", "redis-server"),
     "etcd3+http": (etcd, "etcd", "etcd3gw", "etcd-server"),
+    "zookeeper": (zookeeper, "java", "kazoo", "zookeeper"),
 }
 """How each starts; its program, its client's module, and Debian's package."""
 
@@ -54,8 +73,12 @@ SERVERS = {
 @contextmanager
 def serving(scheme: str, folder: Path) -> Iterator[str]:
     """Keep a server up, and yield its URL."""
+    if scheme in DATABASES:
+        with a_database(DATABASES[scheme]) as url:
+            yield url
+        return
     command, program, module, package = SERVERS[scheme]
-    if shutil.which(program) is None:
+    if shutil.which(program) is None or (program == "java" and not ZOOKEEPER.exists()):
         pytest.skip(f"needs {package}; run: apt-get install --no-install-recommends {package}")
     pytest.importorskip(module)
     port = free_port()
@@ -78,7 +101,14 @@ def serving(scheme: str, folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
     """The URL of a PostgreSQL."""
-    testing = pytest.importorskip("glancekit_postgresql_metadata.testing")
+    with a_database(DATABASES["postgresql"]) as url:
+        yield url
+
+
+@contextmanager
+def a_database(module: str) -> Iterator[str]:
+    """Keep a database server up, and yield the URL of a database."""
+    testing = pytest.importorskip(module)
     reason = testing.missing()
     if reason:
         pytest.skip(reason)
@@ -92,9 +122,11 @@ def database() -> Iterator[str]:
         )
         assert process.stdin is not None and process.stdout is not None
         with process.stdout:
-            yield process.stdout.readline().strip()
-            process.stdin.close()
-            process.wait(60)
+            try:
+                yield process.stdout.readline().strip()
+            finally:
+                process.stdin.close()
+                process.wait(60)
 
 
 def tried(folder: Path, coordination: str, database: str, *more: str) -> None:
@@ -113,15 +145,17 @@ def tried(folder: Path, coordination: str, database: str, *more: str) -> None:
 
 
 @pytest.mark.timeout(LIMIT)
-def test_one_is_killed(database: str, tmp_path: Path) -> None:
-    """The short form: the whole on Redis is ``--partition``, as below on etcd."""
-    with serving("redis", tmp_path) as coordination:
+@pytest.mark.parametrize("scheme", ["redis", "zookeeper", "mysql", "postgresql"])
+def test_one_is_killed(scheme: str, database: str, tmp_path: Path) -> None:
+    """The short form: the whole on Redis is ``--partition``, as below on others."""
+    with serving(scheme, tmp_path) as coordination:
         tried(tmp_path / "hosts", coordination, database, "--lease", "4", "--calm", "4")
 
 
 @pytest.mark.timeout(LIMIT)
-def test_one_is_cut_off(database: str, tmp_path: Path) -> None:
-    """With etcd, and a network of its own for each host, where that may be."""
+@pytest.mark.parametrize("scheme", ["etcd3+http", "zookeeper", "mysql"])
+def test_one_is_cut_off(scheme: str, database: str, tmp_path: Path) -> None:
+    """With a network of its own for each host, where that may be."""
     more = ("--lease", "4", "--calm", "0", "--kills", "0", "--partition")
-    with serving("etcd3+http", tmp_path) as coordination:
+    with serving(scheme, tmp_path) as coordination:
         tried(tmp_path / "hosts", coordination, database, *more)
