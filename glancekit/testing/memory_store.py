@@ -85,12 +85,12 @@ class MemoryStore(
 
     def discard(self, image_id: str) -> None:
         """Forget the image."""
-        self.blobs.pop(image_id, None)
+        self._forget(image_id)
 
     def delete(self, location: Location) -> None:
         """Forget the bytes."""
         self._blob(location)
-        self.blobs.pop(_image_id(location), None)
+        self._forget(_image_id(location))
 
     def contents(self) -> Iterator[Blob]:
         """Yield what is in it under the names of images."""
@@ -116,6 +116,10 @@ class MemoryStore(
 
     def close(self) -> None:
         """Keep everything; a test may want to look."""
+
+    def _forget(self, image_id: str) -> None:
+        self.blobs.pop(image_id, None)
+        self.came.pop(image_id, None)
 
     def _listed(self, image_id: str, data: bytes) -> Blob:
         came = self.came.get(image_id) or datetime.now(UTC)

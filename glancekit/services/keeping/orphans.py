@@ -137,7 +137,7 @@ class Look:
             return None
         assert seen.modified_at is not None  # the store insists on it
         rows = _rows_of(self.world, {blob.image_id})[blob.image_id]
-        if any(_leads_to(self.store, row, seen) for row in rows):
+        if any(self._leads_to(row, seen) for row in rows):
             return None
         if seen.modified_at > now() - self.age:
             self.tally.young += 1
@@ -149,6 +149,29 @@ class Look:
             size=seen.size,
             modified_at=seen.modified_at,
         )
+
+    def _leads_to(self, row: Location, blob: Blob) -> bool:
+        """Say whether a record of the image leads to what the store has of it.
+
+        Whatever its state, one of this store does; so does one of a store that is not configured,
+        which may be this one's former name. One of another store does where both are the same
+        place: then this one finds the same under that record's URL.
+        """
+        if row.store not in self.world.stores.by_id:
+            return True
+        if row.store == self.store.id or row.url == blob.url:
+            return True
+        if not row.url:
+            return False
+        try:
+            return self.store.blob(row).url == blob.url
+        except (BlobNotFound, StoreDenied):
+            return False
+        except StoreUnavailable:
+            raise
+        except StoreError as error:  # it may be the same place: nothing is said against it
+            log.info("store %s cannot tell what %s is: %s", self.store.id, row.shown_url, error)
+            return True
 
     def _suspected(self) -> Iterator[Blob]:
         """Yield what no record of that very image and store leads to."""
@@ -172,27 +195,6 @@ def _rows_of(world: World, image_ids: Collection[str]) -> Mapping[str, Sequence[
         for row in work.locations.of_images(image_ids):
             found[row.image_id].append(row)
     return found
-
-
-def _leads_to(store: Store, row: Location, blob: Blob) -> bool:
-    """Say whether a record of the image leads to what a store has of it.
-
-    Whatever its state, one of that store does. One of another store does where both stores are
-    the same place: then this one finds the same under that record's URL.
-    """
-    if row.store == store.id or row.url == blob.url:
-        return True
-    if not row.url:
-        return False
-    try:
-        return store.blob(row).url == blob.url
-    except (BlobNotFound, StoreDenied):
-        return False
-    except StoreUnavailable:
-        raise
-    except StoreError as error:  # it may be the same place: nothing is said against it
-        log.info("store %s cannot tell what %s is: %s", store.id, row.shown_url, error)
-        return True
 
 
 def _named_by_others(

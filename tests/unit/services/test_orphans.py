@@ -140,7 +140,15 @@ def test_a_record_of_another_store_that_is_the_same_place_leads_to_it(
         "blob",
         lambda location: real(replace(location, url=location.url.replace("former", "fast"))),
     )
-    add_row(world, queued.id, old, store="gone")
+    add_row(world, queued.id, old, store="slow")
+    assert found(world) == []
+
+
+def test_a_record_of_a_store_that_is_not_configured_may_lead_to_it(
+    world: World, queued: Image, store: FaultyStore
+) -> None:
+    stray(store, image_id=queued.id)
+    add_row(world, queued.id, f"memory://former/{queued.id}", store="gone")
     assert found(world) == []
 
 
@@ -148,7 +156,7 @@ def test_a_store_that_cannot_tell_what_a_record_is_has_it(
     world: World, queued: Image, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stray(store, image_id=queued.id)
-    add_row(world, queued.id, f"strange:{queued.id}", store="gone")
+    add_row(world, queued.id, f"strange:{queued.id}", store="slow")
     real = store.blob
 
     def blob(location: Location) -> object:
