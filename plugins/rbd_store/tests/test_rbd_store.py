@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
 import sys
 import time
 import uuid
@@ -216,6 +217,41 @@ def test_an_image_deleted_under_its_reader_is_no_zeros(store: RbdStore) -> None:
             while chunk := opened.read(MIB):
                 got += chunk
     assert got == data[: len(got)]
+
+
+OFTEN = """
+import sys
+from types import SimpleNamespace
+from glancekit_rbd_store.driver import RbdStore
+from glancekit.plugin import Location
+
+settings = {option.name: option.default for option in RbdStore.options}
+settings |= {"rbd_store_ceph_conf": sys.argv[1], "rbd_store_user": "glance"}
+store = RbdStore(SimpleNamespace(**settings), name="rbd")
+for _ in range(12):
+    with store.open(Location(url=sys.argv[2])) as opened:
+        assert sum(map(len, opened)) == 22 << 20
+store.close()
+"""
+
+
+def test_images_of_upstream_are_opened_and_closed_often(ceph: Cluster, pool: Any) -> None:
+    """They have an object map, and at each piece of zeros it is looked whether they are still
+    there. In a process of its own, because what went wrong here ended the process."""
+    rbd = bindings().rbd
+    rbd.RBD().create(pool, "theirs", 22 * MIB, 23, old_format=False, features=61)
+    with rbd.Image(pool, "theirs") as image:
+        image.write(b"data" + bytes(21 * MIB) + b"data", 0)
+        image.create_snap("snap")
+        image.protect_snap("snap")
+    url = f"rbd://{ceph.fsid}/images/theirs/snap"
+    done = subprocess.run(
+        [sys.executable, "-c", OFTEN, str(ceph.conf), url],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 # -- deleting what is in use
