@@ -212,6 +212,32 @@ def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A running Swift that knows its users itself."""
+    testing = pytest.importorskip(
+        "glancekit_swift_store.testing", reason="glancekit-swift-store is not installed"
+    )
+    reason = testing.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    with testing.RealSwift(tmp_path_factory.mktemp("swift")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A running Ceph with pools for images and for volumes."""
+    testing = pytest.importorskip(
+        "glancekit_rbd_store.testing", reason="glancekit-rbd-store is not installed"
+    )
+    reason = testing.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    with testing.Cluster(tmp_path_factory.mktemp("ceph") / "cluster") as cluster:
+        yield cluster
+
+
 PROGRAMS = """
     import contextlib, io, json, os, sys
     import glanceclient.shell, openstackclient.shell

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import requests
-from glancekit_swift_store.testing import KEY, USER, RealSwift, missing
+from glancekit_swift_store.testing import KEY, USER, RealSwift
 
 MB = 1 << 20
 SIZE = int(os.environ.get("GLANCEKIT_TEST_CACHE_MB", "128")) * MB
@@ -101,15 +101,6 @@ class Counter:
     def _count(self, size: int) -> None:
         with self._lock:
             self.given += size
-
-
-@pytest.fixture(scope="module")
-def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSwift]:
-    reason = missing()
-    if reason:
-        pytest.skip(reason)
-    with RealSwift(tmp_path_factory.mktemp("swift")) as swift:
-        yield swift
 
 
 @pytest.fixture

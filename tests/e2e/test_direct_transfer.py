@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -233,16 +233,6 @@ swift_store_large_object_chunk_size = 1
 swift_store_temp_url_key = a-key-that-nobody-sees
 direct_transfer = asked
 """
-
-
-@pytest.fixture(scope="module")
-def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A running Swift that knows its users itself."""
-    testing = pytest.importorskip("glancekit_swift_store.testing")
-    if reason := testing.missing():
-        pytest.skip(reason)
-    with testing.RealSwift(tmp_path_factory.mktemp("swift")) as swift:
-        yield swift
 
 
 def test_a_swift_gives_all_segments_of_an_image_by_its_own_url(

@@ -15,18 +15,9 @@ from typing import Any
 import pytest
 import requests
 from glancekit_rbd_store.bindings import bindings
-from glancekit_rbd_store.testing import Cluster, missing
+from glancekit_rbd_store.testing import Cluster
 
 DATA = os.urandom(1 << 20) * 10
-
-
-@pytest.fixture(scope="module")
-def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    wanted = missing()
-    if wanted is not None:
-        pytest.skip(wanted)
-    with Cluster(tmp_path_factory.mktemp("ceph") / "cluster") as cluster:
-        yield cluster
 
 
 @pytest.fixture

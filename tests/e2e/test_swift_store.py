@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import requests
-from glancekit_swift_store.testing import KEY, USER, RealSwift, missing
+from glancekit_swift_store.testing import KEY, USER, RealSwift
 
 MB = 1_024_000
 DATA = os.urandom(3 * MB + 321)
@@ -73,15 +73,6 @@ class Place:
     def objects(self) -> list[str]:
         """List what is in the container."""
         return self.ask("GET", f"/{self.container}").text.split()
-
-
-@pytest.fixture(scope="module")
-def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSwift]:
-    reason = missing()
-    if reason is not None:
-        pytest.skip(reason)
-    with RealSwift(tmp_path_factory.mktemp("swift")) as swift:
-        yield swift
 
 
 @pytest.fixture(scope="module")
