@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ from glancekit.plugin import (
     BlobNotFound,
     ConfigError,
     FileStream,
+    IteratorStream,
     Location,
     StoreDenied,
     StoreFull,
@@ -237,6 +239,87 @@ def test_a_file_size_limit_is_a_full_store(tmp_path: Path) -> None:
     )
     assert done.stdout == "full\n", done.stderr
     assert not files(tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 16 MiB, which takes an administrator to make."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(path)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("a small disk of its own needs root, who may mount")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+@pytest.mark.parametrize("size", [14 << 20, None])
+def test_a_disk_that_fills_up_midway_is_full(small_disk: Path, size: int | None) -> None:
+    """Somebody else is quicker. Nothing is left, and when there is room again there is room."""
+    driver = one(small_disk / "images", filesystem_store_free_reserve=0)
+    other = small_disk / "other"
+    kept = put(driver)
+
+    def chunks() -> Iterator[bytes]:
+        other.write_bytes(bytes(8 << 20))
+        for _ in range(14):
+            yield b"x" * (1 << 20)
+
+    with pytest.raises(StoreFull):
+        driver.write(str(uuid.uuid4()), IteratorStream(chunks()), size)
+    assert files(small_disk / "images") == {driver.local_path(kept)}
+    with driver.open(kept) as opened:
+        assert opened.read() == DATA
+    other.unlink()
+    whole = b"x" * (14 << 20)
+    with driver.open(put(driver, whole)) as opened:
+        assert opened.read() == whole
+
+
+# -- behind our back
+
+
+def test_what_is_deleted_behind_our_back_is_missing(tmp_path: Path) -> None:
+    driver = one(tmp_path)
+    location = put(driver)
+    path = driver.local_path(location)
+    assert path is not None
+    path.unlink()
+    calls: list[Callable[[], object]] = [
+        lambda: driver.open(location),
+        lambda: driver.open_range(location, 1, 1),
+        lambda: driver.size(location),
+        lambda: driver.local_path(location),
+        lambda: driver.delete(location),
+    ]
+    for call in calls:
+        with pytest.raises(BlobNotFound):
+            call()
+    driver.discard(path.name)
+    assert driver.size(put(driver, image_id=path.name)) == len(DATA)
+
+
+def test_who_reads_what_is_deleted_meanwhile_gets_all_of_it(tmp_path: Path) -> None:
+    driver = one(tmp_path)
+    location = put(driver)
+    with driver.open(location) as opened:
+        start = opened.read(1000)
+        driver.delete(location)
+        assert start + opened.read() == DATA
+
+
+def test_a_directory_that_goes_and_comes_back_is_used_again(tmp_path: Path) -> None:
+    """As one that is mounted late, or again: what is not there is not lost."""
+    driver = one(tmp_path / "images")
+    location = put(driver)
+    (tmp_path / "images").rename(tmp_path / "away")
+    with pytest.raises((BlobNotFound, StoreDenied)):
+        driver.open(location)
+    (tmp_path / "away").rename(tmp_path / "images")
+    with driver.open(location) as opened:
+        assert opened.read() == DATA
 
 
 @pytest.mark.parametrize(
