@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,19 +173,32 @@ def _sums(plugin: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _findings_of_service(url: str, token: str | None) -> Iterator[Finding]:
-    """Yield how each part says that it is, then whose calls have failed since the start."""
+    """Yield how each part says that it is, what could not be loaded, and whose calls have failed
+    since the start.
+    """
     from glancekit.cli.stores import parts_of
+    from glancekit.core.drivers import PluginReport, PluginState
     from glancekit.services.examination import Finding, Verdict
+    from glancekit.services.examination import plugins as examine_plugins
 
     for name, part in parts_of(url).items():
+        if name.startswith("plugin:"):
+            continue  # more is known of it below
         yield Finding(
-            part=name,
+            part=name.replace("store:", "store ", 1),
             step="health",
             verdict=Verdict.OK if part["ok"] else Verdict.WRONG,
             detail=part.get("detail", ""),
             advice="" if part["ok"] else "run 'glancekit plugins doctor' on its host",
         )
-    for plugin in _of_service(url, token):
+    listed = _of_service(url, token)
+    names = {field.name for field in fields(PluginReport)}
+    for plugin in listed:
+        if plugin["state"] != PluginState.OK:
+            told = {name: value for name, value in plugin.items() if name in names}
+            report = PluginReport(**{**told, "state": PluginState(plugin["state"])})
+            yield from examine_plugins((report,))
+    for plugin in listed:
         for operation, tally in plugin["calls"].items():
             wrong = tally["errors"] > 0
             detail = f"{tally['errors']} of {tally['calls']} calls failed"

@@ -74,6 +74,8 @@ def parts_of(url: str) -> Mapping[str, Mapping[str, Any]]:
     """Return the parts of a service by their names, each as its health report has it."""
     import requests
 
+    from glancekit.cli.image.failures import Unreachable
+
     try:
         answer = requests.get(
             f"{url.rstrip('/')}/healthcheck",
@@ -81,6 +83,8 @@ def parts_of(url: str) -> Mapping[str, Mapping[str, Any]]:
             timeout=PATIENCE,
         )
         return {part["name"]: part for part in answer.json()["parts"]}
+    except (requests.ConnectionError, requests.Timeout) as error:
+        raise Unreachable(f"No answer from {url}. Is the service running there?") from error
     except (requests.RequestException, LookupError, TypeError, ValueError) as error:
         raise click.ClickException(f"{url} does not tell how it is: {error}") from error
 
