@@ -12,7 +12,7 @@ project = "glancekit"
 copyright = "the glancekit authors"
 version = release = __version__
 
-extensions = ["generated", "rooms"]
+extensions = ["generated", "rooms", "ways"]
 exclude_patterns = ["_build"]
 nitpicky = True
 
