@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 PATIENCE = 10.0
 """Seconds for a driver's answer to how its backend is, and for its closing."""
 
-HANGING = 30.0
+HANGING = 90.0
 """Seconds after which a call counts as one that hangs: longer than drivers' own time-outs."""
 
 MANY = 8
