@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import html
 import re
+import shlex
 import subprocess
 import sys
 
@@ -84,3 +85,66 @@ def test_decisions_are_counted(root):
     assert [path.name[:5] for path in files] == [f"{n:04}-" for n in range(1, len(files) + 1)]
     for path in files:
         assert path.read_text().startswith(f"{path.name[:4]}: "), path.name
+
+
+SHELL_ENDS = {"|", "||", "&&", "&", ";", "<", ">", ">>", "2>&1", "...", "#"}
+BEFORE = r"(?:\$ )?(?:\S+=\S* )*(?:sudo -u \S+ )?(?:\S*/)?"
+IN_BLOCK = re.compile(rf"^ +{BEFORE}glancekit (\S.*)$", re.MULTILINE)
+INLINE = re.compile(r"``glancekit (\S[^`]*)``")
+
+
+def written_commands(root):
+    """The command lines of glancekit's in what is written, each with the file that has it."""
+    files = [*(root / "docs").rglob("*.rst"), *root.glob("*.rst"), *root.glob("plugins/*/*.rst")]
+    for file in files:
+        text = re.sub(r"\\\n\s+", "", file.read_text())
+        text_in_lines = re.sub(r"``glancekit[^`]*``", lambda m: m[0].replace("\n", " "), text)
+        for line in [*IN_BLOCK.findall(text), *INLINE.findall(text_in_lines)]:
+            yield file.relative_to(root), line
+
+
+def what_is_wrong_with(line):
+    """Return which word of a command line glancekit would not know, "" where it knows all."""
+    words = shlex.split(re.sub(r"[()|]", " \\g<0> ", line), comments=True)
+    command, ctx = cli, click.Context(cli)
+    while words:
+        word = words.pop(0)
+        if word in SHELL_ENDS or re.fullmatch(r"\d?>.*|\)|\W+", word):
+            return ""
+        if word.startswith("-"):
+            name, has_value, _ = word.partition("=")
+            known = {"--help": None, "-h": None} | {
+                option: parameter
+                for parameter in command.params
+                for option in (*parameter.opts, *parameter.secondary_opts)
+            }
+            if name not in known:
+                return word
+            option = known[name]
+            if option is not None and not (has_value or option.is_flag or option.count):
+                words[:1] = []
+        elif isinstance(command, click.Group):
+            if word.isupper():  # a place for the name of any
+                return ""
+            found = command.get_command(ctx, word)
+            if found is None:
+                return word
+            command, ctx = found, click.Context(found, parent=ctx)
+    return ""
+
+
+def test_what_glancekit_does_not_know_is_found():
+    assert what_is_wrong_with("image creat my-image") == "creat"
+    assert what_is_wrong_with("--config-file x image list --no-such") == "--no-such"
+    assert what_is_wrong_with("image create my-image --file disk.raw | tee log") == ""
+
+
+def test_commands_that_pages_tell_to_type_exist(root):
+    lines = list(written_commands(root))
+    assert len(lines) > 200
+    wrong = {
+        f"{file}: glancekit {line}": word
+        for file, line in lines
+        if (word := what_is_wrong_with(line))
+    }
+    assert not wrong
