@@ -352,8 +352,7 @@ def periodic_work(world: World, config: Configuration) -> PeriodicWork:
     """
     settings = PeriodicSettings.of(config.section(PERIODIC_SECTION))
     tasks = world.hooks.register_periodic_tasks(world)
-    counted = [_counted_task(world.counters, task) for task in tasks]
-    return PeriodicWork(world, settings, config.data_dir, counted)
+    return PeriodicWork(world, settings, config.data_dir, tasks)
 
 
 def companion_runner(world: World, config: Configuration, companion: Companion) -> PeriodicRunner:
@@ -366,16 +365,6 @@ def companion_runner(world: World, config: Configuration, companion: Companion) 
     )
     tasks = [task] if config.get(FLOW_SECTION, "worker_in_serve") else []
     return PeriodicRunner(tasks, FileElection(config.data_dir, "import worker"))
-
-
-def _counted_task(counters: Counters, task: PeriodicTask) -> PeriodicTask:
-    calls = counters.of("periodic tasks", task.name)
-
-    def run() -> object:
-        with calls.counted("run"):
-            return task.run()
-
-    return replace(task, run=run)
 
 
 def import_worker(world: World, config: Configuration) -> Worker:

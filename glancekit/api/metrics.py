@@ -15,7 +15,7 @@ from flask import Response
 from oslo_config import cfg
 
 from glancekit.core.config import Configuration
-from glancekit.core.counters import Counted, Observer
+from glancekit.core.counters import Counted, Observer, Tally
 from glancekit.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,6 +27,15 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which prometheus-client finds the files of all processes."""
 
 SECTION = "metrics"
+
+_LABELS = ("group", "plugin", "use", "operation")
+"""Of ``Counted``, in its order."""
+
+_FIELDS = {
+    "glancekit_plugin_calls": "calls",
+    "glancekit_plugin_errors": "errors",
+    "glancekit_plugin_seconds": "seconds",
+}
 
 METRICS_OPTIONS: list[cfg.Opt] = [
     cfg.BoolOpt(
@@ -77,11 +86,10 @@ class Metrics(Observer):
                 "or switch it off"
             ) from error
         self._registry = prometheus_client.CollectorRegistry()
-        plugin = ("group", "plugin", "use", "operation")
         request = ("method", "route", "status")
-        self._calls = self._counter("plugin_calls", "Calls to a plugin.", plugin)
-        self._errors = self._counter("plugin_errors", "Calls that failed.", plugin)
-        self._seconds = self._counter("plugin_seconds", "Seconds in a plugin's calls.", plugin)
+        self._calls = self._counter("plugin_calls", "Calls to a plugin.", _LABELS)
+        self._errors = self._counter("plugin_errors", "Calls that failed.", _LABELS)
+        self._seconds = self._counter("plugin_seconds", "Seconds in a plugin's calls.", _LABELS)
         self._requests = self._counter("requests", "Requests answered.", request)
         self._waiting = self._counter(
             "request_seconds", "Seconds until the answers began.", request
@@ -108,6 +116,21 @@ class Metrics(Observer):
         spent.inc(seconds)
         if failed:
             errors.inc()
+
+    def totals(self) -> dict[Counted, Tally] | None:
+        """Return what all processes have counted, None where they share no files."""
+        if self._folder() is None:
+            return None
+        found: dict[Counted, Tally] = {}
+        for family in self._all().collect():
+            field = _FIELDS.get(family.name)
+            for sample in family.samples if field else ():
+                if not sample.name.endswith("_total"):
+                    continue
+                counted = Counted(*(sample.labels[name] for name in _LABELS))
+                value = sample.value if field == "seconds" else int(sample.value)
+                setattr(found.setdefault(counted, Tally()), str(field), value)
+        return found
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Take one request."""
@@ -138,12 +161,17 @@ class Metrics(Observer):
         """Return the counters of all processes where these share files, else those of this one."""
         from prometheus_client import CollectorRegistry, multiprocess
 
-        folder = os.environ.get(FOLDER)
-        if not folder or not Path(folder).is_dir():
+        folder = self._folder()
+        if folder is None:
             return self._registry
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
         return registry
+
+    @staticmethod
+    def _folder() -> str | None:
+        folder = os.environ.get(FOLDER)
+        return folder if folder and Path(folder).is_dir() else None
 
     def _counter(self, name: str, meaning: str, labels: tuple[str, ...]) -> Counter:
         from prometheus_client import Counter

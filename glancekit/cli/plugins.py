@@ -206,10 +206,15 @@ def _findings_of_service(url: str, token: str | None) -> Iterator[Finding]:
                 part=plugin["use"] if plugin["use"] != "hooks" else f"plugin {plugin['name']}",
                 step=operation,
                 verdict=Verdict.WRONG if wrong else Verdict.OK,
-                detail=f"{detail}, at last: {tally['last_error']}" if wrong else "",
+                detail=f"{detail}{_at_last(tally['last_error'])}" if wrong else "",
                 advice=f"look for it in the log; it is {_whose(plugin)}" if wrong else "",
                 seconds=tally["seconds"],
             )
+
+
+def _at_last(error: str) -> str:
+    """Say what it was; what another process saw is in the log alone."""
+    return f", at last: {error}" if error else ""
 
 
 def _whose(plugin: Mapping[str, Any]) -> str:

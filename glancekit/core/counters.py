@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 LONGEST_MESSAGE = 300
@@ -44,6 +44,10 @@ class Observer(Protocol):
         """Take one call that is over."""
         ...
 
+    def totals(self) -> Mapping[Counted, Tally] | None:
+        """Return what all processes were told, None where this one is alone. No last errors."""
+        ...
+
 
 class Counters:
     """The tallies of this process since it began. Safe to use from many threads."""
@@ -70,12 +74,24 @@ class Counters:
             self._observer.observe(counted, seconds, failed=error is not None)
 
     def snapshot(self) -> dict[Counted, Tally]:
-        """Return the tallies as they are now."""
+        """Return the tallies of this process as they are now."""
         with self._lock:
-            return {
-                counted: Tally(tally.calls, tally.errors, tally.seconds, tally.last_error)
-                for counted, tally in self._tallies.items()
-            }
+            return {counted: replace(tally) for counted, tally in self._tallies.items()}
+
+    def totals(self) -> dict[Counted, Tally]:
+        """Return the tallies of all processes, where these are kept, else those of this one.
+
+        The last error is this process's own.
+        """
+        own = self.snapshot()
+        kept = self._observer.totals() if self._observer is not None else None
+        if kept is None:
+            return own
+        last = {counted: tally.last_error for counted, tally in own.items()}
+        return {
+            counted: replace(tally, last_error=last.get(counted, ""))
+            for counted, tally in kept.items()
+        }
 
 
 class Calls:

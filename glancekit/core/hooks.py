@@ -33,6 +33,7 @@ from glancekit.core.drivers import (
 from glancekit.core.errors import PluginError, Unavailable
 from glancekit.core.periodic import PeriodicTask
 from glancekit.core.trials import attempt_all
+from glancekit.core.turns import TurnOver
 
 if TYPE_CHECKING:
     from glancekit.core.hookspecs import ReadSection, Workbench
@@ -105,7 +106,10 @@ class Hooks:
     # -- at start
 
     def register_periodic_tasks(self, world: PeriodicWorld) -> list[PeriodicTask]:
-        """Collect what should run every so often. A plugin that fails here goes without."""
+        """Collect what should run every so often. A plugin that fails here goes without.
+
+        Each run is counted as a call of the plugin that it is of.
+        """
         names = self._listeners("register_periodic_tasks")
         jobs = [partial(self._tasks_of, name, world) for name in names]
         tasks: list[PeriodicTask] = []
@@ -116,7 +120,7 @@ class Hooks:
                 log.error("no periodic task of plugin %s will run: %s", name, error)
             else:
                 self._calls(name).note("register_periodic_tasks")
-                tasks.extend(outcome)
+                tasks.extend(_counted(task, self._calls(name)) for task in outcome)
         return tasks
 
     def _tasks_of(self, name: str, world: PeriodicWorld) -> list[PeriodicTask]:
@@ -252,6 +256,19 @@ class Hooks:
                 raise PluginError(group=HOOKS, name=name, reason=f"it exits: {error}") from error
 
         return ask_safely
+
+
+def _counted(task: PeriodicTask, calls: Calls) -> PeriodicTask:
+    def run() -> object:
+        with calls.counted(f"run {task.name}", is_answer=_is_over):
+            return task.run()
+
+    return replace(task, run=run)
+
+
+def _is_over(error: BaseException) -> bool:
+    """Say whether a task ended because the turn was another's, as it should."""
+    return isinstance(error, TurnOver)
 
 
 def _is_away(error: BaseException) -> bool:

@@ -89,11 +89,15 @@ class ImportPlugin:
             return source
 
         source = self.answer("open", open_source, stall_time)
-        return _Source(source, self._read_failed)
+        return _Source(source, self._read_failed, self._read_began)
 
     def _asked(self, seconds: float = 0.0) -> Asked:
         counters = self._world.counters
         return Asked(self._group, self._name, use=self._what, counters=counters, seconds=seconds)
+
+    def _read_began(self, seconds: float) -> None:
+        """Count a stream whose first bytes have come, so many seconds after they were wanted."""
+        self._world.counters.of(self._group, self._name, self._what).note("read", seconds)
 
     def _read_failed(self, reason: str) -> PluginError:
         failed = PluginError(group=self._group, name=self._name, reason=f"read {reason}")
@@ -102,15 +106,30 @@ class ImportPlugin:
 
 
 class _Source(SourceStream):
-    """A source's stream whose faults have a name."""
+    """A source's stream whose faults have a name, and whose first bytes are counted as a call."""
 
-    def __init__(self, source: SourceStream, failed: Callable[[str], PluginError]) -> None:
+    def __init__(
+        self,
+        source: SourceStream,
+        failed: Callable[[str], PluginError],
+        began: Callable[[float], None],
+    ) -> None:
         self._source = source
         self._failed = failed
+        self._began = began
+        self._wanted_since: float | None = None
         self.size = source.size
         self.version = source.version
 
     def read(self, size: int = -1, /) -> bytes:
+        if self._wanted_since is not None:
+            return self._take(size)
+        self._wanted_since = time.perf_counter()
+        chunk = self._take(size)
+        self._began(time.perf_counter() - self._wanted_since)
+        return chunk
+
+    def _take(self, size: int) -> bytes:
         try:
             chunk = self._source.read(size)
         except GlancekitError:

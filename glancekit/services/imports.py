@@ -117,10 +117,7 @@ def _begin(
     with world.metadata.unit_of_work(read_only=True) as work:
         image = find_visible(world, work, caller, image_id)
     require_offered(world, request.method)
-    driver = world.importing.methods[request.method]
-    if driver is not None:
-        ask = partial(driver.validate, request.arguments)
-        ImportPlugin(world, IMPORT_METHODS, request.method).answer_soon("validate", ask)
+    require_good_arguments(world, request)
     targets = _targets(world, caller, image, request)
     allowed = quotas.allowance(world, image.owner)
     with world.metadata.unit_of_work() as work:
@@ -158,6 +155,19 @@ def require_offered(world: World, method: str) -> None:
     if method not in world.importing.methods:
         known = ", ".join(world.importing.methods) or "none"
         raise Invalid(f"The import method '{method[:40]}' is not enabled; those that are: {known}")
+
+
+def require_good_arguments(world: World, request: ImportRequest) -> None:
+    """Insist on what a method wants to be told; what the service does by itself wants nothing.
+
+    :raises Invalid: when it is something else.
+    :raises Unavailable: when there is no answer in time.
+    :raises PluginError: when the method fails in a way of its own.
+    """
+    driver = world.importing.methods[request.method]
+    if driver is not None:
+        ask = partial(driver.validate, request.arguments)
+        ImportPlugin(world, IMPORT_METHODS, request.method).answer_soon("validate", ask)
 
 
 def _targets(

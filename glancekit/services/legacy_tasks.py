@@ -37,9 +37,7 @@ def create(world: World, caller: Identity, type: TaskType, given: Mapping[str, A
         raise Invalid(f"Tasks of the type '{type}' begin by other requests; create 'import' ones")
     request = ImportRequest(method=WEB, arguments={"uri": _text(given, "import_from")})
     imports.require_offered(world, WEB)
-    driver = world.importing.methods[WEB]
-    if driver is not None:
-        driver.validate(request.arguments)
+    imports.require_good_arguments(world, request)
     image = images.create(world, caller, _new_image(given))
     try:
         return imports.begin_as(world, caller, image.id, request, given=given)

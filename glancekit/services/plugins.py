@@ -14,9 +14,10 @@ from glancekit.services.world import World
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginDetail:
-    """A plugin as it was found at the start, and what this process has asked it since.
+    """A plugin as it was found at the start, and what it was asked since.
 
-    ``calls`` are by operation.
+    ``calls`` are by operation: those of all processes of the host where numbers are kept for
+    them (``[metrics] enabled``), else those of this one.
     """
 
     group: str
@@ -37,7 +38,7 @@ def details(world: World, caller: Identity) -> list[PluginDetail]:
     :raises Forbidden: when the caller is neither a service nor an administrator.
     """
     world.access.require(caller, "stores_info_detail", owner=caller.project_id)
-    tallies = world.counters.snapshot()
+    tallies = world.counters.totals()
     return [_detail(report, tallies.items()) for report in world.plugins]
 
 

@@ -56,7 +56,8 @@ class GuardedPolicy(CachePolicy, SupportsExpiry):
     ) -> Sequence[CacheEntry]:
         def ask() -> list[CacheEntry]:
             named = list(islice(answer(entries, now), len(entries)))
-            if strange := [one for one in named if one not in entries]:
+            there = set(entries)
+            if strange := [one for one in named if one not in there]:
                 raise ValueError(f"it named {strange[0]!r:.80}, which is no entry")
             return list(dict.fromkeys(named))
 

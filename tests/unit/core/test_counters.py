@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from glancekit.core.counters import LONGEST_MESSAGE, Counted, Counters, Tally
+from glancekit.core.counters import LONGEST_MESSAGE, Counted, Counters, Observer, Tally
 from glancekit.core.errors import BlobNotFound, StoreFailed
 from glancekit.core.model.image import Location
 from glancekit.core.stores import Store
@@ -44,6 +44,37 @@ def test_an_answer_is_no_error() -> None:
     ):
         raise KeyError
     assert (of(counters, "ask").calls, of(counters, "ask").errors) == (1, 0)
+
+
+class Kept(Observer):
+    """What several processes were told."""
+
+    def __init__(self, kept: dict[Counted, Tally] | None) -> None:
+        self.kept = kept
+
+    def observe(self, counted: Counted, seconds: float, *, failed: bool) -> None:
+        """Know it already."""
+
+    def totals(self) -> dict[Counted, Tally] | None:
+        """Return it."""
+        return self.kept
+
+
+def test_totals_are_those_of_all_processes_where_these_are_kept() -> None:
+    here, there = Counted("g", "n", "u", "ask"), Counted("g", "n", "u", "tell")
+    counters = Counters(Kept({here: Tally(9, 3, 1.5), there: Tally(2, 0, 0.1)}))
+    counters.note(here, 0.5, OSError("gone"))
+    assert counters.totals() == {
+        here: Tally(9, 3, 1.5, "OSError: gone"),
+        there: Tally(2, 0, 0.1, ""),
+    }
+    assert counters.snapshot() == {here: Tally(1, 1, 0.5, "OSError: gone")}
+
+
+def test_without_others_totals_are_its_own() -> None:
+    for counters in (Counters(), Counters(Kept(None))):
+        counters.note(Counted("g", "n", "u", "ask"), 0.5, None)
+        assert counters.totals() == counters.snapshot() != {}
 
 
 def test_none_is_lost_among_many_threads() -> None:

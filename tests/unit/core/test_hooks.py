@@ -10,12 +10,14 @@ from typing import Any, cast
 
 import pytest
 
-from glancekit.core.drivers import HOOKS, PluginReport, PluginState, load_all
+from glancekit.core.counters import Counters
+from glancekit.core.drivers import HOOKS, Loaded, PluginReport, PluginState, load_all
 from glancekit.core.errors import PluginError
 from glancekit.core.hooks import TRACE, Hooks, wanted_hooks
 from glancekit.core.hookspecs import ReadSection, hookimpl
 from glancekit.core.model.events import Event
 from glancekit.core.periodic import PeriodicTask, PeriodicWorld
+from glancekit.core.turns import TurnOver
 
 Install = Callable[..., str]
 
@@ -106,6 +108,55 @@ def test_hook_register_periodic_tasks_collects_and_goes_without_the_broken(
     assert "no such table" in caplog.text
     assert "'four'" in caplog.text
     assert "plugin Hangs" in caplog.text
+
+
+def test_a_run_of_a_task_is_a_call_of_its_plugin() -> None:
+    def lose_the_turn() -> None:
+        raise TurnOver
+
+    def fail() -> None:
+        raise OSError("no room")
+
+    class Plugin:
+        @hookimpl
+        def register_periodic_tasks(self) -> list[PeriodicTask]:
+            runs = {"well": lambda: "done", "over": lose_the_turn, "badly": fail}
+            return [PeriodicTask(name=name, interval=1, run=run) for name, run in runs.items()]
+
+    counters = Counters()
+    hooks = Hooks(counters=counters)
+    hooks.add("acme", Plugin())
+    well, over, badly = hooks.register_periodic_tasks(WORLD)
+    assert well.run() == "done"
+    with pytest.raises(TurnOver):
+        over.run()
+    with pytest.raises(OSError, match="no room"):
+        badly.run()
+    counted = {
+        one.operation: (tally.calls, tally.errors, tally.last_error)
+        for one, tally in counters.snapshot().items()
+        if (one.group, one.name, one.use) == ("glancekit.hooks", "acme", "hooks")
+    }
+    assert counted.pop("register_periodic_tasks") == (1, 0, "")
+    assert counted == {
+        "run well": (1, 0, ""),
+        "run over": (1, 0, ""),
+        "run badly": (1, 1, "OSError: no room"),
+    }
+
+
+def test_a_plugin_is_told_by_those_for_whom_it_stands() -> None:
+    class Plugin:
+        def listeners(self) -> dict[str, Listener]:
+            return {"one": Listener(), "two": Listener()}
+
+    report = PluginReport(group="glancekit.hooks", name="acme")
+    hooks = Hooks()
+    assert hooks.add_loaded(Loaded(report=report, driver=Plugin())).capabilities == (
+        "after_commit",
+    )
+    other = PluginReport(group="glancekit.hooks", name="acme-two")
+    assert hooks.add_loaded(Loaded(report=other, driver=object())).capabilities == ()
 
 
 def test_a_misspelt_hook_is_an_error_and_its_plugin_hears_nothing() -> None:
