@@ -9,11 +9,14 @@ import argparse
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.media.medium import MIB, Medium
+from benchmarks.media.medium import MIB, Digesting, Medium
 from benchmarks.report import Row, table
 from benchmarks.running import Service, service
 from benchmarks.transfers import download, make_source, timed, upload, warm_up
@@ -66,7 +69,7 @@ def measure(name: str, folder: Path, *, size: int, rounds: int) -> Iterator[Row]
                 yield from _uploads(name, medium, running, source, rounds)
             medium.put(source)
             image_id = upload(running, source) if medium.writable else medium.register(running)
-            yield from _downloads(name, medium, running, image_id, size, rounds)
+            yield from _downloads(name, medium, running, image_id, source, rounds)
             running.call("DELETE", f"/v2/images/{image_id}")
             medium.remove()
             yield from medium.more(running, folder)
@@ -95,17 +98,33 @@ def _uploads(
 
 
 def _downloads(
-    name: str, medium: Medium, running: Service, image_id: str, size: int, rounds: int
+    name: str, medium: Medium, running: Service, image_id: str, source: Path, rounds: int
 ) -> Iterator[Row]:
-    url = f"{running.url}/v2/images/{image_id}/file"
+    """Measure them with the digests that a client computes to know what it got, and without."""
+    fetch = partial(download, f"{running.url}/v2/images/{image_id}/file")
     ours, theirs, growths = [], [], []
+    plain, plain_theirs = [], []
     for _ in range(rounds):
-        theirs.append(timed(medium.get))
+        theirs.append(timed(partial(_digested, source, medium.get)))
         with running.watching_memory() as growth:
-            ours.append(timed(lambda: download(url)))
+            ours.append(timed(partial(_digested, source, fetch)))
         growths.append(growth[0])
-    yield _speed(f"{name}: download, beside {medium.tool}", size, ours, theirs)
+        plain_theirs.append(timed(medium.get))
+        plain.append(timed(fetch))
+    size, tool = source.stat().st_size, medium.tool
+    yield _speed(f"{name}: download with digests, beside {tool}", size, ours, theirs)
     yield _growth(f"{name}: memory growth in downloads", growths)
+    bare = _speed(f"{name}: download to nowhere, beside {tool}", size, plain, plain_theirs)
+    yield replace(bare, aim="", reached=None)
+
+
+def _digested(source: Path, get: Callable[[], None]) -> None:
+    """Fetch, and digest the same bytes meanwhile."""
+    with Digesting(source) as data, ThreadPoolExecutor(1) as pool:
+        fetched = pool.submit(get)
+        while data.read(MIB):
+            continue
+        fetched.result()
 
 
 def _speed(what: str, size: int, ours: list[float], theirs: list[float]) -> Row:

@@ -31,6 +31,16 @@ POOLS = ("images", "data", "volumes")
 START = 60.0
 """Seconds a start may take; it takes 1.5."""
 
+LIFETIME = 5400
+"""Seconds after which a daemon ends by itself, should nobody end it: more than all tests take."""
+
+# An alarm outlives the exec, so the daemon itself is the process that we started and may freeze.
+_MORTAL = (
+    sys.executable,
+    "-c",
+    f"import os, signal, sys; signal.alarm({LIFETIME}); os.execvp(sys.argv[1], sys.argv[1:])",
+)
+
 _USERS = {
     "admin": {"mon": "allow *", "osd": "allow *"},
     "glance": {"mon": "profile rbd", "osd": "profile rbd pool=images, profile rbd pool=data"},
@@ -285,7 +295,7 @@ class Cluster:
     def _spawn(self, role: str, program: str, *arguments: str) -> None:
         with (self.folder / f"{role}.out").open("ab") as out:
             self._daemons[role] = subprocess.Popen(
-                [program, "-f", "-c", str(self.conf), *arguments],
+                [*_MORTAL, program, "-f", "-c", str(self.conf), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

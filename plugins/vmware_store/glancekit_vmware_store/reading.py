@@ -45,7 +45,10 @@ class Download(ByteStream):
         if size < 0:
             return b"".join(self)
         if not self._rest and size:
-            self._rest = memoryview(self._next_chunk())
+            chunk = self._next_chunk()
+            if len(chunk) <= size:
+                return chunk  # as it came; slices are copies
+            self._rest = memoryview(chunk)
         taken, self._rest = self._rest[:size], self._rest[size:]
         return bytes(taken)
 
