@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,9 +19,17 @@ from glancekit.core.contracts.metadata import (
     SupportsStatistics,
 )
 from glancekit.core.errors import PluginError, SchemaMismatch
+from glancekit.services.tasks import forget_expired
 
 UPGRADE_NEEDED = 3
 NOT_OURS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """What the clearing of tasks works with."""
+
+    metadata: MetadataDriver
 
 
 @click.group()
@@ -105,9 +114,9 @@ def purge(invocation: Invocation, days: int) -> None:
     driver = _load(invocation)
     try:
         driver.start()
+        counts = {"tasks": forget_expired(_Records(driver), before=before)}
         with driver.unit_of_work() as work:
-            counts = {
-                "tasks": work.tasks.prune(before),
+            counts |= {
                 "events": work.events.prune(before),
                 "leases": work.leases.prune(before),
             }

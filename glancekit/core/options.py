@@ -108,6 +108,12 @@ def service_options() -> dict[str, list[cfg.Opt]]:
 def _deletes() -> list[cfg.Opt]:
     return [
         cfg.BoolOpt(
+            "tell_downloads",
+            default=False,
+            help="Make an event (image.send) of each download. It costs a write to the records "
+            "for each, so it is off where nobody listens.",
+        ),
+        cfg.BoolOpt(
             "delayed_delete",
             default=False,
             help="Keep a deleted image's data for scrub_time, so that its owner or an "

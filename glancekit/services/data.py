@@ -11,6 +11,7 @@ import logging
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from types import TracebackType
 
 from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import (
@@ -38,7 +39,7 @@ from glancekit.services import acting, copies, quotas, readers, stores
 from glancekit.services.cache.serving import open_cached
 from glancekit.services.copies import Download, Redirect
 from glancekit.services.images import find_visible
-from glancekit.services.notices import about
+from glancekit.services.notices import about, about_download, about_failure
 from glancekit.services.quotas import Allowance
 from glancekit.services.recovery import forget_writing
 from glancekit.services.world import World
@@ -73,6 +74,7 @@ def upload(
     allowed = quotas.allowance_for(world, image_id)
     with ExitStack() as undo:
         image, writing = _begin(world, caller, image_id, target, size=size, allowed=allowed)
+        undo.push(partial(_tell_failure, world, caller, image))  # after all else is undone
         target = acting.store_for(target, caller, image.owner)
         undo.callback(_undo, world, target, writing)
         plan = TransferPlan(
@@ -214,6 +216,33 @@ def _finish(
         work.events.append(about(active, "image.activate", caller))
         work.commit()
     return active
+
+
+def _tell_failure(
+    world: World,
+    caller: Identity,
+    image: Image,
+    _kind: type[BaseException] | None,
+    error: BaseException | None,
+    _trace: TracebackType | None,
+) -> None:
+    """Write down that an upload failed, where that can be done; the client is told in any case."""
+    try:
+        with world.metadata.unit_of_work() as work:
+            work.events.append(about_failure(image, caller, str(error)))
+            work.commit()
+    except MetadataError as failure:
+        log.warning("nobody is told that image %s got no data: %s", image.id, failure)
+
+
+def tell_sent(world: World, caller: Identity, image: Image, sent: int, *, is_whole: bool) -> None:
+    """Write down that so many bytes of an image were sent, where the operator wants that."""
+    try:
+        with world.metadata.unit_of_work() as work:
+            work.events.append(about_download(image, caller, sent, is_whole=is_whole))
+            work.commit()
+    except MetadataError as error:
+        log.warning("nobody is told that image %s was downloaded: %s", image.id, error)
 
 
 def _undo(world: World, target: Store, writing: Location) -> None:

@@ -41,9 +41,9 @@ from glancekit.core.throttle import Throttle
 from glancekit.core.transfer import Receipt, TransferPlan
 from glancekit.core.transfer import run as transfer
 from glancekit.services.import_records import LOCK
-from glancekit.services.notices import about
+from glancekit.services.notices import about, about_task
 from glancekit.services.quotas import allowance_for
-from glancekit.services.tasks import ended
+from glancekit.services.tasks import ended, is_own
 from glancekit.services.world import Settings, Updating
 
 log = logging.getLogger(__name__)
@@ -214,11 +214,6 @@ def _pace(world: Reader, task: Task) -> Throttle:
     return Throttle(rate, world.background.stopping)
 
 
-def is_own(task: Task) -> bool:
-    """Say whether nobody asked for a task: the service itself wants the digests, in its time."""
-    return bool(task.input.get("own"))
-
-
 def own_task(image: Image, location: Location) -> Task:
     """Return a task that finds out the digests that an active image lacks, not yet kept.
 
@@ -320,7 +315,9 @@ def _end(
     world: Reader, work: UnitOfWork, task: Task, status: TaskStatus, message: str = ""
 ) -> None:
     over = ended(task, status, message, hours=world.settings.task_time_to_live)
-    work.tasks.save(over, expect_status={task.status})
+    saved = work.tasks.save(over, expect_status={task.status})
+    if not is_own(task):
+        work.events.append(about_task(saved, f"task.{status.value}"))
 
 
 def _fail(world: Reader, task: Task, reason: str) -> None:

@@ -55,7 +55,7 @@ from glancekit.services import acting, quotas
 from glancekit.services import import_records as records
 from glancekit.services.import_plugins import ImportPlugin, watched
 from glancekit.services.import_pulse import Pulse
-from glancekit.services.notices import about, about_task
+from glancekit.services.notices import about, about_failure, about_task
 from glancekit.services.staging import DATA, Staging, sync_file, sync_folder, write_whole
 from glancekit.services.tasks import ended
 from glancekit.services.world import World
@@ -679,9 +679,20 @@ class Work(ImportWork):
 
     def fail(self, job: Job, reason: str) -> None:
         """See the port."""
-        ended_here = self._patiently(lambda work: self._end(work, job, TaskStatus.FAILURE, reason))
+        ended_here = self._patiently(lambda work: self._end_failed(work, job, reason))
         if ended_here:
             log.warning("import %s of image %s failed: %s", job.task_id, job.image_id, reason)
+
+    def _end_failed(self, work: UnitOfWork, job: Job, reason: str) -> bool:
+        if not self._end(work, job, TaskStatus.FAILURE, reason):
+            return False
+        if job.method != records.COPY:
+            try:
+                image = work.images.get(job.image_id)
+            except ImageNotFound:
+                return True  # which is why it failed
+            work.events.append(about_failure(image, None, reason))
+        return True
 
     def _end(self, work: UnitOfWork, job: Job, status: TaskStatus, reason: str) -> bool:
         """End the task and let the image go; False when there was nothing to end."""

@@ -23,7 +23,7 @@ from glancekit.core.model.task import Task, TaskStatus, TaskType
 from glancekit.core.quota import Quota
 from glancekit.services import acting, digests
 from glancekit.services.images import find_for
-from glancekit.services.notices import about
+from glancekit.services.notices import about, about_task
 from glancekit.services.quotas import allowance_for
 from glancekit.services.tasks import ended, new_task
 from glancekit.services.world import World
@@ -209,9 +209,14 @@ def _keep_task(
 ) -> Task | None:
     """Write down the task of a registration; None when it was over with that."""
     task = new_task(caller, TaskType.LOCATION_IMPORT, str(given["image_id"]), given)
+    work.events.append(about_task(task, "task.create"))
     if not is_to_read:
-        work.tasks.add(ended(task, TaskStatus.SUCCESS, hours=world.settings.task_time_to_live))
+        over = ended(task, TaskStatus.SUCCESS, hours=world.settings.task_time_to_live)
+        work.tasks.add(over)
+        work.events.append(about_task(over, "task.success"))
         return None
-    task = replace(task, status=TaskStatus.PROCESSING, holder=world.lease.holder)
-    work.tasks.add(task)
-    return task
+    begun = replace(task, status=TaskStatus.PROCESSING, holder=world.lease.holder)
+    work.tasks.add(begun)
+    work.events.append(about_task(task, "task.run"))
+    work.events.append(about_task(begun, "task.processing"))
+    return begun

@@ -6,6 +6,7 @@ Who is told, and how, is the listeners' business.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from glancekit.core.model.events import Event
@@ -23,6 +24,35 @@ def about(image: Image, kind: str, caller: Identity | None) -> Event:
         user_id=caller.user_id if caller else None,
         request_id=caller.request_id if caller else None,
         payload=payload(image),
+    )
+
+
+FAILED_UPLOAD = "image.upload.failed"
+FAILED_SEND = "image.send.failed"
+"""Our names for what upstream tells as an error under the type without the last word."""
+
+
+def about_failure(image: Image, caller: Identity | None, reason: str) -> Event:
+    """Make the event that an image did not get its data."""
+    event = about(image, FAILED_UPLOAD, caller)
+    return replace(event, payload={**event.payload, "reason": reason})
+
+
+def about_download(image: Image, caller: Identity, sent: int, *, is_whole: bool) -> Event:
+    """Make the event that bytes of an image were sent, all that were asked for or not."""
+    return Event(
+        type="image.send" if is_whole else FAILED_SEND,
+        subject=image.id,
+        project_id=caller.project_id,
+        user_id=caller.user_id,
+        request_id=caller.request_id,
+        payload={
+            "bytes_sent": sent,
+            "image_id": image.id,
+            "owner_id": image.owner,
+            "receiver_tenant_id": caller.project_id,
+            "receiver_user_id": caller.user_id,
+        },
     )
 
 

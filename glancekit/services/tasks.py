@@ -14,11 +14,16 @@ from glancekit.core.errors import TaskNotFound
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import now
 from glancekit.core.model.task import UNFINISHED, Task, TaskQuery, TaskStatus, TaskType
+from glancekit.core.turns import require_turn
 from glancekit.services.images import find_visible
+from glancekit.services.notices import about_task
 from glancekit.services.world import World
 
 PAGE = 100
 """Tasks looked at in one go."""
+
+BATCH = 1000
+"""Tasks that are forgotten in one transaction."""
 
 
 class Kept(Protocol):
@@ -74,6 +79,12 @@ def _without_places(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in ("loc_url", "metadata")}
 
 
+def is_own(task: Task) -> bool:
+    """Say whether nobody asked for a task, so that nobody is told of it: the service itself wants
+    the digests of an image, in its time."""
+    return bool(task.input.get("own"))
+
+
 def new_task(caller: Identity, type: TaskType, image_id: str, given: Mapping[str, Any]) -> Task:
     """Return a task that a caller began, not yet kept."""
     return Task(
@@ -126,9 +137,17 @@ def _fate(task: Task, moment: datetime) -> str:
     return f"{what}: is forgotten; it expired at {task.expires_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def forget_expired(world: Kept) -> int:
-    """Forget tasks that ended long enough ago; return how many."""
-    with world.metadata.unit_of_work() as work:
-        count = work.tasks.prune(now())
-        work.commit()
-    return count
+def forget_expired(world: Kept, *, before: datetime | None = None) -> int:
+    """Forget tasks that expired before now, or before then; return how many."""
+    moment, count = before or now(), 0
+    while True:
+        with world.metadata.unit_of_work() as work:
+            gone = work.tasks.prune(moment, limit=BATCH)
+            for task in gone:
+                if not is_own(task):
+                    work.events.append(about_task(task, "task.delete"))
+            work.commit()
+        count += len(gone)
+        if len(gone) < BATCH:
+            return count
+        require_turn()

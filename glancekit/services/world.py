@@ -56,6 +56,7 @@ class Settings:
     do_secure_hash: bool = True
     task_time_to_live: int = 48
     unfinished_upload_hours: int = 24
+    tell_downloads: bool = False
     delayed_delete: bool = False
     scrub_time: int = 0
     wakeup_time: int = 300

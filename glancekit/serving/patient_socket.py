@@ -42,17 +42,23 @@ class PatientSocket(socket.socket):
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send from a regular file, and count; each step may take the whole time-out.
 
+        As with the standard one, the file stands behind what was sent, also when this raises.
+
         :param count: how many bytes; a file that ends before ends the sending.
         :raises TimeoutError: nothing moved for that long.
         """
         number = file.fileno()
         left = os.fstat(number).st_size - offset if count is None else count
         begun = offset
-        with self._corked():
-            while left > 0 and (sent := self._send_piece(number, offset, min(left, PIECE))):
-                offset += sent
-                left -= sent
-                self.from_files += sent
+        try:
+            with self._corked():
+                while left > 0 and (sent := self._send_piece(number, offset, min(left, PIECE))):
+                    offset += sent
+                    left -= sent
+                    self.from_files += sent
+        finally:
+            if hasattr(file, "seek"):
+                file.seek(offset)
         return offset - begun
 
     def _send_piece(self, number: int, offset: int, count: int) -> int:

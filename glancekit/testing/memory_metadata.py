@@ -397,12 +397,14 @@ class _Tasks(_Repository, TaskRepository):
         state.tasks[task.id] = saved
         return saved
 
-    def prune(self, before: datetime) -> int:
+    def prune(self, before: datetime, *, limit: int) -> Sequence[Task]:
         state = self._writable()
-        over = [one for one in state.tasks.values() if one.expires_at and one.expires_at < before]
-        for task in over:
-            del state.tasks[task.id]
-        return len(over)
+        over = [
+            (task.expires_at, task.id)
+            for task in state.tasks.values()
+            if task.expires_at and task.expires_at < before
+        ]
+        return [state.tasks.pop(task_id) for _, task_id in sorted(over)[:limit]]
 
     def _by_age(self) -> list[Task]:
         return sorted(self._state.tasks.values(), key=lambda task: (task.created_at, task.id))

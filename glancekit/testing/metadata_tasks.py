@@ -129,14 +129,19 @@ class TaskConformance:
             assert list(work.tasks.unfinished(TaskType.IMPORT, limit=1)) == [tasks[1]]
 
     def test_m55_expired_tasks_are_forgotten(self, driver: MetadataDriver) -> None:
-        """M55: prune takes what expired before a moment, and nothing else."""
-        old, later, never = _task(expires_at=MORNING), _task(expires_at=MORNING), _task()
-        later = replace(later, expires_at=MORNING + timedelta(seconds=2))
-        _keep(driver, old, later, never)
-        with driver.unit_of_work() as work:
-            assert work.tasks.prune(MORNING + timedelta(seconds=1)) == 1
-            work.commit()
-        assert {task.id for task in _find(driver)} == {later.id, never.id}
+        """M55: prune takes what expired before a moment, the oldest first, and nothing else."""
+        ages = {"older": -2, "old": -1, "later": 2}
+        kept = {
+            name: _task(expires_at=MORNING + timedelta(seconds=age)) for name, age in ages.items()
+        }
+        never = _task()
+        _keep(driver, *kept.values(), never)
+        for expected in ([kept["older"].id], [kept["old"].id], []):
+            with driver.unit_of_work() as work:
+                taken = work.tasks.prune(MORNING + timedelta(seconds=1), limit=1)
+                assert [task.id for task in taken] == expected
+                work.commit()
+        assert {task.id for task in _find(driver)} == {kept["later"].id, never.id}
 
 
 def _task(**facts: Any) -> Task:

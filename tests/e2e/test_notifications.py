@@ -86,6 +86,57 @@ def received(rabbit: Any, images: list[str]) -> dict[str, list[str]]:
     return {image: list(told[image].values()) for image in images}
 
 
+def taken(rabbit: Any, queue_name: str, kind: str, count: int) -> list[Any]:
+    """Take what comes until so many of a kind have come; return their payloads."""
+    url = f"amqp://guest:guest@127.0.0.1:{rabbit.port}//"
+    found: list[Any] = []
+    end = time.monotonic() + PATIENCE
+    with kombu.Connection(url, connect_timeout=30) as connection:
+        while True:
+            queue = kombu.Queue(queue_name, durable=True, no_declare=True)
+            try:
+                with connection.channel() as channel:
+                    queue(channel).queue_declare(passive=True)
+                break
+            except connection.channel_errors:
+                assert time.monotonic() < end, "nothing was told"
+                time.sleep(0.2)
+        waiting = connection.SimpleQueue(queue)
+        while len(found) < count:
+            one = waiting.get(block=True, timeout=PATIENCE)
+            content = json.loads(one.payload["oslo.message"])
+            if content["event_type"] == kind:
+                found.append(content["payload"])
+            one.ack()
+        waiting.close()
+    return found
+
+
+def test_downloads_and_failures_are_told(make_service: Callable[..., Any], rabbit: Any) -> None:
+    service = make_service("[DEFAULT]\ntell_downloads = true\n" + CONFIG.format(url=rabbit.url))
+    service.start()
+    size = 64 << 20
+    image_id = service.create()
+    refused = service.upload(image_id, b"data", **{"x-openstack-image-size": "5"})
+    assert refused.status_code == 400
+    service.upload(image_id, bytes(size)).raise_for_status()
+    assert len(service.download(image_id)) == size
+    target = f"{service.url}/v2/images/{image_id}/file"
+    part = requests.get(target, headers={"Range": "bytes=5-14"}, timeout=30)
+    assert len(part.content) == 10
+    with requests.get(target, stream=True, timeout=30) as cut:
+        cut.raw.read(1000)
+    sent = taken(rabbit, "notifications.info", "image.send", 2)
+    assert [one["bytes_sent"] for one in sent] == [size, 10]
+    assert {one["image_id"] for one in sent} == {image_id}
+    (cut_off,) = taken(rabbit, "notifications.error", "image.send", 1)
+    assert 0 < cut_off["bytes_sent"] < size
+    other = service.create()
+    assert service.upload(other, b"data", **{"x-openstack-image-size": "5"}).status_code == 400
+    (reason,) = taken(rabbit, "notifications.error", "image.upload", 1)
+    assert "5 bytes were declared" in reason
+
+
 def test_none_is_lost_though_the_broker_is_killed_midway(
     make_service: Callable[..., Any], rabbit: Any
 ) -> None:

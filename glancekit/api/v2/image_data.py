@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, cast
 
 from flask import Response, request
@@ -22,6 +22,9 @@ DIRECT = "direct-transfer"
 """What a client writes after ``Prefer:`` (RFC 7240) to be sent to the store itself.
 
 It says with it that it will not show the store the headers that are for us alone, its token."""
+
+Told = Callable[[int], None]
+"""Is told how many bytes were sent."""
 
 _OCTETS = "application/octet-stream"
 _MAX_DIGITS = 19
@@ -58,13 +61,29 @@ class ImageData:
         if not found.has_data:
             return empty_reply()
         response = Response(
-            _bytes_of(found, request.environ),
+            _bytes_of(found, request.environ, self._told(found)),
             status=200 if wanted is None else 206,
             content_type=_OCTETS,
             direct_passthrough=True,
         )
         _describe(response, found, is_part=wanted is not None)
         return response
+
+    def _told(self, found: Download) -> Told:
+        """Return what is to be told how many bytes were sent."""
+        if not self._world.settings.tell_downloads:
+            return _nobody
+        who = caller()
+
+        def told(sent: int) -> None:
+            is_whole = found.length is None or sent >= found.length
+            data.tell_sent(self._world, who, found.image, sent, is_whole=is_whole)
+
+        return told
+
+
+def _nobody(_sent: int) -> None:
+    """Tell nobody."""
 
 
 def _declared_size(body: RequestBody) -> int | None:
@@ -111,29 +130,38 @@ def _describe(response: Response, found: Download, *, is_part: bool) -> None:
         headers["Content-Range"] = content_range(found.offset, found.length, found.total)
 
 
-def _bytes_of(found: Download, environ: dict[str, Any]) -> Iterable[bytes]:
+def _bytes_of(found: Download, environ: dict[str, Any], told: Told) -> Iterable[bytes]:
     """Return what the server sends; it closes it, also when the client goes away."""
     if found.file is None:
-        return _Chunks(cast(ByteStream, found.stream))
+        return _Chunks(cast(ByteStream, found.stream), told)
     found.file.seek(found.offset)
     is_whole = found.length == found.total
     piece = _Piece(found.file, found.length)
     wrapper = environ.get("wsgi.file_wrapper")
     # uwsgi sends a wrapped file from its first byte to its last, whatever its position.
     if wrapper is None or ("uwsgi.version" in environ and not is_whole):
-        return _Chunks(piece)
+        return _Chunks(piece, told)
+    piece.tell_at_close(told)
     return cast(Iterable[bytes], wrapper(piece, CHUNK_SIZE))
 
 
 class _Chunks:
     """A stream in the form that WSGI takes."""
 
-    def __init__(self, stream: ByteStream) -> None:
+    def __init__(self, stream: ByteStream, told: Told) -> None:
         self._stream = stream
-        self.close = stream.close
+        self._told = told
+        self._sent = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._stream)
+        for chunk in self._stream:
+            yield chunk
+            self._sent += len(chunk)  # the server has come back for more
+
+    def close(self) -> None:
+        """Let go of the stream, and tell how far it came."""
+        self._stream.close()
+        self._told(self._sent)
 
 
 class _Piece(FileStream):
@@ -146,5 +174,30 @@ class _Piece(FileStream):
     def __init__(self, file: BinaryIO, length: int | None) -> None:
         super().__init__(file, length=length)
         self.fileno = file.fileno
-        self.seek = file.seek
         self.tell = file.tell
+        self._begin = self._reached = file.tell()
+        self._told: Told = _nobody
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return what the file gives, within the part."""
+        chunk = super().read(size)
+        self._reached += len(chunk)
+        return chunk
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to where the server says that it has sent from; it may well go back at the end."""
+        position = self._file.seek(offset, whence)
+        self._reached = max(self._reached, position)
+        return position
+
+    def tell_at_close(self, told: Told) -> None:
+        """Have somebody told how many bytes were sent."""
+        self._told = told
+
+    def close(self) -> None:
+        """Let go of the file, and tell how far it came."""
+        if self._file.closed:
+            return
+        sent = self._reached - self._begin
+        super().close()
+        self._told(sent)

@@ -343,8 +343,8 @@ class TaskRepository(Protocol):
         ...
 
     @abstractmethod
-    def prune(self, before: datetime) -> int:
-        """Forget tasks that expired before this; return how many."""
+    def prune(self, before: datetime, *, limit: int) -> Sequence[Task]:
+        """Forget tasks that expired before this, those first that did first; return them."""
         ...
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from glancekit.core.model.image import Image, Location
 from glancekit.core.model.task import TaskType
-from glancekit.services.digests import go_on, is_own, lacks_digests, own_task
+from glancekit.services.digests import go_on, lacks_digests, own_task
+from glancekit.services.tasks import is_own
 from glancekit.services.updating.rounds import Duty, go_round
 from glancekit.services.world import World
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from glancekit.plugin import BoolOpt, Event, IntOpt, ListOpt, MultiStrOpt, StrOpt, hookimpl
 from glancekit_oslo_notifications.bus import Bus
-from glancekit_oslo_notifications.messages import PRIORITY, is_wanted, message
+from glancekit_oslo_notifications.messages import is_wanted, message, priority_of
 
 _DRIVERS = {"messaging", "messagingv2"}
 """Upstream's names for what is done here. Its others (log, noop) tell nobody."""
@@ -98,7 +98,7 @@ class OsloNotifications:
             if position <= self._told:  # of a batch that was sent in part
                 continue
             if self._bus is not None and is_wanted(event, self._disabled):
-                self._bus.send(message(event, self._publisher), PRIORITY)
+                self._bus.send(message(event, self._publisher), priority_of(event))
             self._told = position
 
     def close(self) -> None:

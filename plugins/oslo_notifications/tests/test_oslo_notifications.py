@@ -63,9 +63,31 @@ def test_payloads_have_what_upstream_s_have() -> None:
     assert task == {"id": "t", "result": None, "deleted": False, "deleted_at": None}
 
 
+def test_what_failed_is_an_error_of_upstream_s_type() -> None:
+    failed = event(1, "image.upload.failed", {**IMAGE, "reason": "the store is full"})
+    told = message(failed, "x")
+    assert (told["event_type"], told["priority"]) == ("image.upload", "ERROR")
+    assert told["payload"] == "the store is full"
+    sent = {"bytes_sent": 3, "image_id": "i", "owner_id": "p", "receiver_tenant_id": "q"}
+    cut = message(event(2, "image.send.failed", sent), "x")
+    assert (cut["event_type"], cut["priority"]) == ("image.send", "ERROR")
+    assert cut["payload"] == sent
+    whole = message(event(3, "image.send", sent), "x")
+    assert (whole["event_type"], whole["priority"]) == ("image.send", "INFO")
+    assert whole["payload"] == sent
+
+
+def test_a_task_that_is_forgotten_is_deleted() -> None:
+    told = payload(event(1, "task.delete", {"id": "t"}))
+    assert told == {"id": "t", "deleted": True, "deleted_at": AT.isoformat()}
+
+
 @pytest.mark.parametrize(
     ("kind", "disabled", "wanted"),
     [
+        ("image.upload.failed", [], True),
+        ("image.upload.failed", ["image.upload"], False),
+        ("image.send", ["image"], False),
         ("image.create", [], True),
         ("image.create", ["image.create"], False),
         ("image.update", ["image.create"], True),

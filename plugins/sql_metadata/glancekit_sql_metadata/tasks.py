@@ -38,7 +38,13 @@ _UNFINISHED = (
     .limit(bindparam("limit"))
 )
 _SAVE = update(tasks).where(tasks.c.id == bindparam("id_"))
-_PRUNE = delete(tasks).where(tasks.c.expires_at < bindparam("before"))
+_EXPIRED = (
+    select(tasks)
+    .where(tasks.c.expires_at < bindparam("before"))
+    .order_by(tasks.c.expires_at, tasks.c.id)
+    .limit(bindparam("limit"))
+)
+_REMOVE = delete(tasks).where(tasks.c.id.in_(bindparam("ids", expanding=True)))
 
 _SAVED = ("status", "result", "message", "holder", "expires_at", "updated_at")
 
@@ -99,9 +105,14 @@ class SqlTasks(TaskRepository):
         self._session.write(_SAVE, {"id_": task.id, **{name: values[name] for name in _SAVED}})
         return saved
 
-    def prune(self, before: datetime) -> int:
+    def prune(self, before: datetime, *, limit: int) -> Sequence[Task]:
         """See the contract."""
-        return self._session.write(_PRUNE, {"before": rows.to_time(before)}).rowcount
+        expired = self._session.dialect.locking(_EXPIRED)
+        asked = {"before": rows.to_time(before), "limit": limit}
+        found = [rows.task(row) for row in self._session.execute(expired, asked)]
+        if found:
+            self._session.write(_REMOVE, {"ids": [task.id for task in found]})
+        return found
 
 
 def _filtered(query: TaskQuery) -> Select[Any]:
