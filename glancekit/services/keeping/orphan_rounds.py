@@ -38,8 +38,9 @@ FEW = 10
 NAMED = 20
 """Of what was found in one store, as many are named in the log and in the event."""
 
-CHUNK = 100
-"""Data that is removed between two looks through all records."""
+CHUNK = 1000
+"""Data that is removed between two looks through all records. Those that were added since a look
+are looked at before each removal; none gets another image's URL later than it was added."""
 
 BLURRED = timedelta(minutes=1)
 """How far two answers may be apart as to when the same data came: two hosts' clocks are in it."""
