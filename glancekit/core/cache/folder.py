@@ -148,8 +148,9 @@ class CacheFolder:
         for folder in self._folders:
             if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
                 raise OSError(errno.EACCES, "the folder cannot be written to", str(folder))
-        if (free := self._free()) < self.limits.free:
-            reason = f"the disk has {free} bytes free, and {self.limits.free} are to stay free"
+        least = max(self.limits.free, 1)
+        if (free := self._free()) < least:
+            reason = f"the disk has {free} bytes free, and {least} are to stay free"
             raise OSError(errno.ENOSPC, reason, str(self.path))
         (self.path / "check").write_bytes(b"1")
 
