@@ -268,8 +268,22 @@ def _findings_but_stores(
         yield from examine.auth(parts.auth.driver, patience=patience)
     if parts.limits.driver is not None:
         yield from examine.limits(parts.limits.driver, patience=patience)
+    yield from _findings_of_cache_and_imports(parts, patience)
     for part, work in _agreements(config):
         yield from examine.coordination(part, work, patience=patience)
+
+
+def _findings_of_cache_and_imports(parts: Parts, patience: float) -> Iterator[Finding]:
+    from glancekit.services import examination as examine
+
+    if parts.cache_policy is not None and parts.cache_policy.driver is not None:
+        yield from examine.cache_policy(parts.cache_policy.driver, patience=patience)
+    for name, loaded in parts.methods.items():
+        if loaded.driver is not None:
+            yield from examine.import_method(name, loaded.driver, patience=patience)
+    for name, loaded in parts.steps.items():
+        if loaded.driver is not None:
+            yield from examine.import_step(name, loaded.driver, patience=patience)
 
 
 def _agreements(config: Configuration) -> Iterable[tuple[str, Callable[[], object]]]:

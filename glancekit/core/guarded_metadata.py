@@ -105,8 +105,7 @@ class GuardedMetadata(MetadataDriver):
         operation = "read" if read_only else "write"
         with (
             self._calls.counted(operation, is_answer=_is_no_fault),
-            self._gate.passed(self._name) as asked,
-            _Unit(self._driver, asked, read_only=read_only) as unit,
+            _Unit(self._driver, self._name, self._gate, read_only=read_only) as unit,
         ):
             yield unit
 
@@ -157,18 +156,16 @@ class _Gate:
         self._looked_at = 0.0
         self._hanging = 0
 
-    @contextmanager
-    def passed(self, name: str) -> Iterator[_Asked]:
-        """Be inside for as long as a unit of work takes."""
-        asked = _Asked(name)
+    def enter(self, asked: _Asked) -> None:
+        """Be inside, if there is room."""
         with self._lock:
             self._require_room()
             self._inside.add(asked)
-        try:
-            yield asked
-        finally:
-            with self._lock:
-                self._inside.discard(asked)
+
+    def leave(self, asked: _Asked) -> None:
+        """Be outside again."""
+        with self._lock:
+            self._inside.discard(asked)
 
     def _require_room(self) -> None:
         if len(self._inside) >= self._at_once:
@@ -193,17 +190,24 @@ class _Gate:
 class _Unit:
     """A unit of work whose repositories are made when they are first asked for."""
 
-    def __init__(self, driver: MetadataDriver, asked: _Asked, *, read_only: bool) -> None:
+    def __init__(self, driver: MetadataDriver, name: str, gate: _Gate, *, read_only: bool) -> None:
         self._driver = driver
-        self._asked = asked
+        self._gate = gate
+        self._asked = _Asked(name)
         self._read_only = read_only
         self._outer: Any = None
         self._work: Any = None
 
     def __enter__(self) -> _Unit:
-        begin = partial(self._driver.unit_of_work, read_only=self._read_only)
-        self._outer = self._asked.ask("unit_of_work", _can_be_entered, begin)
-        self._work = self._asked.ask("unit_of_work", _is_unit, self._outer.__enter__)
+        self._gate.enter(self._asked)
+        try:
+            ask = self._asked.ask
+            begin = self._driver.unit_of_work
+            self._outer = ask("unit_of_work", _can_be_entered, begin, read_only=self._read_only)
+            self._work = ask("unit_of_work", _is_unit, self._outer.__enter__)
+        except BaseException:
+            self._gate.leave(self._asked)
+            raise
         return self
 
     def __exit__(
@@ -212,13 +216,15 @@ class _Unit:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        leave = partial(self._outer.__exit__, kind, error, traceback)
+        leave = self._outer.__exit__
         try:
-            self._asked.ask("end of the unit of work", None, leave)
+            self._asked.ask("end of the unit of work", None, leave, kind, error, traceback)
         except MetadataFailed as failed:
             # Some drivers let what was raised in the block through by raising it themselves.
             if failed.__cause__ is not error:
                 raise
+        finally:
+            self._gate.leave(self._asked)
 
     def commit(self) -> None:
         """Make it all true, durably."""
@@ -228,7 +234,7 @@ class _Unit:
         kinds = _repositories().get(name)
         if kinds is None:
             raise AttributeError(name)
-        found = self._asked.ask(name, None, getattr, self._work, name)
+        found = _part_of(self._work, name, self._asked.name, name)
         repository = _Repository(name, found, kinds, self._asked)
         setattr(self, name, repository)
         return repository
@@ -249,10 +255,19 @@ class _Repository:
         if method not in self._kinds:
             raise AttributeError(method)
         operation = f"{self._name}.{method}"
-        call = self._asked.ask(operation, None, getattr, self._repository, method)
+        call = _part_of(self._repository, method, self._asked.name, operation)
         guarded = partial(self._asked.ask, operation, self._kinds[method], call)
         setattr(self, method, guarded)
         return guarded
+
+
+def _part_of(whole: object, part: str, name: str, operation: str) -> Any:
+    """Return what a driver must have."""
+    try:
+        return getattr(whole, part)
+    except Exception as error:  # it may be made just now
+        reason = f"{type(error).__name__}: {error}"
+        raise MetadataFailed(reason, driver=name, operation=operation) from error
 
 
 def _ask(name: str, operation: str, call: Callable[..., Any], /, *given: Any, **named: Any) -> Any:

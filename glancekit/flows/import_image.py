@@ -92,6 +92,9 @@ def _reason(job: Job, failure: Failure) -> str:
     log.error(
         "import %s met an error that it did not expect:\n%s", job.task_id, failure.pformat(True)
     )
+    if isinstance(failure.exception, PluginError):
+        plugin = failure.exception.facts.get("name", "")
+        return f"The plugin '{plugin}' failed; the service's log has it"
     return "The import met an error that it did not expect; the service's log has it"
 
 

@@ -11,13 +11,18 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from glancekit.core.contracts.auth import AuthDriver, Credentials
+from glancekit.core.contracts.cache import CacheEntry, CachePolicy
+from glancekit.core.contracts.importing import ImportMethod, ImportStep, StagedImage
 from glancekit.core.contracts.limits import LimitSource
 from glancekit.core.contracts.metadata import MetadataDriver, SupportsMigration
 from glancekit.core.contracts.store import SupportsDelete, SupportsRange, SupportsWrite
@@ -25,6 +30,7 @@ from glancekit.core.drivers import PluginReport, PluginState
 from glancekit.core.errors import (
     BlobNotFound,
     GlancekitError,
+    Invalid,
     MetadataUnavailable,
     SchemaMismatch,
     StoreDenied,
@@ -33,7 +39,7 @@ from glancekit.core.errors import (
     Unauthenticated,
 )
 from glancekit.core.model.identity import Identity
-from glancekit.core.model.image import Location, now
+from glancekit.core.model.image import Image, Location, now
 from glancekit.core.stores import Store
 from glancekit.core.stream import FileStream
 from glancekit.core.trials import Overdue, attempt_all
@@ -108,6 +114,26 @@ def limits(source: LimitSource, *, patience: float) -> Iterator[Finding]:
     yield from steps.take("ask", lambda: _say("limits" if source.is_limiting() else "no limits"))
 
 
+def cache_policy(policy: CachePolicy, *, patience: float) -> Iterator[Finding]:
+    """Yield whether a cache policy says what it has to say."""
+    advice = "name another policy in [DEFAULT] image_cache_policy, or see its options"
+    steps = _Steps("image cache", patience, lambda _: advice)
+    yield from steps.take("admit", partial(_admit, policy))
+    yield from steps.take("order", partial(_order, policy))
+
+
+def import_method(name: str, method: ImportMethod, *, patience: float) -> Iterator[Finding]:
+    """Yield whether an import method looks at what it is asked for; nothing is fetched."""
+    steps = _Steps(f"import method {name}", patience, _advice_on_import)
+    yield from steps.take("validate", partial(_validate, method))
+
+
+def import_step(name: str, step: ImportStep, *, patience: float) -> Iterator[Finding]:
+    """Yield whether an import step says if it has anything to do with a small raw image."""
+    steps = _Steps(f"import step {name}", patience, _advice_on_import)
+    yield from steps.take("applies", partial(_applies, step))
+
+
 def folder(part: str, path: os.PathLike[str]) -> Finding:
     """Return whether this user can write to a folder, or to the one that it will be made in."""
     place = os.fspath(path)
@@ -172,6 +198,50 @@ def store(store: Store, *, patience: float) -> Iterator[Finding]:
         yield from steps.take(step, work)
     if steps.has_failed and trip.may_have_left:
         yield from _Steps(steps.part, patience, lambda _: trip.left).take("clean up", trip.discard)
+
+
+def _advice_on_import(_: BaseException) -> str:
+    return "take it out of the configuration, or see its options and its package"
+
+
+def _sample() -> Image:
+    return Image(id=str(uuid.uuid4()), owner="doctor", disk_format="raw", container_format="bare")
+
+
+def _admit(policy: CachePolicy) -> Finding:
+    answer: object = policy.admits(_sample())
+    if not isinstance(answer, bool):
+        raise _NotAsItShouldBe(f"it says {answer!r:.80}, no yes or no")
+    return _say("it takes images" if answer else "it does not take every image")
+
+
+def _order(policy: CachePolicy) -> None:
+    moment = now()
+    entries = [
+        CacheEntry(
+            image_id=str(uuid.uuid4()), size=size, hits=size, cached_at=moment, last_hit_at=moment
+        )
+        for size in (1, 2, 3)
+    ]
+    ordered = list(islice(policy.eviction_order(list(entries), moment), len(entries) + 1))
+    if len(ordered) != len(entries) or any(entry not in ordered for entry in entries):
+        raise _NotAsItShouldBe("of three entries it does not name each once")
+
+
+def _validate(method: ImportMethod) -> None:
+    with suppress(Invalid):  # nothing was asked for, which it may say
+        method.validate({})
+
+
+def _applies(step: ImportStep) -> Finding:
+    caller = Identity(user_id="doctor", project_id="doctor")
+    with TemporaryDirectory(prefix="glancekit-doctor-") as folder:
+        path = Path(folder) / "data"
+        path.write_bytes(bytes(512))
+        answer: object = step.applies_to(StagedImage(image=_sample(), path=path, caller=caller))
+    if not isinstance(answer, bool):
+        raise _NotAsItShouldBe(f"it says {answer!r:.80}, no yes or no")
+    return _say("it would do something" if answer else "it would do nothing")
 
 
 class _Steps:

@@ -221,6 +221,7 @@ def test_the_import_fails_and_the_next_one_does_not(
     assert "region" not in task.message
     assert ("has not moved for 0.5 s" in task.message) == (way is hangs)
     assert METHOD in caplog.text or STEP in caplog.text
+    assert METHOD in task.message or STEP in task.message
     if what != "read" or way is not hangs:
         assert errors(importing, COUNTED_AS.get(what, what)) == 1
     assert not Path(Staging(importing.staging).of(queued.id)).exists()
