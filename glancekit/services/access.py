@@ -200,6 +200,7 @@ _SERVICE: Mapping[str, Rule] = {
         "See how the stores are configured.",
         reads=True,
     ),
+    "get_usage": _by_admin("See what projects took of stores.", reads=True),
     "tasks_api_access": _by_admin("Use the tasks API at all."),
     "get_task": _by_everybody("See a task, for who may use the tasks API.", reads=True),
     "get_tasks": _by_everybody("List tasks, for who may use the tasks API.", reads=True),

@@ -6,13 +6,15 @@ What counts is said by ``core/storage_use``; noting it is the metadata driver's 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from glancekit.core.contracts.metadata import MetadataDriver, UnitOfWork
+from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import now
 from glancekit.core.storage_use import StorageUse
+from glancekit.services.world import World
 
 BATCH = 200
 """Steps of one transaction, and entries that are looked up at a time."""
@@ -44,6 +46,31 @@ def settle(metadata: MetadataDriver) -> int:
         if not done:
             return total
         total += done
+
+
+def page(
+    world: World, caller: Identity, span: Span, *, after: StorageUse | None, limit: int
+) -> Sequence[StorageUse]:
+    """Return entries in the order of day, project and store, at most so many, behind one of them.
+
+    With the first page, what was taken is entered up to now.
+
+    :raises Forbidden: when the caller may not see it.
+    """
+    world.access.require(caller, "get_usage", owner=caller.project_id)
+    if after is None:
+        settle(world.metadata)
+    if not limit:
+        return []
+    with world.metadata.unit_of_work(read_only=True) as work:
+        return work.ledger.find(
+            since=span.since,
+            until=span.until,
+            project_id=span.project_id,
+            store=span.store,
+            after=after,
+            limit=limit,
+        )
 
 
 def entries(work: UnitOfWork, span: Span) -> Iterator[StorageUse]:

@@ -242,6 +242,7 @@ show a task                  403    403   404   403   403    401
 create a task                403    403   400   403   403    401
 stores                       ok     ok    ok    ok    ok     401
 stores in detail             403    403   ok    ok    403    401
+what stores were taken       403    403   ok    403   403    401
 import methods               ok     ok    ok    ok    ok     401
 plugins                      403    403   ok    ok    403    401
 usage                        ok     ok    ok    ok    403    401
@@ -422,6 +423,7 @@ ON_THE_SERVICE = {
     "import methods": get("/v2/info/import"),
     "plugins": get("/v2/info/plugins"),
     "usage": get("/v2/info/usage"),
+    "what stores were taken": get("/v2/usage"),
     "schema of images": get("/v2/schemas/image"),
     "schema of namespaces": get("/v2/schemas/metadefs/namespace"),
     "list resource types": get("/v2/metadefs/resource_types"),

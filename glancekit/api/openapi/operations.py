@@ -112,6 +112,10 @@ QUERY: Mapping[str, Parameter] = MappingProxyType(
         "sort": Parameter("The order, as name:asc,size:desc. Not together with sort_key."),
         "sort_key": Parameter(f"What to sort by, for images one of {', '.join(SORT_KEYS)}."),
         "sort_dir": _choice("The direction.", "asc", "desc"),
+        "project_id": Parameter("One project."),
+        "store": Parameter("One store."),
+        "from": Parameter("The first day.", {"type": "string", "format": "date"}),
+        "to": Parameter("The last day.", {"type": "string", "format": "date"}),
         "task_type": _choice("Tasks of one type.", *TaskType),
         "task_status": _choice("Tasks in one status.", *TaskStatus),
         "task_sort_key": _choice("What to sort by.", *TASK_SORT_KEYS),
@@ -241,6 +245,13 @@ _SERVICE: dict[str, Operation] = {
     "GET /v2/info/usage": Operation(
         summary="See what the caller's project uses of its limits",
         answers={200: "usage"},
+        tag="Service",
+    ),
+    "GET /v2/usage": Operation(
+        summary="See what projects took of stores, day by day",
+        answers={200: "storage_usage"},
+        more="Not in Glance.",
+        query=("limit", "marker", "project_id", "store", "from", "to"),
         tag="Service",
     ),
 }

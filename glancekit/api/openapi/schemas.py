@@ -180,6 +180,15 @@ def _answers() -> dict[str, Schema]:
         *("name", "ok"),
     )
     used = _object({"usage": {"type": "integer"}, "limit": {"type": "integer"}}, "usage", "limit")
+    taken = _object(
+        {
+            "day": {"type": "string", "format": "date"},
+            "project_id": _TEXT,
+            "store": _TEXT,
+            "byte_hours": {"type": "integer"},
+        },
+        *("day", "project_id", "store", "byte_hours"),
+    )
     methods = _object(
         {"description": _TEXT, "type": _TEXT, "value": {"type": "array", "items": _TEXT}}, "value"
     )
@@ -214,6 +223,10 @@ def _answers() -> dict[str, Schema]:
         "stores": _object({"stores": {"type": "array", "items": store}}, "stores"),
         "plugins": _object({"plugins": {"type": "array", "items": plugin}}, "plugins"),
         "usage": _object({"usage": {"type": "object", "additionalProperties": used}}, "usage"),
+        "storage_usage": _object(
+            {"usage": {"type": "array", "items": taken}, "first": _TEXT, "next": _TEXT},
+            *("usage", "first"),
+        ),
         "import_methods": _object(
             {"import-methods": methods, "stage-parts": can, "import-steps": methods},
             *("import-methods", "import-steps"),

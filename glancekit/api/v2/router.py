@@ -18,6 +18,7 @@ from glancekit.api.v2.schemas.documents import SchemaDocuments
 from glancekit.api.v2.stores import StoreCopies
 from glancekit.api.v2.tags import Tags
 from glancekit.api.v2.tasks import Tasks
+from glancekit.api.v2.usage import StorageUsage
 from glancekit.services.world import World
 
 
@@ -62,6 +63,7 @@ def add_routes(app: Flask, world: World) -> None:
         ("GET", "/v2/info/stores/detail", info.store_details),
         ("GET", "/v2/info/plugins", info.plugins),
         ("GET", "/v2/info/usage", info.usage),
+        ("GET", "/v2/usage", StorageUsage(world).index),
         *cache_routes(world),
         *metadef_routes(world),
     )
