@@ -31,7 +31,7 @@ from glancekit.core.drivers import (
     offers_of,
 )
 from glancekit.core.errors import PluginError, Unavailable
-from glancekit.core.periodic import PeriodicTask
+from glancekit.core.periodic import PeriodicTask, to_the_end
 from glancekit.core.trials import attempt_all
 from glancekit.core.turns import TurnOver
 
@@ -261,7 +261,7 @@ class Hooks:
 def _counted(task: PeriodicTask, calls: Calls) -> PeriodicTask:
     def run() -> object:
         with calls.counted(f"run {task.name}", is_answer=_is_over):
-            return task.run()
+            return to_the_end(task.run())
 
     return replace(task, run=run)
 

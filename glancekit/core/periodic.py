@@ -13,8 +13,8 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,12 +22,15 @@ from glancekit.core.contracts.metadata import MetadataDriver
 from glancekit.core.errors import GlancekitError, MetadataError
 from glancekit.core.ledger import AGAIN, Begun, Key, Ledger, Standing, look
 from glancekit.core.stores import Stores
-from glancekit.core.turns import TurnOver, turn_that_ends
+from glancekit.core.turns import TurnOver, require_turn, turn_that_ends
 
 if TYPE_CHECKING:
     from glancekit.core.hooks import Hooks
 
 log = logging.getLogger(__name__)
+
+GRACE = 10.0
+"""Seconds for which a task may go on with the thing that it is at when its turn is over."""
 
 ELECTION_PAUSE = 1.0
 """Seconds between attempts to be elected: how long work rests when the elected process dies."""
@@ -46,7 +49,9 @@ class PeriodicTask:
 
     It runs once per interval in the whole service, or, where ``everywhere`` says so, once on each
     host: what it looks after is on that host's own disk. What ``run`` returns is kept, unless it
-    is None, as the text of the last result.
+    is None, as the text of the last result. Where ``run`` is a generator, each ``yield`` is
+    between two things: there it is ended when its turn is over or its process stops, and what it
+    returns is the result. What takes long should be one, or call ``require_turn``.
 
     ``explain`` does nothing: it tells what a run would do now to which thing and why, a sentence
     for each, for a dry run.
@@ -218,6 +223,7 @@ class PeriodicRunner:
         for rounds in self._rounds:
             if rounds.began is not None:
                 rounds.complain(now)
+                rounds.complain_of_going_on(now)
             elif rounds.due <= now and rounds.may_run:
                 self._begin(rounds, now)
         resting = [
@@ -249,6 +255,7 @@ class PeriodicRunner:
                     rounds.due = time.monotonic() + wait
                 rounds.began = None
                 rounds.has_complained = False
+                rounds.turn = rounds.over_since = None
                 self._changed.notify_all()
 
     def _attempt(self, rounds: _Rounds) -> float | None:
@@ -265,12 +272,29 @@ class PeriodicRunner:
             if isinstance(begun, float):
                 return begun
             rounds.is_asked_for = False
+            rounds.turn = turn
             doing = Doing(task, self._ledger, begun)
             doing.run(lambda: self._stopping or (turn is not None and turn.is_over()))
             return None
 
     def _running(self) -> list[str]:
         return [rounds.task.name for rounds in self._rounds if rounds.began is not None]
+
+
+def to_the_end(result: object) -> object:
+    """Go through the steps of what a task returned, if it has steps, and return its result.
+
+    :raises TurnOver: between two steps, when the turn is over; the task is closed then.
+    """
+    if not isinstance(result, Generator):
+        return result
+    with closing(result):
+        while True:
+            try:
+                next(result)
+            except StopIteration as end:
+                return end.value
+            require_turn()
 
 
 class Doing:
@@ -289,7 +313,7 @@ class Doing:
         task = self._task
         try:
             with turn_that_ends(is_over):
-                result = task.run()
+                result = to_the_end(task.run())
             self.result = None if result is None else str(result)
         except TurnOver:
             self._is_cut_off = True
@@ -321,6 +345,8 @@ class _Rounds:
     has_complained: bool = False
     is_paused: bool = False
     is_asked_for: bool = False
+    turn: Turn | None = None
+    over_since: float | None = None
 
     @property
     def may_run(self) -> bool:
@@ -338,3 +364,18 @@ class _Rounds:
             self.task.name,
             now - self.began,
         )
+
+    def complain_of_going_on(self, now: float) -> None:
+        """Say once that the round under way does not end though its turn is over."""
+        if self.turn is None or self.over_since == math.inf or not self.turn.is_over():
+            return
+        if self.over_since is None:
+            self.over_since = now
+        elif now - self.over_since > GRACE:
+            self.over_since = math.inf
+            log.error(
+                "periodic task %s goes on %d s after its turn was over, so another host may be at "
+                "it, too; what takes long should yield between two things, or call require_turn()",
+                self.task.name,
+                GRACE,
+            )

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +17,16 @@ from typing import Self
 
 import pytest
 
+from glancekit.core import periodic
 from glancekit.core.election import FileElection
-from glancekit.core.periodic import Election, PeriodicRunner, PeriodicTask
+from glancekit.core.periodic import (
+    Cluster,
+    Election,
+    PeriodicRunner,
+    PeriodicTask,
+    Turn,
+    to_the_end,
+)
 
 PATIENCE = 30.0
 """Seconds after which something that should have happened did not."""
@@ -200,3 +209,87 @@ def test_one_process_holds_the_file_election_until_it_dies(tmp_path: Path) -> No
             holder.kill()
     with FileElection(tmp_path) as election:
         assert election.won()
+
+
+class Given(Cluster):
+    """Gives turns that are over when the test says so."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def take(self, name: str) -> Turn | None:
+        over = self.over
+
+        class Taken(Turn):
+            def __enter__(self) -> Self:
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                pass
+
+            def is_over(self) -> bool:
+                return over.is_set()
+
+        return Taken()
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_task_of_steps_is_ended_between_two_and_closed() -> None:
+    cluster, steps, closed = Given(), threading.Semaphore(0), threading.Event()
+
+    def run() -> Iterator[None]:
+        try:
+            while True:
+                steps.release()
+                yield
+        finally:
+            closed.set()
+
+    runner = PeriodicRunner([every(3600.0, run)], Alone(), cluster=cluster)
+    runner.start()
+    try:
+        for _ in range(3):
+            assert steps.acquire(timeout=PATIENCE)
+        cluster.over.set()
+        assert closed.wait(PATIENCE)
+    finally:
+        assert runner.stop(PATIENCE)
+
+
+def test_what_a_task_of_steps_returns_is_its_result() -> None:
+    def run() -> Generator[None, None, str]:
+        yield
+        yield
+        return "done"
+
+    assert to_the_end(run()) == "done"
+    assert to_the_end("at once") == "at once"
+
+
+def test_a_task_that_goes_on_after_its_turn_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(periodic, "GRACE", 0.05)
+    monkeypatch.setattr(periodic, "ELECTION_PAUSE", 0.02)
+    cluster, began, end = Given(), threading.Event(), threading.Event()
+
+    def run() -> None:
+        began.set()
+        assert end.wait(PATIENCE)
+
+    runner = PeriodicRunner([every(3600.0, run)], Alone(), cluster=cluster)
+    runner.start()
+    try:
+        assert began.wait(PATIENCE)
+        cluster.over.set()
+        deadline = time.monotonic() + PATIENCE
+        while "the task goes on" not in caplog.text:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(0.2)
+        assert caplog.text.count("the task goes on") == 1
+    finally:
+        end.set()
+        assert runner.stop(PATIENCE)
