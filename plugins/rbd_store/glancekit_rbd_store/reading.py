@@ -14,9 +14,9 @@ from glancekit_rbd_store.cluster import Cluster
 from glancekit_rbd_store.flights import Flight
 from glancekit_rbd_store.options import Settings
 
-PIECE = 4 * CHUNK_SIZE
+PIECE = 2 * CHUNK_SIZE
 """The most bytes that are read at a time. Readers ask for less: to cut a piece costs less than it
-costs the cluster to answer four times."""
+costs the cluster to answer twice."""
 
 
 class ImageStream(ByteStream):
