@@ -156,7 +156,11 @@ class Connections:
             return driver
 
         return create_engine(
-            "sqlite://", creator=connect, poolclass=NullPool, isolation_level="AUTOCOMMIT"
+            "sqlite://",
+            creator=connect,
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            hide_parameters=True,  # locations may have passwords in them, which no log shall have
         )
 
 
