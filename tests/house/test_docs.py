@@ -11,6 +11,7 @@ import sys
 
 import click
 import pytest
+from oslo_config import cfg
 
 from glancekit.bootstrap import FURTHER_SECTIONS
 from glancekit.cli import cli
@@ -26,6 +27,14 @@ GROUPS = (
     drivers.IMPORT_STEPS,
     drivers.CACHE_POLICIES,
 )
+
+
+UNITS = re.compile(
+    r"\b(seconds?|hours?|bytes?|[KMG]i?B|digits|characters|how (many|often)|"
+    r"(segments|parts|ranges|requests|reads|writes|connections|redirects|times) )",
+    re.IGNORECASE,
+)
+"""What a store's number may be of."""
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +77,40 @@ def test_every_option_is_there(pages):
 
 def test_every_option_says_what_it_means():
     assert not [option.name for option in all_options() if not option.help]
+
+
+def options_of_stores():
+    found = {name: kind.options for name, kind in installed(drivers.STORES, deadline=30.0).items()}
+    assert len(found) > 5
+    return found
+
+
+def test_every_number_of_a_store_says_what_it_is_of():
+    numbers = [
+        option
+        for options in (*options_of_stores().values(), store_options())
+        for option in options
+        if isinstance(option, cfg.IntOpt | cfg.FloatOpt)
+    ]
+    assert len(numbers) > 20
+    named = {"weight", "breaker_failures"}
+    assert not [
+        option.name
+        for option in numbers
+        if option.name not in named and not UNITS.search(option.help)
+    ]
+
+
+def test_the_readme_of_a_store_has_each_of_its_options(root):
+    lacking = [
+        option.name
+        for name, options in options_of_stores().items()
+        for option in options
+        if not re.search(
+            rf"\b{option.name}\b", (root / "plugins" / f"{name}_store" / "README.rst").read_text()
+        )
+    ]
+    assert not lacking
 
 
 def test_every_command_is_there(pages):
