@@ -12,8 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from functools import cache, partial
 from types import NoneType, TracebackType, UnionType
@@ -77,7 +76,8 @@ class GuardedMetadata(MetadataDriver):
         :raises MetadataFailed: for what the driver raises that is no error of glancekit's, and for
             an answer that is not of the kind which the contract names.
         """
-        return cast(UnitOfWork, self._counted(read_only))
+        unit = _Unit(self._driver, self._name, self._gate, self._calls, read_only=read_only)
+        return cast(UnitOfWork, unit)
 
     def check(self) -> None:
         """Return when the backend answers.
@@ -98,16 +98,6 @@ class GuardedMetadata(MetadataDriver):
         except (GlancekitError, DeadlineMissed) as error:
             log.error("plugin %s was not closed: %s", self._name, error)
         self._in_time.close()
-
-    @contextmanager
-    def _counted(self, read_only: bool) -> Iterator[_Unit]:
-        """A unit takes from its beginning to its end, what the service does in it included."""
-        operation = "read" if read_only else "write"
-        with (
-            self._calls.counted(operation, is_answer=_is_no_fault),
-            _Unit(self._driver, self._name, self._gate, read_only=read_only) as unit,
-        ):
-            yield unit
 
 
 def _is_no_fault(error: BaseException) -> bool:
@@ -188,25 +178,33 @@ class _Gate:
 
 
 class _Unit:
-    """A unit of work whose repositories are made when they are first asked for."""
+    """A unit of work whose repositories are made when they are first asked for.
 
-    def __init__(self, driver: MetadataDriver, name: str, gate: _Gate, *, read_only: bool) -> None:
+    It is counted from its beginning to its end, what the service does in it included.
+    """
+
+    def __init__(
+        self, driver: MetadataDriver, name: str, gate: _Gate, calls: Calls, *, read_only: bool
+    ) -> None:
         self._driver = driver
         self._gate = gate
+        self._calls = calls
         self._asked = _Asked(name)
         self._read_only = read_only
+        self._began = 0.0
         self._outer: Any = None
         self._work: Any = None
 
     def __enter__(self) -> _Unit:
-        self._gate.enter(self._asked)
+        self._began = time.perf_counter()
         try:
+            self._gate.enter(self._asked)
             ask = self._asked.ask
             begin = self._driver.unit_of_work
             self._outer = ask("unit_of_work", _can_be_entered, begin, read_only=self._read_only)
             self._work = ask("unit_of_work", _is_unit, self._outer.__enter__)
-        except BaseException:
-            self._gate.leave(self._asked)
+        except BaseException as error:
+            self._end(error)
             raise
         return self
 
@@ -216,15 +214,25 @@ class _Unit:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        leave = self._outer.__exit__
+        leave, failure = self._outer.__exit__, error
         try:
             self._asked.ask("end of the unit of work", None, leave, kind, error, traceback)
         except MetadataFailed as failed:
             # Some drivers let what was raised in the block through by raising it themselves.
             if failed.__cause__ is not error:
+                failure = failed
                 raise
+        except BaseException as raised:
+            failure = raised
+            raise
         finally:
-            self._gate.leave(self._asked)
+            self._end(failure)
+
+    def _end(self, failure: BaseException | None) -> None:
+        self._gate.leave(self._asked)
+        operation = "read" if self._read_only else "write"
+        error = None if failure is None or _is_no_fault(failure) else failure
+        self._calls.note(operation, time.perf_counter() - self._began, error)
 
     def commit(self) -> None:
         """Make it all true, durably."""
