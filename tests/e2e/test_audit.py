@@ -32,7 +32,7 @@ bandwidth = {bandwidth}
 [cloud]
 weight = 10
 s3_store_host = {url}
-s3_store_bucket = images
+s3_store_bucket = {bucket}
 s3_store_access_key = key
 s3_store_secret_key = a-secret-that-nobody-sees
 s3_store_bucket_url_format = path
@@ -43,8 +43,8 @@ s3_store_bucket_url_format = path
 def make(make_lasting_service: Callable[..., Any], s3: Any) -> Callable[..., Any]:
     """Start a service whose auditor is on, or off so that a command does its work."""
 
-    def start(enabled: bool, bandwidth: str = "0") -> Any:
-        text = CONFIG.format(url=s3.url, enabled=enabled, bandwidth=bandwidth)
+    def start(enabled: bool, bandwidth: str = "0", bucket: str = "images") -> Any:
+        text = CONFIG.format(url=s3.url, enabled=enabled, bandwidth=bandwidth, bucket=bucket)
         service = make_lasting_service(text)
         service.start()
         return service
@@ -66,11 +66,11 @@ def stored_once(service: Any) -> tuple[str, Path]:
     return image_id, file
 
 
-def stored_twice(service: Any, s3: Any) -> tuple[str, Path]:
+def stored_twice(service: Any, s3: Any, bucket: str = "images") -> tuple[str, Path]:
     """Make an image with a copy in each store."""
     image_id, file = stored_once(service)
-    s3.client().put_object(Bucket="images", Key=image_id, Body=DATA)
-    place = {"url": f"s3://{s3.host}/images/{image_id}", "metadata": {"store": "cloud"}}
+    s3.client().put_object(Bucket=bucket, Key=image_id, Body=DATA)
+    place = {"url": f"s3://{s3.host}/{bucket}/{image_id}", "metadata": {"store": "cloud"}}
     answer = requests.patch(
         f"{service.url}/v2/images/{image_id}",
         data=json.dumps([{"op": "add", "path": "/locations/-", "value": place}]),
@@ -184,11 +184,13 @@ def test_a_command_audits_repairs_and_reports(make: Callable[..., Any], s3: Any)
 def test_data_without_a_record_is_listed_and_removed_by_a_command_alone(
     make: Callable[..., Any], s3: Any
 ) -> None:
-    service = make(False)
-    kept, file = stored_twice(service, s3)
+    bucket = "orphans"  # the services of other tests mend what is theirs in the other one
+    s3.client().create_bucket(Bucket=bucket)
+    service = make(False, bucket=bucket)
+    kept, file = stored_twice(service, s3, bucket)
     stray, other = str(uuid.uuid4()), str(uuid.uuid4())
     (file.parent / stray).write_bytes(b"nobody's")
-    s3.client().put_object(Bucket="images", Key=other, Body=b"nobody's either")
+    s3.client().put_object(Bucket=bucket, Key=other, Body=b"nobody's either")
     assert command(service, "audit", "orphans", "-f", "json") == (0, []), "it is too new"
     orphans = ("audit", "orphans", "--older", "0", "-f", "json")
     code, rows = command(service, *orphans)
@@ -202,7 +204,7 @@ def test_data_without_a_record_is_listed_and_removed_by_a_command_alone(
     code, rows = command(service, *orphans, "--delete")
     assert (code, [(row["image"], row["removed"]) for row in rows]) == (0, [(other, True)])
     assert {path.name for path in service.files()} == {kept}
-    assert s3.client().get_object(Bucket="images", Key=kept)["Body"].read() == DATA
+    assert s3.client().get_object(Bucket=bucket, Key=kept)["Body"].read() == DATA
     assert service.download(kept) == DATA
     service.wait_for(lambda: "store.orphan.removed cloud" in service.log)
 

@@ -9,9 +9,13 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_GREETING, _METHOD = b"AMQP\x00\x00\x09\x01", b"\x01"
+"""What a client says first, and how the broker's answer begins (AMQP 0-9-1, 4.2.2 and 4.2.3)."""
+
 LIFETIME = 5400
 """Seconds after which it ends by itself, should nobody end it: more than all tests take."""
 
@@ -43,11 +47,11 @@ class RealRabbit:
         return f"rabbit://guest:guest@127.0.0.1:{self.port}/"
 
     def start(self) -> None:
-        """Start it and wait until it listens."""
+        """Start it and wait until it speaks the protocol: it may listen before."""
         self._run("epmd")
-        self._await(self._epmd)
+        self._await(lambda: _listens(self._epmd))
         self._run(str(PROGRAM))
-        self._await(self.port)
+        self._await(lambda: _speaks(self.port))
 
     def kill(self) -> None:
         """End it as a power cut does."""
@@ -87,18 +91,31 @@ class RealRabbit:
             "ERL_EPMD_PORT": str(self._epmd),
         }
 
-    def _await(self, port: int) -> None:
+    def _await(self, is_there: Callable[[], bool]) -> None:
         end = time.monotonic() + START_LIMIT
         while time.monotonic() < end:
             if self._processes[-1].poll() is not None:
                 break
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return
+            if is_there():
+                return
             time.sleep(0.1)
         text = (self._folder / "log").read_text(errors="replace")
         self.kill()
         raise AssertionError(f"RabbitMQ does not start\n{text[-2000:]}")
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _speaks(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as probe:
+            probe.sendall(_GREETING)
+            return probe.recv(1) == _METHOD
+    except OSError:
+        return False
 
 
 def _free_port() -> int:

@@ -27,7 +27,9 @@ class SendfileWrapper:
 
     def send(self, length: int) -> bytes:
         number = self.file.fileno()
-        return os.pread(number, length, os.lseek(number, 0, os.SEEK_CUR))
+        begin = os.lseek(number, 0, os.SEEK_CUR)
+        self.file.seek(begin + length)  # as socket.sendfile does
+        return os.pread(number, length, begin)
 
 
 @pytest.fixture
@@ -55,25 +57,31 @@ ENVIRONS: list[dict[str, Any]] = [
 def test_a_server_that_reads(
     file: BinaryIO, environ: dict[str, Any], offset: int, length: int
 ) -> None:
-    chunks: Any = _bytes_of(found(file, offset, length), environ)
+    told: list[int] = []
+    chunks: Any = _bytes_of(found(file, offset, length), environ, told.append)
     assert b"".join(chunks) == DATA[offset : offset + length]
     chunks.close()
     assert file.closed
+    assert told == [length]
 
 
 @pytest.mark.parametrize(("offset", "length"), PARTS)
 def test_a_server_that_sends_files(file: BinaryIO, offset: int, length: int) -> None:
-    wrapper: Any = _bytes_of(found(file, offset, length), {"wsgi.file_wrapper": SendfileWrapper})
+    told: list[int] = []
+    environ = {"wsgi.file_wrapper": SendfileWrapper}
+    wrapper: Any = _bytes_of(found(file, offset, length), environ, told.append)
     assert isinstance(wrapper, SendfileWrapper)
     assert wrapper.send(length) == DATA[offset : offset + length]
     wrapper.close()
     assert file.closed
+    assert told == [length]
 
 
 def test_uwsgi_gets_no_file_for_a_part_since_it_would_send_it_whole(file: BinaryIO) -> None:
     environ = {"wsgi.file_wrapper": SendfileWrapper, "uwsgi.version": b"2"}
-    whole: Iterable[bytes] = _bytes_of(found(file, 0, len(DATA)), environ)
-    part: Iterable[bytes] = _bytes_of(found(file, 0, 10), environ)
+    ignored: list[int] = []
+    whole: Iterable[bytes] = _bytes_of(found(file, 0, len(DATA)), environ, ignored.append)
+    part: Iterable[bytes] = _bytes_of(found(file, 0, 10), environ, ignored.append)
     assert isinstance(whole, SendfileWrapper)
     assert not isinstance(part, SendfileWrapper)
     file.close()

@@ -211,8 +211,8 @@ def test_stores_says_so_when_the_service_cannot_be_asked(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     outcome = run("stores", "--url", f"http://127.0.0.1:{port}")
-    assert outcome.code == 1
-    assert f"http://127.0.0.1:{port} does not tell how it is" in outcome.err
+    assert outcome.code == 7
+    assert f"No answer from http://127.0.0.1:{port}" in outcome.err
 
 
 # -- db
