@@ -16,6 +16,7 @@ from glancekit.core.contracts.auth import AuthDriver, Credentials
 from glancekit.core.drivers import AUTH, PluginReport
 from glancekit.core.errors import GlancekitError
 from glancekit.core.model.identity import Identity
+from glancekit.services.builtins.no_auth import NoAuth
 from glancekit.services.world import World
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,8 @@ class Callers:
             _name(world.plugins),
             use="auth",
             counters=world.counters,
-            seconds=PATIENCE,
+            # What waits for nothing needs no thread, which costs a fifth of a short request.
+            seconds=0.0 if isinstance(world.auth, NoAuth) else PATIENCE,
             threads=THREADS,
         )
 
