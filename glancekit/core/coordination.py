@@ -245,8 +245,10 @@ def _answer(
 def _undo_late(lock: Any, is_acquired: bool) -> None:
     """Give back a lock that was given when nobody waited for it any more."""
     if is_acquired:
-        with suppress(Exception):  # it ends with its connection at the latest
+        try:
             lock.release()
+        except Exception as error:  # each backend has its own
+            log.warning("a lock that came too late ends only with its connection: %s", error)
 
 
 def _lock_name(scheme: str, name: str) -> bytes:
