@@ -16,7 +16,6 @@ from glancekit.core.contracts.auth import AuthDriver, Credentials
 from glancekit.core.drivers import AUTH, PluginReport
 from glancekit.core.errors import GlancekitError
 from glancekit.core.model.identity import Identity
-from glancekit.services.builtins.no_auth import NoAuth
 from glancekit.services.world import World
 
 log = logging.getLogger(__name__)
@@ -33,13 +32,13 @@ class Callers:
 
     def __init__(self, world: World) -> None:
         self._driver: AuthDriver = world.auth
+        waits = not getattr(self._driver, "answers_at_once", False)
         self._asked = Asked(
             AUTH,
             _name(world.plugins),
             use="auth",
             counters=world.counters,
-            # What waits for nothing needs no thread, which costs a fifth of a short request.
-            seconds=0.0 if isinstance(world.auth, NoAuth) else PATIENCE,
+            seconds=PATIENCE if waits else 0.0,
             threads=THREADS,
         )
 

@@ -7,8 +7,10 @@ Each test has a number, by which ``docs/reference/contracts/auth.rst`` says what
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -28,6 +30,9 @@ _MADE_UP: Sequence[Mapping[str, str]] = (
     {"authorization": "Basic !!!"},
 )
 """What anybody may send, to which no driver may answer with an error of another kind."""
+
+_AT_ONCE = 0.05
+"""Seconds that an answer may take which waits for nothing."""
 
 
 class AuthConformance(AuthReports):
@@ -133,6 +138,19 @@ class AuthConformance(AuthReports):
         """A12: closing is harmless when repeated."""
         driver.close()
         driver.close()
+
+    def test_a13_whoever_answers_at_once_does(self, driver: AuthDriver) -> None:
+        """A13: who says so does: of five answers to the same, the quickest takes no time."""
+        if driver.answers_at_once:
+            for credentials in (*(known for known, _ in self.accepted), *self.refused):
+                assert min(_seconds_of(driver, credentials) for _ in range(5)) < _AT_ONCE
+
+
+def _seconds_of(driver: AuthDriver, credentials: Credentials) -> float:
+    begun = time.perf_counter()
+    with suppress(Unauthenticated):
+        driver.authenticate(credentials)
+    return time.perf_counter() - begun
 
 
 def _without_secrets(identity: Identity) -> dict[str, Any]:

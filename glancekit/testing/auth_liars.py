@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -157,6 +158,18 @@ class ClosesOnce(HonestAuth):
         self._open.pop()
 
 
+class AsksElsewhere(HonestAuth):
+    """Says that it waits for nothing, and waits."""
+
+    caught_by = "test_a13_whoever_answers_at_once_does"
+    answers_at_once = True
+
+    def authenticate(self, credentials: Credentials) -> Identity:
+        """Take the time of a call to another machine."""
+        time.sleep(0.1)
+        return super().authenticate(credentials)
+
+
 LIARS = (
     RenamesAParameter,
     TakesEverybodyForOne,
@@ -169,4 +182,5 @@ LIARS = (
     ShowsTheToken,
     SplitsTheHeader,
     ClosesOnce,
+    AsksElsewhere,
 )

@@ -33,6 +33,7 @@ class AuthReports:
         found = [identity for _, identity in self.accepted]
         facts = [
             Fact("loopback_only", driver.loopback_only, "believes everybody, on loopback alone"),
+            Fact("answers_at_once", driver.answers_at_once, "waits for nothing, needs no thread"),
             Fact("challenge", driver.challenge() is not None, "a 401 says what is asked for"),
             Fact(
                 "service_roles",

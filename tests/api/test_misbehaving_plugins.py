@@ -12,7 +12,7 @@ import threading
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -220,6 +220,23 @@ def test_auth(
     odd.misbehave.clear()
     assert client.get("/v2/images").status == 200
     assert told(client, "authenticate")["errors"] == 1
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_auth_has_a_thread_of_its_own_unless_it_answers_at_once(
+    odd: types.ModuleType, world: World, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    asked_in = []
+
+    def note(proper: Proper) -> Identity:
+        asked_in.append(threading.current_thread())
+        return cast(Identity, proper())
+
+    monkeypatch.setattr(odd.Auth, "answers_at_once", at_once)
+    odd.misbehave["authenticate"] = note
+    client = Client(WsgiTransport(create_app(world, ApiSettings())))
+    assert client.get("/v2/images").status == 200
+    assert (asked_in == [threading.current_thread()]) is at_once
 
 
 @pytest.mark.parametrize("way", WAYS)

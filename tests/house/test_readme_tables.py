@@ -21,7 +21,7 @@ from glancekit.core.survey import installed
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 
-OF_AUTH = ("loopback_only", "challenge", "service_roles", "read_only")
+OF_AUTH = ("loopback_only", "answers_at_once", "challenge", "service_roles", "read_only")
 OF_METHODS = ("size", "version")
 OF_STEPS = ("path", "digests")
 """What the kit finds out of a driver at work; here it is enough that it is told."""
@@ -77,7 +77,11 @@ def facts_of(group: str, kind: Any) -> Mapping[str, bool | None]:
         for capability in drivers.KINDS[group].capabilities
     }
     further: dict[str, dict[str, bool | None]] = {
-        drivers.AUTH: {**dict.fromkeys(OF_AUTH), "loopback_only": kind.loopback_only}
+        drivers.AUTH: {
+            **dict.fromkeys(OF_AUTH),
+            "loopback_only": kind.loopback_only,
+            "answers_at_once": kind.answers_at_once,
+        }
         if group == drivers.AUTH
         else {},
         drivers.LIMITS: dict.fromkeys(quota.value for quota in Quota),

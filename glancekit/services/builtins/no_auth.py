@@ -19,6 +19,7 @@ class NoAuth(AuthDriver):
     api_level: ClassVar[int] = 1
     options: ClassVar[Sequence[Any]] = ()
     loopback_only: ClassVar[bool] = True
+    answers_at_once: ClassVar[bool] = True
 
     def __init__(self, options: SimpleNamespace, *, name: str) -> None:
         """There is nothing to configure."""

@@ -33,6 +33,7 @@ class TrustedAuth(AuthDriver):
     """Identity as a proxy states it, from configured peers only."""
 
     api_level: ClassVar[int] = 1
+    answers_at_once: ClassVar[bool] = True
     options: ClassVar[Sequence[Any]] = [
         ListOpt(
             "trusted_peers",
