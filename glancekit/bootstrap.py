@@ -48,7 +48,7 @@ from glancekit.core.stores import ChooseBy, DirectTransfer, Store, Stores
 from glancekit.flows.announcer import Announcer
 from glancekit.flows.options import FLOW_OPTIONS, FlowSettings
 from glancekit.flows.options import SECTION as FLOW_SECTION
-from glancekit.services.import_records import OWN_METHODS, imports_wait
+from glancekit.services.importing.records import OWN_METHODS, imports_wait
 from glancekit.services.keeping.options import (
     AUDITOR,
     AUDITOR_OPTIONS,
@@ -370,7 +370,7 @@ def companion_runner(world: World, config: Configuration, companion: Companion) 
 def import_worker(world: World, config: Configuration) -> Worker:
     """Return what runs imports, not started."""
     from glancekit.flows.engine import Worker
-    from glancekit.services.import_work import Work
+    from glancekit.services.importing.work import Work
 
     options = config.section(FLOW_SECTION)
     work = Work(world, max_tries=options.max_tries, stall_time=options.stall_time)

@@ -40,7 +40,7 @@ from glancekit.core.stream import ByteStream
 from glancekit.core.throttle import Throttle
 from glancekit.core.transfer import Receipt, TransferPlan
 from glancekit.core.transfer import run as transfer
-from glancekit.services.import_records import LOCK
+from glancekit.services.importing.records import LOCK
 from glancekit.services.notices import about, about_task
 from glancekit.services.quotas import allowance_for
 from glancekit.services.tasks import ended, is_own

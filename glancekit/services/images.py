@@ -25,8 +25,8 @@ from glancekit.core.model.listing import Condition, ImageQuery, Page
 from glancekit.core.model.status import ImageStatus, LocationStatus, require_transition
 from glancekit.core.quota import Quota
 from glancekit.services import acting, attributes, readers, restoring
-from glancekit.services import import_records as records
 from glancekit.services.cache.serving import forget
+from glancekit.services.importing import records
 from glancekit.services.metadefs import enforcement
 from glancekit.services.notices import about
 from glancekit.services.permitted import READ_AHEAD, fill_page

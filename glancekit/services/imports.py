@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Importing as callers ask for it: staging data, beginning an import, ending one, trying again.
 
-What is accepted here is written down with its task; doing it is the business of ``import_work``.
+What is accepted here is written down with its task; doing it is the business of ``importing``.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from glancekit.core.quota import Quota
 from glancekit.core.stream import ByteStream
 from glancekit.core.transfer import Receipt, TransferPlan
 from glancekit.core.transfer import run as transfer
-from glancekit.services import import_records as records
 from glancekit.services import quotas
 from glancekit.services.images import find_visible
-from glancekit.services.import_plugins import ImportPlugin
-from glancekit.services.import_records import COPY, DIRECT
+from glancekit.services.importing import records
+from glancekit.services.importing.plugins import ImportPlugin
+from glancekit.services.importing.records import COPY, DIRECT
 from glancekit.services.notices import about, about_task
 from glancekit.services.quotas import Allowance
 from glancekit.services.staging import Staging

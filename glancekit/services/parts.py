@@ -31,9 +31,9 @@ from glancekit.core.options import STAGING_STORE
 from glancekit.core.stream import ByteStream
 from glancekit.core.transfer import Receipt, TransferPlan
 from glancekit.core.transfer import run as transfer
-from glancekit.services import import_records as records
 from glancekit.services import quotas
 from glancekit.services.images import find_visible
+from glancekit.services.importing import records
 from glancekit.services.imports import find_staging, require_staging, require_still_staging
 from glancekit.services.notices import about
 from glancekit.services.quotas import Allowance

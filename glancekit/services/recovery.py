@@ -29,7 +29,7 @@ from glancekit.core.options import STAGING_STORE
 from glancekit.core.stores import Stores
 from glancekit.core.turns import require_turn
 from glancekit.services import acting
-from glancekit.services.import_records import LOCK, forget_staged
+from glancekit.services.importing.records import LOCK, forget_staged
 from glancekit.services.notices import about
 from glancekit.services.staging import Staging
 

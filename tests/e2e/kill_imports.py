@@ -29,8 +29,8 @@ from glancekit.core.model.task import UNFINISHED, TaskStatus
 from glancekit.core.stream import ByteStream, FileStream
 from glancekit.flows.engine import Board, Worker
 from glancekit.services import data, images, imports
-from glancekit.services.import_records import LOCK
-from glancekit.services.import_work import Work
+from glancekit.services.importing.records import LOCK
+from glancekit.services.importing.work import Work
 from glancekit.services.imports import ImportRequest
 from glancekit.services.recovery import recover
 from glancekit.services.staging import Staging

@@ -28,7 +28,7 @@ from glancekit.core.model.status import LocationStatus
 from glancekit.core.stores import Store
 from glancekit.core.transfer import run as transfer
 from glancekit.services import acting, quotas
-from glancekit.services.import_records import LOCK
+from glancekit.services.importing.records import LOCK
 from glancekit.services.keeping.examining import READABLE, examine, expectations
 from glancekit.services.notices import about_copy
 from glancekit.services.recovery import forget_writing

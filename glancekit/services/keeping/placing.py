@@ -30,7 +30,7 @@ from glancekit.core.model.listing import ImageQuery, SortKey
 from glancekit.core.model.status import LocationStatus
 from glancekit.core.stores import Store
 from glancekit.services import acting
-from glancekit.services.import_records import LOCK
+from glancekit.services.importing.records import LOCK
 from glancekit.services.keeping.copying import copy_to, good_copies
 from glancekit.services.keeping.examining import READABLE
 from glancekit.services.keeping.planning import Action, Condition, Step, plan

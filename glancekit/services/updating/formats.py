@@ -17,7 +17,7 @@ from glancekit.core.model.image import Image, Location
 from glancekit.core.stream import CHUNK_SIZE
 from glancekit.core.throttle import Throttle
 from glancekit.services import acting
-from glancekit.services.import_records import with_properties
+from glancekit.services.importing.records import with_properties
 from glancekit.services.updating.rounds import Duty, rewrite
 from glancekit.services.world import World
 

@@ -14,7 +14,7 @@ from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.model.image import Image, now
 from glancekit.core.model.status import ImageStatus
 from glancekit.services.images import delete_when
-from glancekit.services.import_records import LOCK
+from glancekit.services.importing.records import LOCK
 from glancekit.services.updating.rounds import Duty, rewrite
 from glancekit.services.world import World
 

@@ -23,7 +23,7 @@ from glancekit.core.errors import (
 )
 from glancekit.core.model.image import Image
 from glancekit.core.model.status import ImageStatus
-from glancekit.services.import_records import LOCK
+from glancekit.services.importing.records import LOCK
 from glancekit.services.notices import about
 from glancekit.services.world import World
 

@@ -28,9 +28,10 @@ from glancekit.core.model.task import UNFINISHED, Task, TaskStatus
 from glancekit.core.stream import IteratorStream
 from glancekit.flows.engine import Board, Worker
 from glancekit.flows.options import FlowSettings
-from glancekit.services import import_plugins, imports
-from glancekit.services.import_records import LOCK
-from glancekit.services.import_work import Work
+from glancekit.services import imports
+from glancekit.services.importing import plugins
+from glancekit.services.importing.records import LOCK
+from glancekit.services.importing.work import Work
 from glancekit.services.imports import ImportRequest
 from glancekit.services.staging import Staging
 from glancekit.services.world import Importing, World
@@ -144,7 +145,7 @@ class Step(ImportStep, SupportsForecast):
 
 @pytest.fixture
 def odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Odd]:
-    monkeypatch.setattr(import_plugins, "PATIENCE", STALL)
+    monkeypatch.setattr(plugins, "PATIENCE", STALL)
     released.clear()
     yield Odd()
     released.set()

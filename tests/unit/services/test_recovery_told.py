@@ -15,7 +15,7 @@ from glancekit.core.model.status import LocationStatus
 from glancekit.core.model.task import Task, TaskStatus, TaskType
 from glancekit.core.turns import TurnOver, turn_that_ends
 from glancekit.services import tasks
-from glancekit.services.import_records import LOCK
+from glancekit.services.importing.records import LOCK
 from glancekit.services.recovery import (
     BATCH,
     clear_staging,

@@ -23,7 +23,7 @@ from glancekit.core.model.task import TaskStatus, TaskType
 from glancekit.core.stores import Store, Stores
 from glancekit.services import images
 from glancekit.services.builtins import updater
-from glancekit.services.import_records import LOCK
+from glancekit.services.importing.records import LOCK
 from glancekit.services.updating.digests import DIGESTS, find_out
 from glancekit.services.updating.formats import DETECTED, FORMATS, PROBLEM
 from glancekit.services.updating.lifecycle import LIFECYCLE, moment_of

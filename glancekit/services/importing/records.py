@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an import writes on its image: the properties that nova, cinder and clients watch, and its
-hold on the record. Moving bytes is the business of ``import_work``.
+hold on the record. Moving bytes is the business of ``fetching`` and ``writing``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import Conflict, ImageNotFound, TaskNotFound
+from glancekit.core.lease import is_gone
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, Location, now
 from glancekit.core.model.status import ImageStatus
@@ -117,6 +118,13 @@ def mine(world: World, work: UnitOfWork, job: Job) -> tuple[Image, Task]:
     if task.holder != world.lease.holder or image.properties.get(LOCK) != task.id:
         raise Conflict(f"Task {task.id} was taken over by another worker")
     return image, task
+
+
+def is_another_at_it(world: World, work: UnitOfWork, holder: str | None) -> bool:
+    """Say whether a process other than this one lives and has what the holder has."""
+    if holder is None or holder == world.lease.holder:
+        return False
+    return holder in work.leases.holders(alive_at=now()) and not is_gone(holder)
 
 
 def may_undo(world: World, work: UnitOfWork, job: Job) -> bool:

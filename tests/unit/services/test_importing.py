@@ -34,8 +34,8 @@ from glancekit.core.stream import IteratorStream
 from glancekit.flows.engine import Board, Worker
 from glancekit.flows.options import FlowSettings
 from glancekit.services import images, imports, legacy_tasks, parts
-from glancekit.services.import_records import FAILED, GOING, LOCK, PLACE, job_of
-from glancekit.services.import_work import Work
+from glancekit.services.importing.records import FAILED, GOING, LOCK, PLACE, job_of
+from glancekit.services.importing.work import Work
 from glancekit.services.imports import ImportRequest
 from glancekit.services.parts import Part
 from glancekit.services.recovery import clear_staging, recover
@@ -590,7 +590,7 @@ def test_data_on_a_host_that_is_gone(
         elsewhere = {**image.properties, PLACE: f"{uuid.uuid4()}@far.example"}
         work.images.save(replace(image, properties=elsewhere), expect_status={image.status})
         work.commit()
-    monkeypatch.setattr("glancekit.services.import_work.HOST_GRACE", timedelta(0))
+    monkeypatch.setattr("glancekit.services.importing.turns.HOST_GRACE", timedelta(0))
     image, task = run(importing, queued.id)
     assert (image.status, task.status) == ("queued", "failure")
     assert "host far.example, which is gone" in task.message

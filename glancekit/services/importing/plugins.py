@@ -2,7 +2,7 @@
 """An import method, or a step, as imports ask it: counted, its faults named after it, given up
 when it moves no more.
 
-What it is asked, and when, is the business of ``imports`` and ``import_work``.
+What it is asked, and when, is the business of ``imports``, ``fetching`` and ``steps``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from glancekit.core.drivers import IMPORT_METHODS
 from glancekit.core.errors import GlancekitError, PluginError, Unavailable
 from glancekit.core.model.image import Image
 from glancekit.core.stream import ByteStream
-from glancekit.services.import_pulse import Pulse
+from glancekit.services.importing.pulse import Pulse
 from glancekit.services.world import World
 
 T = TypeVar("T")
