@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from benchmarks.report import Row
 from benchmarks.running import Service, free_port, service
@@ -95,13 +95,17 @@ def upload(running: Service, source: Path) -> str:
     return image_id
 
 
-def download(url: str) -> None:
-    """Fetch with curl and throw away."""
-    _curl("-o", "/dev/null", url)
+def download(url: str, to: BinaryIO | None = None) -> None:
+    """Fetch with curl, into a file or pipe; without one throw away."""
+    if to is None:
+        _curl("-o", os.devnull, url)
+    else:
+        _curl(url, to=to)
 
 
-def _curl(*arguments: str) -> None:
-    subprocess.run(["curl", "-sS", "--fail", "--noproxy", "*", *arguments], check=True)
+def _curl(*arguments: str, to: BinaryIO | None = None) -> None:
+    command = ["curl", "-sS", "--fail", "--noproxy", "*", *arguments]
+    subprocess.run(command, stdout=to, check=True)
 
 
 def timed(work: Callable[[], Any]) -> float:

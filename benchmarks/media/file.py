@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from benchmarks.media.medium import Medium
 from benchmarks.transfers import digest_and_write, download, nginx
@@ -44,9 +44,9 @@ class File(Medium):
         """Write and sync it."""
         digest_and_write(source, self._folder / "copy")
 
-    def get(self) -> None:
+    def get(self, to: BinaryIO) -> None:
         """Have nginx send it."""
-        download(f"{self._base}/copy")
+        download(f"{self._base}/copy", to)
 
     def remove(self) -> None:
         """Remove it."""

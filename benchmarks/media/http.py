@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from benchmarks.media.medium import Medium
 from benchmarks.running import Service
@@ -55,9 +55,9 @@ class Http(Medium):
         """Lay the file where the web server finds it."""
         shutil.copy(source, self._folder / "image")
 
-    def get(self) -> None:
+    def get(self, to: BinaryIO) -> None:
         """Fetch it."""
-        download(f"{self._base}/image")
+        download(f"{self._base}/image", to)
 
     def remove(self) -> None:
         """Remove it."""

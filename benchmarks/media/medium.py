@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import BinaryIO
 
 from benchmarks.report import Row
 from benchmarks.running import Service
@@ -41,8 +42,8 @@ class Medium(AbstractContextManager["Medium"], ABC):
         """Put a file's bytes into it with its own tool, and digest them as the service does."""
 
     @abstractmethod
-    def get(self) -> None:
-        """Fetch what ``put`` has put there with its own tool, to nowhere."""
+    def get(self, to: BinaryIO) -> None:
+        """Fetch what ``put`` has put there with its own tool, and write it to a file or pipe."""
 
     @abstractmethod
     def remove(self) -> None:
@@ -61,12 +62,17 @@ class Medium(AbstractContextManager["Medium"], ABC):
         yield from ()
 
 
+def digested(source: Path) -> Digesting:
+    """Open a file whose bytes are digested as they are read."""
+    return Digesting(source.open("rb", buffering=0))
+
+
 class Digesting(io.RawIOBase):
     """A file whose bytes are digested as they are read: MD5 and SHA-512, a thread for each."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         super().__init__()
-        self._file = path.open("rb", buffering=0)
+        self._file = file
         self._queues: list[queue.Queue[bytes]] = [queue.Queue(8) for _ in range(2)]
         digests = (hashlib.md5(usedforsecurity=False), hashlib.sha512())
         self._threads = [

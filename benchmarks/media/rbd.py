@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from glancekit_rbd_store.bindings import bindings
 from glancekit_rbd_store.testing import Cluster
 
-from benchmarks.media.medium import MIB, Digesting, Medium
+from benchmarks.media.medium import MIB, Medium, digested
 from benchmarks.report import Row
 from benchmarks.running import Service
 from benchmarks.transfers import timed, upload
@@ -55,7 +55,10 @@ class Rbd(Medium):
     def put(self, source: Path) -> None:
         """Import from a pipe: the digests are made of what goes through it."""
         command = self._rbd("import", "--object-size", "8M", "-", f"images/{IMAGE}")
-        with Digesting(source) as data, subprocess.Popen(command, stdin=subprocess.PIPE) as tool:
+        with (
+            digested(source) as data,
+            subprocess.Popen(command, stdin=subprocess.PIPE) as tool,
+        ):
             assert tool.stdin is not None
             while piece := data.read(MIB):
                 tool.stdin.write(piece)
@@ -63,10 +66,9 @@ class Rbd(Medium):
             if tool.wait():
                 raise RuntimeError("rbd import failed")
 
-    def get(self) -> None:
-        """Export to nowhere."""
-        with open(os.devnull, "wb") as nowhere:
-            subprocess.run(self._rbd("export", f"images/{IMAGE}", "-"), stdout=nowhere, check=True)
+    def get(self, to: BinaryIO) -> None:
+        """Export."""
+        subprocess.run(self._rbd("export", f"images/{IMAGE}", "-"), stdout=to, check=True)
 
     def remove(self) -> None:
         """Remove the image."""
@@ -128,6 +130,6 @@ class Rbd(Medium):
 
 
 def _read(source: Path) -> None:
-    with Digesting(source) as data:
+    with digested(source) as data:
         while data.read(MIB):
             continue

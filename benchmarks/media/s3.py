@@ -7,7 +7,7 @@ import io
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import boto3
 from boto3.s3.transfer import TransferConfig
@@ -15,30 +15,26 @@ from botocore.config import Config
 from glancekit_s3_store.options import OPTIONS
 from glancekit_swift_store.testing import KEY, USER, RealSwift
 
-from benchmarks.media.medium import MIB, Digesting, Medium
+from benchmarks.media.medium import MIB, Medium, digested
 
 BUCKET = "images"
 OBJECT = "by-the-tool"
 
 
-class Nowhere(io.RawIOBase):
-    """A file in which all is lost. The transfer manager never comes to an end with /dev/null."""
+class InOrder(io.RawIOBase):
+    """A file that the transfer manager writes from its beginning to its end, as to a pipe."""
+
+    def __init__(self, to: BinaryIO) -> None:
+        super().__init__()
+        self._to = to
 
     def writable(self) -> bool:
         """It is."""
         return True
 
-    def seekable(self) -> bool:
-        """It is: parts are written as they come."""
-        return True
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Go there."""
-        return offset
-
     def write(self, data: Any, /) -> int:
-        """Lose it."""
-        return len(data)
+        """Write it."""
+        return self._to.write(data)
 
 
 class S3(Medium):
@@ -82,12 +78,12 @@ class S3(Medium):
 
     def put(self, source: Path) -> None:
         """Upload with the transfer manager."""
-        with Digesting(source) as data:
+        with digested(source) as data:
             self._client.upload_fileobj(data, BUCKET, OBJECT, Config=self._transfer())
 
-    def get(self) -> None:
+    def get(self, to: BinaryIO) -> None:
         """Download with the transfer manager."""
-        self._client.download_fileobj(BUCKET, OBJECT, Nowhere(), Config=self._transfer())
+        self._client.download_fileobj(BUCKET, OBJECT, InOrder(to), Config=self._transfer())
 
     def remove(self) -> None:
         """Delete the object."""

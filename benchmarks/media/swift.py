@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from glancekit_swift_store.options import MB, OPTIONS
 from glancekit_swift_store.testing import KEY, USER, RealSwift
@@ -68,9 +67,10 @@ class Swift(Medium):
         if tool.returncode:
             raise subprocess.CalledProcessError(tool.returncode, "swift upload")
 
-    def get(self) -> None:
+    def get(self, to: BinaryIO) -> None:
         """Download with the tool."""
-        self._call("download", "--output", os.devnull, CONTAINER, OBJECT)
+        command = self._command("download", "--output", "-", CONTAINER, OBJECT)
+        subprocess.run(command, check=True, stdout=to)
 
     def remove(self) -> None:
         """Delete the object with its segments."""

@@ -9,7 +9,7 @@ import subprocess
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from glancekit_vmware_store.testing import DATACENTER, DATASTORES, PASSWORD, USER, Simulator
 from pyVmomi import SoapStubAdapter, vim
@@ -32,7 +32,7 @@ class Vmware(Medium):
         self._vcenter.__enter__()
         where = f"dcPath={DATACENTER}&dsName={DATASTORES[0]}"
         self._url = f"https://{self._vcenter.address}/folder/{FILE}?{where}"
-        self._curl = ["curl", "-sS", "--fail", "--noproxy", "*", "-o", "/dev/null"]
+        self._curl = ["curl", "-sS", "--fail", "--noproxy", "*"]
         self._curl += ["--cacert", str(self._vcenter.ca_file), "-b", self._cookie()]
         return self
 
@@ -60,9 +60,9 @@ class Vmware(Medium):
         for thread in digests:
             thread.join()
 
-    def get(self) -> None:
+    def get(self, to: BinaryIO) -> None:
         """Download with curl."""
-        subprocess.run([*self._curl, self._url], check=True)
+        subprocess.run([*self._curl, self._url], stdout=to, check=True)
 
     def remove(self) -> None:
         """Remove the file behind the server's back: there is no other way by curl."""

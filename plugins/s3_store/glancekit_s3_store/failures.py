@@ -46,6 +46,8 @@ _BY_CODE: Mapping[str, type[GlancekitError]] = {
     "InvalidObjectState": StoreDenied,  # it is in an archive, from which it must be fetched first
     "PermanentRedirect": StoreDenied,  # the bucket is in another region
     "AuthorizationHeaderMalformed": StoreDenied,
+    "XAmzContentSHA256Mismatch": StoreUnavailable,  # what arrived is not what was sent
+    "BadDigest": StoreUnavailable,
     "RequestTimeout": StoreUnavailable,
     "SlowDown": StoreUnavailable,
     "Throttling": StoreUnavailable,

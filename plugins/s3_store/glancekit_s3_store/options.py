@@ -81,8 +81,9 @@ OPTIONS: Sequence[Any] = (
     ),
     BoolOpt(
         "s3_store_enable_data_integrity_protection",
-        default=True,
-        help="Send the MD5 of each part with it, which the server compares.",
+        default=False,
+        help="Send the MD5 of each part with it, for servers that do not compare the SHA-256 in "
+        "its signature.",
     ),
     StrOpt(
         "s3_store_request_checksum_calculation",

@@ -310,7 +310,7 @@ class Way:
 
     ``lost`` says of a request's first bytes whether its answer is to get lost, ``cut`` after how
     many bytes answers end; each happens once. Requests with something of ``ended`` in them are
-    answered as AWS does when a session has come to its end.
+    answered as AWS does when a session has come to its end. ``garbled`` arrives turned round.
     """
 
     def __init__(self, port: int) -> None:
@@ -320,6 +320,7 @@ class Way:
         self.lost: Callable[[bytes], bool] | None = None
         self.cut: int | None = None
         self.ended: set[bytes] = set()
+        self.garbled = b""
         self.happened = 0
         self._open: list[socket.socket] = []
         self._accepting = threading.Thread(target=self._accept, daemon=True)
@@ -376,6 +377,8 @@ class Way:
                 if self.lost is not None and self.lost(data):
                     self.lost = None
                     losing.set()
+                if self.garbled:
+                    data = data.replace(self.garbled, self.garbled[::-1])
                 far.sendall(data)
         with suppress(OSError):
             far.shutdown(socket.SHUT_RDWR)

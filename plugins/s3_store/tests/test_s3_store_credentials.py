@@ -16,7 +16,13 @@ from typing import Any
 import pytest
 from glancekit_s3_store.driver import S3Store
 
-from glancekit.plugin import FileStream, IteratorStream, Location, StoreDenied
+from glancekit.plugin import (
+    FileStream,
+    IteratorStream,
+    Location,
+    StoreDenied,
+    StoreUnavailable,
+)
 
 DATA = bytes(range(256)) * 8192
 WRONG = "a-secret-that-is-wrong"
@@ -255,3 +261,20 @@ def test_a_session_that_ends_midway_of_a_read_goes_on_with_the_next(
         keep(*strict.session())
         way.ended.add(first[2].encode())
         assert got + b"".join(opened) == DATA
+
+
+@pytest.mark.parametrize("server", ["deployed"], indirect=True)  # moto takes anything
+@pytest.mark.parametrize("with_md5", [False, True])
+@pytest.mark.parametrize("is_in_parts", [False, True])
+def test_bytes_that_change_on_the_way_are_not_taken(
+    build: Build, bucket: str, client: Any, way: Any, is_in_parts: bool, with_md5: bool
+) -> None:
+    """The digest of what was sent is in the signature, with or without another beside it."""
+    chosen = {"s3_store_enable_data_integrity_protection": with_md5}
+    driver = build(bucket, s3_store_host=way.url, **chosen)
+    if is_in_parts:
+        in_parts(driver)
+    way.garbled = DATA[:4]
+    with pytest.raises(StoreUnavailable, match=r"SHA256|BadDigest"):
+        put(driver)
+    assert contents(client, bucket) == []

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import socket
 import ssl
-from contextlib import suppress
 from http.client import HTTPSConnection
 from typing import Any
 
@@ -32,7 +30,6 @@ class Connection(HTTPSConnection):
             blocksize=_BLOCK,
         )
         self._settings = settings
-        self._connected: socket.socket | None = None
 
     def connect(self) -> None:
         """Connect, and look whom to.
@@ -41,23 +38,11 @@ class Connection(HTTPSConnection):
         """
         try:
             super().connect()
-            # It is kept: http.client forgets it where the answer is the connection's last.
-            self._connected = self.sock
             if self._settings.thumbprint:
                 self._require_thumbprint()
         except BaseException:
             self.close()
             raise
-
-    def cut(self) -> None:
-        """End it for whoever is sending or waiting; closing it remains to be done.
-
-        Not by the TLS socket's own method: after that, another thread would send in the clear.
-        """
-        connected = self._connected
-        if connected is not None:
-            with suppress(OSError):
-                socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
     def _require_thumbprint(self) -> None:
         shown: Any = self.sock.getpeercert(binary_form=True)

@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 
@@ -28,9 +26,6 @@ from glancekit_vmware_store.places import Place
 from glancekit_vmware_store.vcenter import Session, VCenter
 
 log = logging.getLogger(__name__)
-
-AHEAD = 3
-"""Chunks that wait to be sent while another is made."""
 
 _BY_STATUS: Mapping[int, type[GlancekitError]] = {
     401: StoreDenied,
@@ -53,10 +48,6 @@ class Opened:
     total: int
     version: str
     """When the file was last written, as the server says it."""
-
-    def cut(self) -> None:
-        """Let nothing more come; who waits for it gets an error."""
-        self.connection.cut()
 
     def close(self) -> None:
         """Close the connection; what was not read is not fetched."""
@@ -116,25 +107,12 @@ class Folder:
     def _send(
         self, connection: Connection, chunks: Iterable[bytes], *, is_chunked: bool
     ) -> HTTPResponse:
-        """Send a body and return the answer; one that comes early, instead of the rest.
-
-        A thread encrypts and sends while the next chunks are made.
-        """
+        """Send a body and return the answer; one that comes early, instead of the rest."""
         with translated("writing"):
             connection.endheaders()
-        under_way: deque[Future[bool]] = deque()
-        with ThreadPoolExecutor(1, "vmware-upload") as pool:
-            try:
-                for parts in _body(chunks, is_chunked=is_chunked):
-                    if len(under_way) > AHEAD and not under_way.popleft().result():
-                        break
-                    under_way.append(pool.submit(self._take, connection, parts))
-                for sent in under_way:
-                    sent.result()
-            except BaseException:
-                connection.cut()  # or the thread would go on until the server has taken it all
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        for parts in _body(chunks, is_chunked=is_chunked):
+            if not self._take(connection, parts):
+                break
         with translated("writing"):
             return connection.getresponse()
 
