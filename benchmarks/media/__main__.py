@@ -75,7 +75,7 @@ def measure(name: str, folder: Path, *, size: int, rounds: int) -> Iterator[Row]
             yield from _downloads(name, medium, running, image_id, source, rounds)
             running.call("DELETE", f"/v2/images/{image_id}")
             medium.remove()
-            yield from medium.more(running, folder)
+            yield from medium.more(running, folder, rounds)
 
 
 def _configuration(medium: Medium) -> str:
@@ -88,7 +88,7 @@ def _configuration(medium: Medium) -> str:
 def _uploads(
     name: str, medium: Medium, running: Service, source: Path, rounds: int
 ) -> Iterator[Row]:
-    """Measure them; memory in a round of its own, since watching it takes time from the rest."""
+    """Measure them; memory in a first round of its own, since watching it takes time from it."""
     found: list[str] = []
 
     def put() -> None:
@@ -97,15 +97,15 @@ def _uploads(
     def forget() -> None:
         running.call("DELETE", f"/v2/images/{found.pop()}")
 
+    with running.watching_memory() as growth:
+        put()
+    forget()
     ours, theirs = [], []
     for _ in range(rounds):
         theirs.append(timed(lambda: medium.put(source)))
         medium.remove()
         ours.append(timed(put))
         forget()
-    with running.watching_memory() as growth:
-        put()
-    forget()
     yield _speed(f"{name}: upload, beside {medium.tool}", source.stat().st_size, ours, theirs)
     yield _growth(f"{name}: memory growth in uploads", growth[0])
 
@@ -116,6 +116,8 @@ def _downloads(
     """Measure them with the digests of what arrives, by which a client knows what it got, and
     without."""
     fetch = partial(download, f"{running.url}/v2/images/{image_id}/file")
+    with running.watching_memory() as growth:
+        _to_nowhere(fetch)
     ours, theirs = [], []
     plain, plain_theirs = [], []
     for _ in range(rounds):
@@ -123,8 +125,6 @@ def _downloads(
         ours.append(timed(partial(_digested, fetch)))
         plain_theirs.append(timed(partial(_to_nowhere, medium.get)))
         plain.append(timed(partial(_to_nowhere, fetch)))
-    with running.watching_memory() as growth:
-        _to_nowhere(fetch)
     size, tool = source.stat().st_size, medium.tool
     yield _speed(f"{name}: download with digests, beside {tool}", size, ours, theirs)
     yield _growth(f"{name}: memory growth in downloads", growth[0])

@@ -57,7 +57,7 @@ class Medium(AbstractContextManager["Medium"], ABC):
         """Make an image of what ``put`` has put there, and return its id."""
         raise AssertionError(f"{self.driver} takes uploads")
 
-    def more(self, running: Service, folder: Path) -> Iterator[Row]:
+    def more(self, running: Service, folder: Path, rounds: int) -> Iterator[Row]:
         """Measure what only this medium has."""
         yield from ()
 

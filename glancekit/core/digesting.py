@@ -10,7 +10,7 @@ import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from queue import Queue
+from queue import SimpleQueue
 
 from glancekit.core.errors import ConfigError
 from glancekit.core.stream import CHUNK_SIZE
@@ -68,7 +68,10 @@ def _running(algorithm: str) -> Iterator[_Digest]:
 
 
 class _Digest:
-    """One digest on its own thread: hashlib lets go of the interpreter lock while it works."""
+    """One digest on its own thread: hashlib lets go of the interpreter lock while it works.
+
+    A simple queue has no limit, but costs a tenth of one that has: ``_room`` is the limit.
+    """
 
     def __init__(self, algorithm: str) -> None:
         try:
@@ -78,12 +81,16 @@ class _Digest:
                 f"There is no digest '{algorithm}' on this system; "
                 f"set 'hashing_algorithm' to one of {sorted(hashlib.algorithms_available)}"
             ) from error
-        self._chunks: Queue[bytes | bytearray | None] = Queue(QUEUED_CHUNKS)
+        self._chunks: SimpleQueue[bytes | bytearray | None] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(QUEUED_CHUNKS):
+            self._room.put(None)
         self._thread = threading.Thread(target=self._work, name=f"digest {algorithm}", daemon=True)
         self._thread.start()
 
     def feed(self, chunk: bytes | bytearray) -> None:
         """Take the next bytes; waits when the digest is far behind."""
+        self._room.get()
         self._chunks.put(chunk)
 
     def finish(self) -> str:
@@ -98,7 +105,8 @@ class _Digest:
             self._thread.join()
 
     def _work(self) -> None:
-        update, get = self._hash.update, self._chunks.get
+        update, get, make_room = self._hash.update, self._chunks.get, self._room.put
         while chunk := get():
+            make_room(None)
             update(chunk)
             chunk = None  # the next may be long in coming; do not hold this one meanwhile
