@@ -64,7 +64,9 @@ class Counters:
     def note(self, counted: Counted, seconds: float, error: object | None) -> None:
         """Count one call that took so many seconds; ``error`` says what was wrong with it."""
         with self._lock:
-            tally = self._tallies.setdefault(counted, Tally())
+            tally = self._tallies.get(counted)
+            if tally is None:
+                tally = self._tallies[counted] = Tally()
             tally.calls += 1
             tally.seconds += seconds
             if error is not None:

@@ -65,7 +65,7 @@ class GuardedMetadata(MetadataDriver):
     def start(self) -> None:
         """Get ready for work, as the driver does."""
         with self._calls.counted("start"):
-            _ask(self._name, "start", self._driver.start)
+            self._ask("start", self._driver.start)
 
     def unit_of_work(self, *, read_only: bool = False) -> UnitOfWork:
         """Return a new unit of work, to be entered at once.
@@ -86,7 +86,7 @@ class GuardedMetadata(MetadataDriver):
         """
         with self._calls.counted("check"):
             try:
-                self._in_time.call(partial(_ask, self._name, "check", self._driver.check))
+                self._in_time.call(partial(self._ask, "check", self._driver.check))
             except DeadlineMissed as error:
                 raise MetadataUnavailable(f"plugin {self._name}: {error}") from error
 
@@ -94,10 +94,13 @@ class GuardedMetadata(MetadataDriver):
         """Let go of connections. The others are closed all the same when this one cannot be."""
         try:
             with self._calls.counted("close"):
-                self._in_time.call(partial(_ask, self._name, "close", self._driver.close))
+                self._in_time.call(partial(self._ask, "close", self._driver.close))
         except (GlancekitError, DeadlineMissed) as error:
             log.error("plugin %s was not closed: %s", self._name, error)
         self._in_time.close()
+
+    def _ask(self, operation: str, call: Callable[[], object]) -> None:
+        _Asked(self._name).ask(operation, None, call)
 
 
 def _is_no_fault(error: BaseException) -> bool:
@@ -124,10 +127,14 @@ class _Asked:
         *given: Any,
         **named: Any,
     ) -> Any:
-        """Return the driver's answer."""
+        """Return the driver's answer, its faults named after it."""
         self.since = time.monotonic()
         try:
-            answer = _ask(self.name, operation, call, *given, **named)
+            answer = call(*given, **named)
+        except GlancekitError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise _fault(self.name, operation, error) from error
         finally:
             self.since = None
         if kind is None or kind(answer):
@@ -199,14 +206,17 @@ class _Unit:
         self._began = time.perf_counter()
         try:
             self._gate.enter(self._asked)
-            ask = self._asked.ask
-            begin = self._driver.unit_of_work
-            self._outer = ask("unit_of_work", _can_be_entered, begin, read_only=self._read_only)
-            self._work = ask("unit_of_work", _is_unit, self._outer.__enter__)
+            self._work = self._asked.ask("unit_of_work", _is_unit, self._begin)
         except BaseException as error:
             self._end(error)
             raise
         return self
+
+    def _begin(self) -> Any:
+        outer = self._outer = self._driver.unit_of_work(read_only=self._read_only)
+        if not _can_be_entered(outer):
+            raise _nonsense(self._asked.name, "unit_of_work", outer)
+        return outer.__enter__()
 
     def __exit__(
         self,
@@ -274,19 +284,12 @@ def _part_of(whole: object, part: str, name: str, operation: str) -> Any:
     try:
         return getattr(whole, part)
     except Exception as error:  # it may be made just now
-        reason = f"{type(error).__name__}: {error}"
-        raise MetadataFailed(reason, driver=name, operation=operation) from error
+        raise _fault(name, operation, error) from error
 
 
-def _ask(name: str, operation: str, call: Callable[..., Any], /, *given: Any, **named: Any) -> Any:
-    """Return what a driver answers, its faults named after it."""
-    try:
-        return call(*given, **named)
-    except GlancekitError:
-        raise
-    except (Exception, SystemExit) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise MetadataFailed(reason, driver=name, operation=operation) from error
+def _fault(name: str, operation: str, error: BaseException) -> MetadataFailed:
+    reason = f"{type(error).__name__}: {error}"
+    return MetadataFailed(reason, driver=name, operation=operation)
 
 
 def _nonsense(name: str, operation: str, answer: object) -> MetadataFailed:
@@ -297,6 +300,9 @@ def _nonsense(name: str, operation: str, answer: object) -> MetadataFailed:
 # -- what answers have to be, as the contracts' annotations say
 
 _Kind = Callable[[Any], bool]
+
+_TEXT = (str, bytes)
+"""Sequences that are no rows."""
 
 
 @cache
@@ -329,8 +335,9 @@ def _is_a(kind: Any, answer: object) -> bool:
 
 
 def _is_row_of(kind: type[Any], answer: object) -> bool:
-    is_row = isinstance(answer, Sequence) and not isinstance(answer, str | bytes)
-    return is_row and all(isinstance(one, kind) for one in cast(Sequence[object], answer))
+    if not isinstance(answer, Sequence) or isinstance(answer, _TEXT):
+        return False
+    return all(isinstance(one, kind) for one in answer)
 
 
 def _rows_of(page: type[Any]) -> Mapping[str, type[Any]]:
