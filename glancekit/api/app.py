@@ -7,11 +7,12 @@ Which routes there are is v2/router's business.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 from werkzeug.exceptions import BadRequest
-from werkzeug.routing import Rule
+from werkzeug.routing import MapAdapter, Rule
 
 from glancekit.api import errors, request_ids
 from glancekit.api.auth import Callers
@@ -32,7 +33,7 @@ from glancekit.core.model.identity import Identity
 from glancekit.services.world import World
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication
 
 CREATES_IMAGE = "POST /v2/images"
 """The endpoint that adds records, which cost nothing but are never forgotten (OSSN-0076)."""
@@ -81,9 +82,24 @@ class _PlainRule(Rule):
 
 
 class _ImagesApp(Flask):
-    """Flask with plain routes."""
+    """Flask with plain routes and functions, whatever host a request names."""
 
     url_rule_class: type[Rule] = _PlainRule
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function: none here is a coroutine, which Flask would look for each time."""
+        return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Return what finds the route of a path, which host and scheme have no part in."""
+        if request is None:
+            return None
+        return self.url_map.bind(
+            "",
+            script_name=request.root_path,
+            path_info=request.path,
+            default_method=request.method,
+        )
 
 
 def _add_unversioned_routes(app: Flask, world: World) -> None:
@@ -109,18 +125,21 @@ def _add_frame(app: Flask, world: World, settings: ApiSettings) -> None:
 
     @app.before_request
     def admit() -> None:
-        environ = request.environ
-        logcontext.begin(image_id=(request.view_args or {}).get("image_id"))
-        g.request_id = request_ids.request_id_of(environ, max_length=max_length)
-        logcontext.note(request_id=g.request_id)
+        asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+        environ = asked.environ
+        logcontext.begin(image_id=(asked.view_args or {}).get("image_id"))
+        request_id = request_ids.request_id_of(environ, max_length=max_length)
+        g.request_id = request_id
+        logcontext.note(request_id=request_id)
         _require_readable(environ["PATH_INFO"])
-        if not request.path.startswith("/v2/") or request.method == "OPTIONS":
-            if limits and request.endpoint not in ("health", "metrics"):
+        if not asked.path.startswith("/v2/") or asked.method == "OPTIONS":
+            if limits and asked.endpoint not in ("health", "metrics"):
                 limits.admit_unknown(environ)
             return
-        g.caller = _admitted(world, callers, environ, limits)
-        logcontext.note(project_id=g.caller.project_id)
-        if request.routing_exception is None and has_body(environ):
+        caller = _admitted(world, callers, asked, request_id, limits)
+        g.caller = caller
+        logcontext.note(project_id=caller.project_id)
+        if asked.routing_exception is None and has_body(environ):
             _require_expected_body()
 
     @app.errorhandler(Exception)
@@ -155,26 +174,28 @@ def _add_metrics(app: Flask, metrics: Metrics) -> None:
 
 
 def _admitted(
-    world: World, callers: Callers, environ: WSGIEnvironment, limits: RateLimits | None
+    world: World, callers: Callers, asked: Request, request_id: str, limits: RateLimits | None
 ) -> Identity:
     """Return who sends a request, unless they send too many."""
+    environ = asked.environ
     if limits is None:
-        return world.access.recognise(callers.identify(environ, g.request_id))
+        return world.access.recognise(callers.identify(environ, request_id))
     limits.require_patience(environ)
     try:
-        identity = world.access.recognise(callers.identify(environ, g.request_id))
+        identity = world.access.recognise(callers.identify(environ, request_id))
     except Unauthenticated:
         limits.admit_unknown(environ)
         raise
-    limits.admit(identity, creates=request.endpoint == CREATES_IMAGE)
+    limits.admit(identity, creates=asked.endpoint == CREATES_IMAGE)
     return identity
 
 
 def _request_id() -> str:
     """Return the id of the current request, which gets one when it came with an unfit one."""
-    if "request_id" not in g:
-        g.request_id = request_ids.new_request_id()
-    return str(g.request_id)
+    known = g.get("request_id")
+    if known is None:
+        known = g.request_id = request_ids.new_request_id()
+    return str(known)
 
 
 def _require_readable(path: str) -> None:

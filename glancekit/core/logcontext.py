@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import ContextVar
-from types import MappingProxyType
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+_NOTHING: Mapping[str, str] = {}
 
 _about: ContextVar[Mapping[str, str] | None] = ContextVar("glancekit_log_about", default=None)
 
@@ -20,7 +19,7 @@ def begin(**facts: str | None) -> None:
 
     The names in use are ``request_id``, ``project_id`` and ``image_id``.
     """
-    _about.set(MappingProxyType({name: fact for name, fact in facts.items() if fact}))
+    _about.set({name: fact for name, fact in facts.items() if fact})
 
 
 def note(**facts: str | None) -> None:
