@@ -118,7 +118,8 @@ class SqlImages(ImageRepository):
         """See the contract."""
         if not self._session.read_only:
             self._session.hold(_LOCK, image_id)
-        found = rows.images_with_locations(self._session.execute(_GET, {"id_": image_id}))
+        rows_found = self._session.execute(_GET, {"id_": image_id}).all()
+        found = rows.images_with_locations(rows_found)
         if not found or not self._may_know(viewer, image_id, found[0].owner, found[0].visibility):
             raise ImageNotFound(image_id=image_id)
         return found[0]
