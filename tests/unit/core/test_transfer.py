@@ -276,13 +276,35 @@ def test_a_wrong_format_ends_the_transfer_early() -> None:
     assert len(read) == 1
 
 
-def test_a_slow_digest_holds_the_source_back() -> None:
-    digest = digesting._Digest("sha512")
-    assert (
-        digest._chunks.maxsize == digesting.QUEUED_CHUNKS
-    )  # else memory would grow with the image
-    digest.feed(b"abc")
-    assert digest.finish() == hashlib.sha512(b"abc").hexdigest()
+def test_a_slow_digest_holds_the_source_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or memory would grow with the image."""
+    may_go_on, seen = threading.Event(), []
+
+    class Slow:
+        def update(self, chunk: bytes) -> None:
+            may_go_on.wait(30)
+            seen.append(chunk)
+
+        def hexdigest(self) -> str:
+            return "the digest"
+
+    monkeypatch.setattr(digesting.hashlib, "new", lambda *_, **__: Slow())
+    chunks, fed = [bytes([number]) for number in range(50)], []
+
+    def feed() -> None:
+        for chunk in chunks:
+            digests.feed(chunk)
+            fed.append(chunk)
+
+    with digesting.digesting(["slow"]) as digests:
+        feeding = threading.Thread(target=feed)
+        feeding.start()
+        feeding.join(0.5)
+        assert len(fed) == digesting.QUEUED_CHUNKS + 1  # and the one that is being digested
+        may_go_on.set()
+        feeding.join(30)
+        assert digests.finish() == {"slow": "the digest"}
+    assert seen == chunks
 
 
 def test_what_nobody_will_need_is_not_digested() -> None:
