@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from importlib.metadata import EntryPoint, entry_points
@@ -166,7 +166,10 @@ class Offer:
 
 def load_all(wanted: Sequence[Wanted], *, deadline: float) -> list[Loaded]:
     """Load and build all at once; those that hang cost one deadline together."""
-    offers = {group: offers_of(group) for group in {want.group for want in wanted}}
+    installed = entry_points()  # it reads files of every package, so once for all groups
+    offers = {
+        group: _offers(installed.select(group=group)) for group in {want.group for want in wanted}
+    }
     jobs = [_job(want, offers[want.group]) for want in wanted]
     outcomes = attempt_all(jobs, deadline=deadline)
     return [
@@ -181,8 +184,7 @@ def offers_of(group: str) -> list[Offer]:
     With importlib.metadata and not with stevedore, which sees double names only where they are
     adjacent, forgets the distribution, and keeps what it found in a file of the user's home.
     """
-    found = sorted(set(entry_points(group=group)), key=lambda point: (point.name, _owner(point)))
-    return [_settle(point, [p for p in found if p.name == point.name]) for point in found]
+    return _offers(entry_points(group=group))
 
 
 def import_plugin(entry_point: EntryPoint) -> Any:
@@ -298,33 +300,45 @@ def _found(want: Wanted, offers: Sequence[Offer]) -> PluginReport:
     return replace(best, use=want.use)
 
 
-def _settle(point: EntryPoint, rivals: Sequence[EntryPoint]) -> Offer:
+def _offers(points: Iterable[EntryPoint]) -> list[Offer]:
+    found = [Offer(point, _report(point)) for point in set(points)]
+    found.sort(key=lambda offer: (offer.report.name, offer.report.distribution))
+    return [
+        _settle(offer, [other for other in found if other.report.name == offer.report.name])
+        for offer in found
+    ]
+
+
+def _report(point: EntryPoint) -> PluginReport:
+    distribution, version = "unknown", None
+    if point.dist is not None:
+        metadata = point.dist.metadata  # parsed anew each time
+        distribution = str(metadata["Name"]).lower().replace("_", "-")
+        version = metadata["Version"]
+    return PluginReport(
+        group=point.group, name=point.name, distribution=distribution, version=version
+    )
+
+
+def _settle(offer: Offer, rivals: Sequence[Offer]) -> Offer:
     """Say whether an entry point may be taken under its name.
 
     Where several packages offer a name, it belongs to glancekit itself or to the package that is
     named after it; else to none, because what order they are found in is nobody's decision.
     """
-    report = PluginReport(
-        group=point.group,
-        name=point.name,
-        distribution=_owner(point),
-        version=point.dist.version if point.dist else None,
-    )
+    report = offer.report
     if len(rivals) == 1:
-        return Offer(point, report)
-    rightful = [p for p in rivals if _owner(p) in ("glancekit", _package(p.group, p.name))]
+        return offer
+    named_after_it = _package(report.group, report.name)
+    owners = [str(rival.report.distribution) for rival in rivals]
+    rightful = [owner for owner in owners if owner in ("glancekit", named_after_it)]
     if len(rightful) != 1:
-        owners = ", ".join(_owner(rival) for rival in rivals)
-        reason = f"several packages offer this name: {owners}; uninstall all but one"
-        return Offer(point, replace(report, state=PluginState.AMBIGUOUS, reason=reason))
-    if rightful[0] is point:
-        return Offer(point, report)
-    reason = f"this name belongs to {_owner(rightful[0])}; uninstall one of the two packages"
-    return Offer(point, replace(report, state=PluginState.SHADOWED, reason=reason))
-
-
-def _owner(point: EntryPoint) -> str:
-    return str(point.dist.name).lower().replace("_", "-") if point.dist else "unknown"
+        reason = f"several packages offer this name: {', '.join(owners)}; uninstall all but one"
+        return replace(offer, report=replace(report, state=PluginState.AMBIGUOUS, reason=reason))
+    if rightful[0] == report.distribution:
+        return offer
+    reason = f"this name belongs to {rightful[0]}; uninstall one of the two packages"
+    return replace(offer, report=replace(report, state=PluginState.SHADOWED, reason=reason))
 
 
 def _package(group: str, name: str) -> str:
