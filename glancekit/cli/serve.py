@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +17,7 @@ from glancekit.core.errors import MetadataUnavailable, Unavailable
 if TYPE_CHECKING:
     from glancekit.core.config import Configuration
     from glancekit.services.world import World
+    from glancekit.wsgi import Service
 
 _OPTIONS = {
     "data_dir": ("DEFAULT", "data_dir"),
@@ -58,7 +61,6 @@ def serve(invocation: Invocation, /, config_files: tuple[str, ...], **given: Any
     from glancekit.bootstrap import bootstrap, preload
     from glancekit.serving.addresses import require_local
     from glancekit.serving.server import Server, ServerSettings
-    from glancekit.wsgi import Service
 
     files = (*invocation.config_files, *config_files)
     config = replace(invocation, config_files=files).load_config(
@@ -75,7 +77,14 @@ def serve(invocation: Invocation, /, config_files: tuple[str, ...], **given: Any
             if world.auth.loopback_only and not options.unsafe_allow_unauthenticated_access:
                 require_local(settings.address)
 
-    Server(settings, build=lambda: Service(config), check=check).run()
+    def build() -> Service:
+        from glancekit.wsgi import Service
+
+        return Service(config)
+
+    # The API takes as long to import as the check takes, which does without it.
+    prepare = partial(import_module, "glancekit.wsgi")
+    Server(settings, build=build, check=check, prepare=prepare).run()
 
 
 def _awaited(bootstrap: Callable[[Configuration], World], config: Configuration) -> World:

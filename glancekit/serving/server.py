@@ -93,7 +93,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """glancekit under gunicorn.
 
     ``build`` is called once in each worker, after the fork; ``check`` once before, in a child,
-    and raises what keeps the service from starting.
+    and raises what keeps the service from starting. Meanwhile ``prepare`` makes ready here what
+    workers are to share, as imports.
     """
 
     def __init__(
@@ -102,10 +103,12 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         *,
         build: Callable[[], Service],
         check: Callable[[], None],
+        prepare: Callable[[], object],
     ) -> None:
         self.server = settings
         self._build = build
         self._check = check
+        self._prepare = prepare
         self._service: Service | None = None
         super().__init__()
 
@@ -131,7 +134,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         :raises ConfigError: when the address cannot be listened on, or the check fails.
         """
         with listen(self.server.address) as sock:
-            check_in_child(self._check)
+            with check_in_child(self._check):
+                self._prepare()
             log.info("glancekit %s listens on %s", __version__, _url(self.server, sock))
             # gunicorn alone owns it from here: while anybody else kept it open, the kernel would
             # go on to accept connections that a stopping service never answers.

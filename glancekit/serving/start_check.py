@@ -11,7 +11,8 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from glancekit.core.errors import ConfigError, GlancekitError, Unavailable
 
@@ -19,8 +20,9 @@ INTERRUPTED = 130
 """What a shell makes of Ctrl-C."""
 
 
-def check_in_child(check: Callable[[], None]) -> None:
-    """Run ``check`` in a child process.
+@contextmanager
+def check_in_child(check: Callable[[], None]) -> Iterator[None]:
+    """Run ``check`` in a child process beside the block, at whose end it is waited for.
 
     :raises ConfigError: with the message of the glancekit error that it raised.
     :raises Unavailable: when that was one of something that may be there a moment later.
@@ -33,10 +35,16 @@ def check_in_child(check: Callable[[], None]) -> None:
         os.close(reader)
         _run(check, writer)
     os.close(writer)
-    with os.fdopen(reader, encoding="utf-8") as pipe:
-        message = pipe.read()
-    _, status = os.waitpid(pid, 0)
-    code = os.waitstatus_to_exitcode(status)
+    try:
+        yield
+    finally:
+        with os.fdopen(reader, encoding="utf-8") as pipe:
+            message = pipe.read()
+        _, status = os.waitpid(pid, 0)
+    _require_passed(message, os.waitstatus_to_exitcode(status))
+
+
+def _require_passed(message: str, code: int) -> None:
     if message and code == os.EX_TEMPFAIL:
         raise Unavailable(message)
     if message:

@@ -84,7 +84,10 @@ def main() -> int:
     try:
         address = Address(**settings.pop("address"))
         server = Server(
-            ServerSettings(address=address, **settings), build=lambda: Service(folder), check=check
+            ServerSettings(address=address, **settings),
+            build=lambda: Service(folder),
+            check=check,
+            prepare=lambda: None,
         )
         server.run()
     except ConfigError as error:
