@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from glancekit.core.errors import GlancekitError
+from glancekit.serving.connection_requests import ConnectionRequests
 from glancekit.serving.header_gate import Connection, HeaderGate, has_header
 from glancekit.serving.patient_socket import PatientSocket
 from glancekit.serving.request_body import straighten
@@ -84,8 +85,10 @@ class GlancekitWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         conn.sock.settimeout(None)
         if self.cfg.is_ssl:
             super().enqueue_req(conn)
-        else:
-            self._gate.enter(conn, _read_ahead(conn))
+            return
+        if conn.parser is None:
+            conn.parser = ConnectionRequests(self.cfg, conn.sock, conn.client)
+        self._gate.enter(conn, _read_ahead(conn))
 
     def _submit(self, conn: Connection) -> None:
         if threading.current_thread() is threading.main_thread():
@@ -144,8 +147,6 @@ class GlancekitWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
 
 def _read_ahead(conn: TConn) -> bytes:
     """What came of the next request together with the one before."""
-    if conn.parser is None:
-        return b""
     unreader = conn.parser.unreader
     data: bytes = unreader.take_buffered()
     unreader.unread(data)
