@@ -249,34 +249,51 @@ class _Unit:
         self._asked.ask("commit", None, self._work.commit)
 
     def __getattr__(self, name: str) -> Any:
-        kinds = _repositories().get(name)
-        if kinds is None:
+        kind = _repositories().get(name)
+        if kind is None:
             raise AttributeError(name)
-        found = _part_of(self._work, name, self._asked.name, name)
-        repository = _Repository(name, found, kinds, self._asked)
+        repository = kind(_part_of(self._work, name, self._asked.name, name), self._asked)
         setattr(self, name, repository)
         return repository
 
 
 class _Repository:
-    """A repository whose methods are guarded when they are first asked for."""
+    """A driver's repository. Its subclasses have the methods of each contract, guarded."""
 
-    def __init__(
-        self, name: str, repository: object, kinds: Mapping[str, _Kind | None], asked: _Asked
-    ) -> None:
-        self._name = name
+    __slots__ = ("_asked", "_repository")
+
+    def __init__(self, repository: object, asked: _Asked) -> None:
         self._repository = repository
-        self._kinds = kinds
         self._asked = asked
 
-    def __getattr__(self, method: str) -> Any:
-        if method not in self._kinds:
-            raise AttributeError(method)
-        operation = f"{self._name}.{method}"
-        call = _part_of(self._repository, method, self._asked.name, operation)
-        guarded = partial(self._asked.ask, operation, self._kinds[method], call)
-        setattr(self, method, guarded)
-        return guarded
+
+def _guarded(contract: type[Any], name: str) -> type[_Repository]:
+    """Return the subclass for a contract."""
+    methods = {
+        method: _guarded_method(
+            method,
+            f"{name}.{method}",
+            _kind(get_type_hints(getattr(contract, method))["return"]),
+        )
+        for method in contract.__abstractmethods__
+    }
+    return type(f"_{contract.__name__}", (_Repository,), {"__slots__": (), **methods})
+
+
+def _guarded_method(method: str, operation: str, kind: _Kind | None) -> Callable[..., Any]:
+    def ask(self: _Repository, /, *given: Any, **named: Any) -> Any:
+        asked = self._asked
+        call = _part_of(self._repository, method, asked.name, operation)
+        return asked.ask(operation, kind, call, *given, **named)
+
+    return ask
+
+
+@cache
+def _repositories() -> Mapping[str, type[_Repository]]:
+    """Return what stands for each repository of a unit of work."""
+    hints = get_type_hints(UnitOfWork)
+    return {name: _guarded(contract, name) for name, contract in hints.items()}
 
 
 def _part_of(whole: object, part: str, name: str, operation: str) -> Any:
@@ -303,18 +320,6 @@ _Kind = Callable[[Any], bool]
 
 _TEXT = (str, bytes)
 """Sequences that are no rows."""
-
-
-@cache
-def _repositories() -> Mapping[str, Mapping[str, _Kind | None]]:
-    """Return what each method of each repository has to answer; None where that is nothing."""
-    return {
-        name: {
-            method: _kind(get_type_hints(getattr(contract, method))["return"])
-            for method in contract.__abstractmethods__
-        }
-        for name, contract in get_type_hints(UnitOfWork).items()
-    }
 
 
 def _kind(hint: Any) -> _Kind | None:
