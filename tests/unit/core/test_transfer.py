@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -299,7 +300,9 @@ def test_a_slow_digest_holds_the_source_back(monkeypatch: pytest.MonkeyPatch) ->
     with digesting.digesting(["slow"]) as digests:
         feeding = threading.Thread(target=feed)
         feeding.start()
-        feeding.join(0.5)
+        while len(fed) <= digesting.QUEUED_CHUNKS:
+            time.sleep(0.01)
+        feeding.join(0.2)
         assert len(fed) == digesting.QUEUED_CHUNKS + 1  # and the one that is being digested
         may_go_on.set()
         feeding.join(30)
