@@ -26,6 +26,10 @@ It says with it that it will not show the store the headers that are for us alon
 Told = Callable[[int], None]
 """Is told how many bytes were sent."""
 
+_AT_ONCE = 2 * CHUNK_SIZE
+"""Bytes asked of a store at a time: as many as the largest pieces that one has, which would be
+cut, and that is to copy them."""
+
 _OCTETS = "application/octet-stream"
 _MAX_DIGITS = 19
 
@@ -154,7 +158,7 @@ class _Chunks:
         self._sent = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._stream:
+        while chunk := self._stream.read(_AT_ONCE):
             yield chunk
             self._sent += len(chunk)  # the server has come back for more
 

@@ -15,8 +15,8 @@ from glancekit_rbd_store.flights import Flight
 from glancekit_rbd_store.options import Settings
 
 PIECE = 2 * CHUNK_SIZE
-"""The most bytes that are read at a time. Readers ask for less: to cut a piece costs less than it
-costs the cluster to answer twice."""
+"""The most bytes that are read at a time. Some readers ask for less: to cut a piece costs less
+than it costs the cluster to answer twice."""
 
 
 class ImageStream(ByteStream):
