@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, g, request
+from flask.sessions import NullSession, SessionInterface, SessionMixin
 from werkzeug.exceptions import BadRequest
 from werkzeug.routing import MapAdapter, Rule
 
@@ -81,10 +82,22 @@ class _PlainRule(Rule):
             self.methods.discard("HEAD")
 
 
+class _NoSessions(SessionInterface):
+    """Each request says who sends it, so nobody has a session."""
+
+    def __init__(self) -> None:
+        self._none = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> SessionMixin:
+        """Return what is nobody's, and so never saved."""
+        return self._none
+
+
 class _ImagesApp(Flask):
     """Flask with plain routes and functions, whatever host a request names."""
 
     url_rule_class: type[Rule] = _PlainRule
+    session_interface: SessionInterface = _NoSessions()
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function: none here is a coroutine, which Flask would look for each time."""
