@@ -19,14 +19,18 @@ def begin(**facts: str | None) -> None:
 
     The names in use are ``request_id``, ``project_id`` and ``image_id``.
     """
-    _about.set({name: fact for name, fact in facts.items() if fact})
+    _begin(facts)
 
 
 def note(**facts: str | None) -> None:
     """Add what became known since."""
-    begin(**{**about(), **facts})
+    _begin({**about(), **facts})
 
 
 def about() -> Mapping[str, str]:
     """Return what this thread works on."""
     return _about.get() or _NOTHING
+
+
+def _begin(facts: Mapping[str, str | None]) -> None:
+    _about.set({name: fact for name, fact in facts.items() if fact})

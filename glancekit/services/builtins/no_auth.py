@@ -23,14 +23,15 @@ class NoAuth(AuthDriver):
 
     def __init__(self, options: SimpleNamespace, *, name: str) -> None:
         """There is nothing to configure."""
-
-    def authenticate(self, credentials: Credentials) -> Identity:
-        """Return the administrator, whoever it is."""
-        return Identity(
+        self._everybody = Identity(
             user_id="admin",
             project_id=PROJECT_ID,
             roles=frozenset({"admin", "member", "reader"}),
         )
+
+    def authenticate(self, credentials: Credentials) -> Identity:
+        """Return the administrator, whoever it is."""
+        return self._everybody
 
     def challenge(self) -> str | None:
         """Return none: nobody is ever turned away."""
