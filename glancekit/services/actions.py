@@ -11,7 +11,7 @@ from dataclasses import replace
 from glancekit.core.errors import Forbidden
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.status import ImageStatus
-from glancekit.services.images import find_visible
+from glancekit.services.images import find_permitted
 from glancekit.services.notices import about
 from glancekit.services.world import World
 
@@ -38,8 +38,7 @@ def reactivate(world: World, caller: Identity, image_id: str) -> None:
 
 def _switch(world: World, caller: Identity, image_id: str, to: ImageStatus, action: str) -> None:
     with world.metadata.unit_of_work() as work:
-        image = find_visible(world, work, caller, image_id)
-        world.access.require(caller, action, owner=image.owner, image=image)
+        image = find_permitted(world, work, caller, image_id, action)
         if image.status not in _SWITCHABLE:
             raise Forbidden(action=f"{action} an image that is {image.status}")
         if image.status is to:

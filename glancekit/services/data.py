@@ -13,7 +13,6 @@ from dataclasses import replace
 from functools import partial
 from types import TracebackType
 
-from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import (
     Conflict,
     Forbidden,
@@ -38,7 +37,7 @@ from glancekit.core.transfer import run as transfer
 from glancekit.services import acting, copies, quotas, readers, stores
 from glancekit.services.cache.serving import open_cached
 from glancekit.services.copies import Download, Redirect
-from glancekit.services.images import find_visible
+from glancekit.services.images import find_permitted, find_visible
 from glancekit.services.notices import about, about_download, about_failure
 from glancekit.services.quotas import Allowance
 from glancekit.services.recovery import forget_writing
@@ -99,7 +98,7 @@ def _target(
 ) -> Store:
     if store_id is None:
         with world.metadata.unit_of_work(read_only=True) as work:
-            image = _authorised(world, work, caller, image_id)
+            image = find_permitted(world, work, caller, image_id, "upload_image")
         target = stores.choose(world, caller, image, size)
     else:
         try:
@@ -108,12 +107,6 @@ def _target(
             raise Invalid(str(error)) from error
     target.require_writable()
     return target
-
-
-def _authorised(world: World, work: UnitOfWork, caller: Identity, image_id: str) -> Image:
-    image = find_visible(world, work, caller, image_id)
-    world.access.require(caller, "upload_image", owner=image.owner, image=image)
-    return image
 
 
 def _begin(
@@ -127,7 +120,7 @@ def _begin(
 ) -> tuple[Image, Location]:
     """Take the image for this upload and write down that bytes are about to be written."""
     with world.metadata.unit_of_work() as work:
-        image = _authorised(world, work, caller, image_id)
+        image = find_permitted(world, work, caller, image_id, "upload_image")
         _require_ready(image, world.settings.image_size_cap, size)
         saved = work.images.save(
             replace(image, status=ImageStatus.SAVING), expect_status={ImageStatus.QUEUED}

@@ -107,6 +107,19 @@ def find_visible(world: World, work: UnitOfWork, caller: Identity, image_id: str
     return image
 
 
+def find_permitted(
+    world: World, work: UnitOfWork, caller: Identity, image_id: str, action: str
+) -> Image:
+    """Return an image inside a unit of work, if the caller may see it and do something to it.
+
+    :raises ImageNotFound: when there is none that the caller may see.
+    :raises Forbidden: when the caller may see it, but not do this.
+    """
+    image = find_visible(world, work, caller, image_id)
+    world.access.require(caller, action, owner=image.owner, image=image)
+    return image
+
+
 def find_for(
     world: World, work: UnitOfWork, caller: Identity, image_id: str, action: str
 ) -> Image:
@@ -120,8 +133,7 @@ def find_for(
     image = work.images.get(image_id, viewer=Viewer.of(caller))
     gone = image.status is ImageStatus.PENDING_DELETE
     if gone or not world.access.may(caller, action, owner=image.owner, image=image):
-        image = find_visible(world, work, caller, image_id)
-        world.access.require(caller, action, owner=image.owner, image=image)
+        return find_permitted(world, work, caller, image_id, action)
     return image
 
 
@@ -211,8 +223,7 @@ def update(world: World, caller: Identity, image_id: str, changes: Sequence[Chan
     """
     view = world.protections.view(caller)
     with world.metadata.unit_of_work() as work:
-        before = find_visible(world, work, caller, image_id)
-        world.access.require(caller, "modify_image", owner=before.owner, image=before)
+        before = find_permitted(world, work, caller, image_id, "modify_image")
         seen = view.of(before)
         changed = _apply(view, seen, changes)
         if changed == seen:
@@ -267,8 +278,7 @@ def delete(world: World, caller: Identity, image_id: str) -> None:
     """
 
     def find(work: UnitOfWork) -> Image:
-        image = find_visible(world, work, caller, image_id)
-        world.access.require(caller, "delete_image", owner=image.owner, image=image)
+        image = find_permitted(world, work, caller, image_id, "delete_image")
         if image.protected:
             raise Protected(image_id=image_id)
         return image

@@ -37,7 +37,7 @@ from glancekit.core.stream import ByteStream
 from glancekit.core.transfer import Receipt, TransferPlan
 from glancekit.core.transfer import run as transfer
 from glancekit.services import quotas
-from glancekit.services.images import find_visible
+from glancekit.services.images import find_permitted, find_visible
 from glancekit.services.importing import records
 from glancekit.services.importing.plugins import ImportPlugin
 from glancekit.services.importing.records import COPY, DIRECT
@@ -347,8 +347,7 @@ def _begin_staging(
     world: World, caller: Identity, image_id: str, size: int | None, allowed: Allowance
 ) -> tuple[Image, Location]:
     with world.metadata.unit_of_work() as work:
-        image = find_visible(world, work, caller, image_id)
-        world.access.require(caller, "modify_image", owner=image.owner, image=image)
+        image = find_permitted(world, work, caller, image_id, "modify_image")
         if image.status is not ImageStatus.QUEUED:
             raise StatusConflict(image_id=image_id, status=image.status, wanted=ImageStatus.QUEUED)
         uploading = replace(image, status=ImageStatus.UPLOADING)

@@ -13,7 +13,7 @@ from glancekit.core.errors import Forbidden, InvalidField, LimitExceeded, Member
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, Member, MemberStatus, Visibility
 from glancekit.services import attributes, readers
-from glancekit.services.images import find_visible
+from glancekit.services.images import find_permitted, find_visible
 from glancekit.services.notices import about_member
 from glancekit.services.world import World
 
@@ -28,8 +28,7 @@ def add(world: World, caller: Identity, image_id: str, project_id: str) -> Membe
     """
     member = Member(image_id=image_id, project_id=_project_id(project_id))
     with world.metadata.unit_of_work() as work:
-        image = find_visible(world, work, caller, image_id)
-        world.access.require(caller, "add_member", owner=image.owner, image=image)
+        image = find_permitted(world, work, caller, image_id, "add_member")
         _require_shared(image)
         limit = world.settings.image_member_quota
         count = len(work.members.of_image(image_id))
@@ -49,8 +48,7 @@ def find(world: World, caller: Identity, image_id: str) -> list[Member]:
     :raises Forbidden: when the image's visibility is not ``shared``.
     """
     with world.metadata.unit_of_work(read_only=True) as work:
-        image = find_visible(world, work, caller, image_id)
-        world.access.require(caller, "get_members", owner=image.owner, image=image)
+        image = find_permitted(world, work, caller, image_id, "get_members")
         _require_shared(image)
         members = work.members.of_image(image_id)
     return [member for member in members if _sees(world, caller, image, member)]
@@ -96,8 +94,7 @@ def remove(world: World, caller: Identity, image_id: str, project_id: str) -> No
     :raises MemberNotFound: when there is no such member.
     """
     with world.metadata.unit_of_work() as work:
-        image = find_visible(world, work, caller, image_id)
-        world.access.require(caller, "delete_member", owner=image.owner, image=image)
+        image = find_permitted(world, work, caller, image_id, "delete_member")
         _require_shared(image)
         member = work.members.get(image_id, project_id)
         work.members.remove(image_id, project_id)

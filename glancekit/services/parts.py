@@ -32,7 +32,7 @@ from glancekit.core.stream import ByteStream
 from glancekit.core.transfer import Receipt, TransferPlan
 from glancekit.core.transfer import run as transfer
 from glancekit.services import quotas
-from glancekit.services.images import find_visible
+from glancekit.services.images import find_permitted
 from glancekit.services.importing import records
 from glancekit.services.imports import find_staging, require_staging, require_still_staging
 from glancekit.services.notices import about
@@ -144,7 +144,7 @@ def progress(world: World, caller: Identity, image_id: str) -> Progress:
     require_staging(world)
     staging = Staging(world.staging)
     with world.metadata.unit_of_work(read_only=True) as work:
-        image = _authorised(world, work, caller, image_id)
+        image = find_permitted(world, work, caller, image_id, "modify_image")
         writing = _row(work, image)
     if image.status is ImageStatus.UPLOADING and writing is None and image.size is not None:
         return Progress(offset=image.size, size=image.size)
@@ -172,19 +172,13 @@ def _take(
     allowed: Allowance,
 ) -> Location:
     """Begin an upload, or go on with it; either way it lives for a while from now on."""
-    image = _authorised(world, work, caller, image_id)
+    image = find_permitted(world, work, caller, image_id, "modify_image")
     if image.status is ImageStatus.QUEUED:
         writing = _begin(work, caller, image, staging, part, allowed)
     else:
         writing = _going_on(work, image, staging, part)
     _renew(world, work, writing.holder or "")
     return writing
-
-
-def _authorised(world: World, work: UnitOfWork, caller: Identity, image_id: str) -> Image:
-    image = find_visible(world, work, caller, image_id)
-    world.access.require(caller, "modify_image", owner=image.owner, image=image)
-    return image
 
 
 def _begin(

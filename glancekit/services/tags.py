@@ -10,7 +10,7 @@ from glancekit.core.errors import TagNotFound
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image
 from glancekit.services import attributes
-from glancekit.services.images import find_visible
+from glancekit.services.images import find_permitted
 from glancekit.services.notices import about
 from glancekit.services.world import World
 
@@ -46,8 +46,7 @@ def _save(
     world: World, caller: Identity, image_id: str, change: Callable[[Image], frozenset[str]]
 ) -> None:
     with world.metadata.unit_of_work() as work:
-        before = find_visible(world, work, caller, image_id)
-        world.access.require(caller, "modify_image", owner=before.owner, image=before)
+        before = find_permitted(world, work, caller, image_id, "modify_image")
         after = replace(before, tags=change(before))
         if after.tags == before.tags:
             return
