@@ -7,9 +7,10 @@ What is in its rows is the business of reading.py and returning.py.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url, select, text
@@ -35,6 +36,11 @@ _BEGIN = {
     ("mysql", False): "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
 }
 """How a transaction begins where the driver has no word for it."""
+
+_ENGINE: Mapping[str, Any] = {
+    "poolclass": NullPool,
+    "hide_parameters": True,  # locations may have passwords in them, which no log shall have
+}
 
 
 class GlanceDatabase:
@@ -88,7 +94,7 @@ class GlanceDatabase:
         if self._url.drivername == "sqlite":
             return self._sqlite_engine(writing=writing)
         try:
-            engine = create_engine(self._url, poolclass=NullPool)
+            engine = create_engine(self._url, **_ENGINE)
         except (ImportError, SQLAlchemyError) as error:
             extra = _EXTRAS[self._url.drivername]
             raise GlancekitError(
@@ -111,7 +117,7 @@ class GlanceDatabase:
                 f"file:{quote(str(path.absolute()))}?mode={mode}", uri=True, isolation_level=None
             )
 
-        return create_engine("sqlite://", creator=connect, poolclass=NullPool)
+        return create_engine("sqlite://", creator=connect, **_ENGINE)
 
     def _require_glance(self, connection: Connection) -> None:
         tables = set(inspect(connection).get_table_names())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -330,3 +331,20 @@ class TestReturning:
             (row,) = connection.execute(select(schema.image_locations))
         assert (row.value, row.status) == ("http://a", "active")
         assert json.loads(row.meta_data) == {"x": 1, "store": "web"}
+
+    def test_secrets_of_locations_are_in_no_log(self, glance, take, fresh, caplog):
+        glance.image("secret")
+        glance.location("secret", "http://user:hidden-word@h/1")
+        caplog.set_level(logging.INFO, logger="sqlalchemy.engine")
+        metadata = MemoryMetadata()
+        take(glance.url, metadata)
+        give_back(metadata, fresh)
+        assert "INSERT INTO image_locations" in caplog.text
+        assert "hidden-word" not in caplog.text
+
+
+@pytest.mark.parametrize("writing", [False, True])
+@pytest.mark.parametrize("kind", ["postgresql", "mysql"])
+def test_servers_are_asked_without_parameters_in_logs(kind: str, writing: bool) -> None:
+    pytest.importorskip({"postgresql": "psycopg", "mysql": "pymysql"}[kind])
+    assert GlanceDatabase(f"{kind}://me:word@host/glance")._engine(writing=writing).hide_parameters
