@@ -7,27 +7,21 @@ served. It believes identity headers, so that nobody has to log in.
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from glancekit.testing import servers
+from glancekit.testing.servers import START_LIMIT, SingleServer, free_port
 
 ENVIRONMENT = "GLANCEKIT_TEST_GLANCE"
 """Environment variable that names the environment; default is .venv-glance here or above."""
 
-LIFETIME = 5400
-"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
-
 MANAGE_LIMIT = 900
 """Seconds that ``glance-manage`` has for one of its works."""
-
-START_LIMIT = 60.0
 
 ADMIN: Mapping[str, str] = {
     "X-Identity-Status": "Confirmed",
@@ -82,10 +76,7 @@ paste.filter_factory = glance.api.middleware.context:ContextMiddleware.factory
 
 def find_environment() -> Path | None:
     """Return the environment that a Glance can be started from, if there is one."""
-    named = os.environ.get(ENVIRONMENT)
-    here = Path.cwd()
-    candidates = [Path(named)] if named else [p / ".venv-glance" for p in (here, *here.parents)]
-    return next((path.absolute() for path in candidates if (path / "data").is_dir()), None)
+    return servers.find_environment(ENVIRONMENT, ".venv-glance", has="data")
 
 
 def missing() -> str | None:
@@ -95,7 +86,7 @@ def missing() -> str | None:
     return None
 
 
-class RealGlance:
+class RealGlance(SingleServer):
     """One Glance with a file store ``local`` and an http store ``web``, in a folder of its own."""
 
     def __init__(
@@ -125,8 +116,8 @@ class RealGlance:
         self.images.mkdir(exist_ok=True)
         self._environment = environment
         self._folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = int(probe.getsockname()[1])
+        super().__init__(folder / "server.log")
+        self.port = free_port()
         self.config = folder / "glance-api.conf"
         text = _CONFIG.format(
             folder=folder, backends="local:file, web:http", connection=connection
@@ -134,7 +125,6 @@ class RealGlance:
         text = text.replace(f"{folder}/images", str(self.images))
         self.config.write_text(text + more)
         (folder / "paste.ini").write_text(_PASTE)
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -157,37 +147,18 @@ class RealGlance:
         if with_metadefs:
             self.manage("db_load_metadefs", str(self._environment / "etc/glance/metadefs"))
 
-    def start(self) -> None:
-        """Start it and wait for its first answer."""
-        command = ["timeout", "--signal=KILL", str(LIFETIME)]
-        command += [str(self._environment / "bin" / "python"), "-m", "gunicorn"]
-        command += ["--worker-class", "gthread", "--threads", "4"]
-        command += ["--bind", f"127.0.0.1:{self.port}", "glance.wsgi.api:application"]
-        with (self._folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, "OS_GLANCE_CONFIG_DIR": str(self._folder)},
-            )
-        end = time.monotonic() + START_LIMIT
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > end:
-                self.stop()
-                text = (self._folder / "server.log").read_text()
-                raise AssertionError(f"Glance does not start\n{text[-2000:]}")
-            time.sleep(0.1)
+    def command(self) -> Sequence[str]:
+        """See the base."""
+        python = str(self._environment / "bin" / "python")
+        command = [python, "-m", "gunicorn", "--worker-class", "gthread", "--threads", "4"]
+        return [*command, "--bind", f"127.0.0.1:{self.port}", "glance.wsgi.api:application"]
 
-    def stop(self) -> None:
-        """End it."""
-        if self._process is not None:
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
+    def environment(self) -> Mapping[str, str]:
+        """See the base."""
+        return {"OS_GLANCE_CONFIG_DIR": str(self._folder)}
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """See the base."""
         try:
             with urllib.request.urlopen(f"{self.url}/versions", timeout=START_LIMIT) as answer:
                 return bool(answer.status == 200)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import tempfile
 import uuid
@@ -28,11 +27,10 @@ from glancekit.core.contracts.store import (
 from glancekit.core.errors import BlobNotFound
 from glancekit.core.model.image import Location
 from glancekit.core.stream import FileStream
+from glancekit.testing.servers import LIFETIME, find_environment
 
 ENVIRONMENT = ".venv-glance-store"
 VARIABLE = "GLANCEKIT_TEST_GLANCE_STORE"
-LIFETIME = 5400
-"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
 
 _CHILD = Path(__file__).with_name("upstream_store_child.py")
 
@@ -248,11 +246,8 @@ class UpstreamConformance:
 
 def _python() -> Path | None:
     """The interpreter of the environment that tools/glance_store.sh made, here or above."""
-    named = os.environ.get(VARIABLE)
-    here = Path.cwd()
-    folders = [Path(named)] if named else [above / ENVIRONMENT for above in (here, *here.parents)]
-    found = (folder.absolute() / "bin/python" for folder in folders)
-    return next((python for python in found if python.exists()), None)
+    environment = find_environment(VARIABLE, ENVIRONMENT, has="bin/python")
+    return None if environment is None else environment / "bin/python"
 
 
 def _imports(python: Path, *modules: str) -> bool:

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -24,15 +23,11 @@ from typing import Any
 import pytest
 import requests
 
+from glancekit.testing.servers import free_port
+
 ROOT = Path(__file__).parents[2]
 START_LIMIT = 30.0
 STOP_LIMIT = 30.0
-
-
-def free_port() -> int:
-    """Ask the kernel for a port that nobody has."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -321,12 +316,12 @@ class S3:
     then on, as when the server is gone.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
-        self.process = process
+    def __init__(self, server: Any) -> None:
+        self.server = server
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.cut_after: int | None = None
         self.is_gone = False
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(port))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(server.port))
         self._server.daemon_threads = True
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
         self.url = f"http://{self.host}"
@@ -404,38 +399,18 @@ class S3:
 
 
 HOP_BY_HOP = {"connection", "transfer-encoding", "server", "date"}
-LIFETIME = 5400
-"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
 
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     """A running S3 server with a bucket ``images``."""
-    found = os.environ.get("GLANCEKIT_TEST_MOTO") or ROOT / ".venv-moto"
-    program = Path(found).absolute() / "bin" / "moto_server"
-    if not program.exists():
-        pytest.skip("there is no S3 server to test with: sh tools/moto.sh .venv-moto")
-    port = free_port()
-    command = ["timeout", "--signal=KILL", str(LIFETIME), str(program)]
-    with (tmp_path_factory.mktemp("moto") / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "-H", "127.0.0.1", "-p", str(port)],
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={**os.environ, "S3_UPLOAD_PART_MIN_SIZE": "1"},
-        )
-    end = time.monotonic() + START_LIMIT
-    while True:
-        with suppress(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port), timeout=START_LIMIT).close()
-            break
-        assert process.poll() is None, "the S3 server does not start"
-        assert time.monotonic() < end, "the S3 server does not answer"
-        time.sleep(0.1)
-    s3 = S3(process, port)
-    s3.client().create_bucket(Bucket="images")
-    yield s3
-    s3.stop()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(STOP_LIMIT)
+    testing = pytest.importorskip(
+        "glancekit_s3_store.testing", reason="glancekit-s3-store is not installed"
+    )
+    if reason := testing.missing():
+        pytest.skip(reason)
+    with testing.RealMoto(tmp_path_factory.mktemp("moto")) as moto:
+        s3 = S3(moto)
+        s3.client().create_bucket(Bucket="images")
+        yield s3
+        s3.stop()

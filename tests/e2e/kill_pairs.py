@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from glancekit_image_steps import receiving, writing
-from glancekit_web_reading.testing import running_nginx
+from glancekit_web_reading.testing import Nginx
 from kill_imports import ADMIN, pointed
 
 from glancekit.bootstrap import bootstrap, flow_settings, load_config
@@ -45,6 +45,7 @@ from glancekit.services.importing.work import Work
 from glancekit.services.imports import ImportRequest
 from glancekit.services.recovery import recover
 from glancekit.services.staging import Staging
+from glancekit.testing.servers import free_port
 
 PATIENCE = 150.0
 GRACE = 1.0
@@ -483,13 +484,6 @@ def remote_service(trial: Trial) -> Iterator[None]:
         process.wait(30)
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 def await_answer(url: str, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
@@ -531,7 +525,7 @@ def main() -> int:
         other = stack.enter_context(tempfile.TemporaryDirectory(dir=options.other))
         trial = Trial(options, Path(options.folder).absolute(), Path(other))
         (trial.folder / "web").mkdir()
-        nginx = stack.enter_context(running_nginx(trial.folder / "web"))
+        nginx = stack.enter_context(Nginx(trial.folder / "web"))
         (nginx.root / "disk.qcow2.gz").write_bytes(trial.packed.read_bytes())
         trial.url = nginx.url("disk.qcow2.gz")
         if options.method == "glance-download":

@@ -219,14 +219,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory, web: str) -> Iterator[Fille
         pytest.skip(reason)
     environment = real_glance.find_environment()
     assert environment is not None
-    glance = RealGlance(environment, tmp_path_factory.mktemp("glance") / "service")
-    glance.start()
-    try:
+    with RealGlance(environment, tmp_path_factory.mktemp("glance") / "service") as glance:
         filled = Filled(glance, web)
         filled.fill()
         yield filled
-    finally:
-        glance.stop()
 
 
 @dataclass

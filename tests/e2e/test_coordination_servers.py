@@ -7,21 +7,19 @@ Hosts that take turns at tasks are tried in ``test_periodic_hosts.py``.
 from __future__ import annotations
 
 import shutil
-import signal
 import socket
-import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
 from glancekit.core.coordination import Coordination
+from glancekit.testing.servers import SingleServer, free_port
 
 # How tooz calls PyMySQL.
 pytestmark = [
@@ -30,140 +28,73 @@ pytestmark = [
 ]
 
 LEASE = 6
-START_LIMIT = 60.0
 SLACK = 5.0
 """Seconds beyond a lease on a busy machine."""
 
 ZOOKEEPER = Path("/usr/share/java/zookeeper.jar")
 
 
-class Server(Protocol):
-    """A server of locks."""
-
-    url: str
-
-    def start(self) -> None:
-        """Start it, on its data."""
-        ...
-
-    def kill(self) -> None:
-        """End it."""
-        ...
-
-    def signal(self, number: int) -> None:
-        """Stop it in its tracks, or let it go on."""
-        ...
-
-
-@dataclass
-class ZooKeeper:
+class ZooKeeper(SingleServer):
     """One, in a folder. Its sessions end between two and twenty seconds after their last sign."""
 
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "server.log")
+        self._config = folder / "zoo.cfg"
+        self._data = folder / "data"
+        self._port = free_port()
 
-    @property
     def url(self) -> str:
-        return f"zookeeper://127.0.0.1:{self.port}"
+        return f"zookeeper://127.0.0.1:{self._port}"
 
-    def start(self) -> None:
+    def command(self) -> list[str]:
         lines = (
-            *("tickTime=1000", f"dataDir={self.folder / 'data'}", f"clientPort={self.port}"),
+            *("tickTime=1000", f"dataDir={self._data}", f"clientPort={self._port}"),
             *("clientPortAddress=127.0.0.1", "admin.enableServer=false"),
         )
-        config = self.folder / "zoo.cfg"
-        config.write_text("\n".join(lines))
+        self._config.write_text("\n".join(lines))
         main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-        command = ["timeout", "--signal=KILL", "600", "java", "-Xmx128m", "-cp", str(ZOOKEEPER)]
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, main, str(config)], stdout=log, stderr=log, start_new_session=True
-            )
-        waits_for(self._serves, START_LIMIT)
+        return ["java", "-Xmx128m", "-cp", str(ZOOKEEPER), main, str(self._config)]
 
-    def _serves(self) -> bool:
+    def answers(self) -> bool:
         """It listens before it serves."""
-        assert self.process is not None
-        assert self.process.poll() is None
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as line:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 5) as line:
             line.sendall(b"srvr")
             return b"Mode:" in line.recv(4096)
         return False
 
     def kill(self) -> None:
-        if self.process is not None:
-            self.signal(signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-    def signal(self, number: int) -> None:
-        assert self.process is not None
-        _signal_session(self.process.pid, number)
-
-
-class Mysql:
-    """A MariaDB in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        testing = pytest.importorskip("glancekit_mysql_metadata.testing")
-        if reason := testing.missing():
-            pytest.skip(reason)
-        self.server = testing.RealMariadb(folder)
-        self.url = self.server.url()
-
-    def start(self) -> None:
-        self.server.start()
-
-    def kill(self) -> None:
-        self.server.kill()
-
-    def signal(self, number: int) -> None:
-        _signal_session(self.server._process.pid, number)
-
-
-def _signal_session(session: int, number: int) -> None:
-    """Signal a server and not only the command that bounds its time."""
-    import os
-
-    os.killpg(session, number)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+        self.stop()
 
 
 @pytest.fixture(params=["zookeeper", "mysql"])
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A running one."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
-        made: Server
-        if request.param == "mysql":
-            made = Mysql(folder / "data")
-        else:
-            if shutil.which("java") is None or not ZOOKEEPER.exists():
-                pytest.skip(
-                    "needs zookeeper; run: apt-get install --no-install-recommends zookeeper"
-                )
-            pytest.importorskip("kazoo")
-            made = ZooKeeper(folder, _free_port())
-        made.start()
-        try:
+        with _made(request.param, folder) as made:
             yield made
-        finally:
-            made.kill()
+
+
+def _made(kind: str, folder: Path) -> SingleServer:
+    if kind == "mysql":
+        testing = pytest.importorskip("glancekit_mysql_metadata.testing")
+        if reason := testing.missing():
+            pytest.skip(reason)
+        return testing.RealMariadb(folder / "data")
+    if shutil.which("java") is None or not ZOOKEEPER.exists():
+        pytest.skip("needs zookeeper; run: apt-get install --no-install-recommends zookeeper")
+    pytest.importorskip("kazoo")
+    return ZooKeeper(folder)
 
 
 @pytest.fixture
-def connect(server: Server) -> Iterator[Callable[..., Coordination]]:
+def connect(server: Any) -> Iterator[Callable[..., Coordination]]:
     """Take part as one more host."""
     made: list[Coordination] = []
 
     def connect(lease: int = LEASE) -> Coordination:
-        made.append(Coordination(server.url, lease))
+        made.append(Coordination(server.url(), lease))
         return made[-1]
 
     yield connect
@@ -208,7 +139,7 @@ def test_one_has_a_turn_and_others_after_it(connect: Callable[..., Coordination]
 
 
 def test_a_server_that_is_away_holds_nobody_up(
-    server: Server, connect: Callable[..., Coordination]
+    server: Any, connect: Callable[..., Coordination]
 ) -> None:
     one, other = connect(), connect()
     turn = waits_for(lambda: one.take("t"))
@@ -224,17 +155,17 @@ def test_a_server_that_is_away_holds_nobody_up(
 
 
 def test_a_server_that_stands_still_ends_turns_and_holds_nobody_up(
-    server: Server, connect: Callable[..., Coordination]
+    server: Any, connect: Callable[..., Coordination]
 ) -> None:
     one = connect()
     turn = waits_for(lambda: one.take("t"))
-    server.signal(signal.SIGSTOP)
+    server.freeze()
     try:
         waits_for(turn.is_over, LEASE)
         in_time(lambda: turn.__exit__(None, None, None) is None, LEASE + SLACK)
         assert in_time(lambda: one.take("t") is None, 2 * LEASE + SLACK)
     finally:
-        server.signal(signal.SIGCONT)
+        server.thaw()
     with waits_for(lambda: one.take("t")) as again:
         assert not again.is_over()
 
@@ -246,10 +177,10 @@ def test_a_lease_is_no_longer_than_what_a_zookeeper_allows() -> None:
 
 
 def test_a_mysql_ends_the_session_of_a_host_that_vanished(
-    server: Server, connect: Callable[..., Coordination], monkeypatch: pytest.MonkeyPatch
+    server: Any, connect: Callable[..., Coordination], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its beats stop and its connection stays, as with a cable that was pulled."""
-    if not isinstance(server, Mysql):
+    if isinstance(server, ZooKeeper):
         pytest.skip("the others end sessions by themselves")
     one, other = connect(), connect()
     assert one.take("t") is not None

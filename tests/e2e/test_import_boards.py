@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from glancekit.testing.servers import ServerProcess, free_port, listens
+
 PROGRAM = Path(__file__).with_name("kill_imports.py")
 PAIRS = Path(__file__).with_name("kill_pairs.py")
 LIMIT = 900
-START_LIMIT = 60.0
 ZOOKEEPER = Path("/usr/share/java/zookeeper.jar")
 """It names the others that it needs by itself."""
 
@@ -60,24 +58,6 @@ BOARDS: dict[str, tuple[Start, str, str, str]] = {
 """How each starts; its program, its client's module, and Debian's package."""
 
 
-def free_port() -> int:
-    """Ask the kernel for a port that nobody has."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until somebody listens."""
-    deadline = time.monotonic() + START_LIMIT
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the server ended"
-        with closing(socket.socket()) as line:
-            if line.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError("the server does not listen")
-
-
 @pytest.fixture(scope="module")
 def records() -> Iterator[str]:
     """The URL of a PostgreSQL."""
@@ -108,14 +88,13 @@ def board(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         pytest.skip(f"needs {package}; run: apt-get install --no-install-recommends {package}")
     pytest.importorskip(module)
     port = free_port()
-    with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen(command(tmp_path, port), stdout=log, stderr=log)
+    server = ServerProcess(tmp_path / "server.log")
+    server.launch(command(tmp_path, port))
     try:
-        wait_for(port, process)
+        server.await_answer(lambda: listens(port))
         yield f"{request.param}://127.0.0.1:{port}"
     finally:
-        process.kill()
-        process.wait()
+        server.kill()
 
 
 @pytest.mark.timeout(LIMIT)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -109,7 +108,7 @@ def test_a_frozen_store_is_passed_over_named_and_used_again(
     answer = service.upload(alone, DATA, **{"x-image-meta-store": "cloud"})
     assert answer.status_code == 204
     other = stored_twice(service, s3)
-    os.killpg(s3.process.pid, signal.SIGSTOP)
+    s3.server.freeze()
     try:
         wait_until_passed_over(service, twice)
         for _ in range(20):
@@ -133,7 +132,7 @@ def test_a_frozen_store_is_passed_over_named_and_used_again(
         assert service.status(queued) == "queued"
         assert service.upload(queued, DATA).status_code == 204
     finally:
-        os.killpg(s3.process.pid, signal.SIGCONT)
+        s3.server.thaw()
     service.wait_for(lambda: passing_over(service) == 0)
     assert service.download(alone) == DATA
     assert part_of(service, "cloud") == {

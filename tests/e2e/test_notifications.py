@@ -36,12 +36,8 @@ def rabbit(tmp_path: Path) -> Iterator[Any]:
     testing = pytest.importorskip("glancekit_oslo_notifications.testing")
     if reason := testing.missing():
         pytest.skip(reason)
-    broker = testing.RealRabbit(tmp_path / "rabbit")
-    try:
-        broker.start()
+    with testing.RealRabbit(tmp_path / "rabbit") as broker:
         yield broker
-    finally:
-        broker.kill()
 
 
 def live(service: Any) -> str:
@@ -143,7 +139,7 @@ def test_none_is_lost_though_the_broker_is_killed_midway(
     service = make_service(CONFIG.format(url=rabbit.url))
     service.start()
     images = [live(service) for _ in range(3)]
-    rabbit.kill()
+    rabbit.stop()
     images += [live(service) for _ in range(3)]
     rabbit.start()
     images += [live(service)]

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from glancekit.testing.servers import ServerProcess, free_port, listens
 
 PROGRAM = Path(__file__).with_name("periodic_hosts.py")
 LIMIT = 400
@@ -30,12 +30,6 @@ DATABASES = {
     "mysql": "glancekit_mysql_metadata.testing",
 }
 """What keeps a server up whose locks tooz takes."""
-
-
-def free_port() -> int:
-    """Ask the kernel for a port that nobody has."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def redis(folder: Path, port: int) -> list[str]:
@@ -82,20 +76,13 @@ def serving(scheme: str, folder: Path) -> Iterator[str]:
         pytest.skip(f"needs {package}; run: apt-get install --no-install-recommends {package}")
     pytest.importorskip(module)
     port = free_port()
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command(folder, port), stdout=log, stderr=log)
+    server = ServerProcess(folder / "server.log")
+    server.launch(command(folder, port))
     try:
-        deadline = time.monotonic() + START_LIMIT
-        while True:
-            assert process.poll() is None and time.monotonic() < deadline, "it does not serve"
-            with closing(socket.socket()) as line:
-                if line.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+        server.await_answer(lambda: listens(port))
         yield f"{scheme}://127.0.0.1:{port}"
     finally:
-        process.kill()
-        process.wait()
+        server.kill()
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,6 @@ from __future__ import annotations
 import base64
 import datetime
 import os
-import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,11 +29,11 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from glancekit_keystone_auth.testing import PASSWORD, RealKeystone
 from oslo_config import cfg
 
+from glancekit.testing.servers import ServerProcess, free_port
+
 ENVIRONMENT = os.environ.get("GLANCEKIT_TEST_BARBICAN") or str(
     Path(__file__).parents[2] / ".venv-barbican"
 )
-LIFETIME = 5400
-"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
 PATIENCE = 90.0
 DATA = bytes(range(256)) * 9000
 
@@ -92,8 +90,7 @@ def barbican(keystone: RealKeystone, tmp_path_factory: pytest.TempPathFactory) -
     if not paste.exists():
         pytest.skip("there is no Barbican to test with: sh tools/barbican.sh .venv-barbican")
     folder = tmp_path_factory.mktemp("barbican")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     (folder / ".barbican").mkdir()
     (folder / ".barbican" / "barbican.conf").write_text(
@@ -106,32 +103,24 @@ def barbican(keystone: RealKeystone, tmp_path_factory: pytest.TempPathFactory) -
         )
     )
     python = str(environment / "bin" / "python")
-    command = ["timeout", "--signal=KILL", str(LIFETIME), python, "-W", "ignore", "-c", SERVER]
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, str(port), str(paste)],
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={**os.environ, "HOME": str(folder)},
-        )
+    server = ServerProcess(folder / "barbican.log")
+    server.launch(
+        [python, "-W", "ignore", "-c", SERVER, str(port), str(paste)],
+        environment={"HOME": str(folder)},
+    )
     try:
-        wait_for(url, process, folder / "server.log")
+        server.await_answer(lambda: answers(url))
         yield url
     finally:
-        os.killpg(process.pid, 9)
-        process.wait()
+        server.kill()
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            requests.get(url, timeout=5)
-            return
-        except requests.ConnectionError:
-            time.sleep(0.1)
-    pytest.fail(f"Barbican does not start\n{log.read_text()[-2000:]}")
+def answers(url: str) -> bool:
+    try:
+        requests.get(url, timeout=5)
+    except requests.ConnectionError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from glancekit_web_reading.testing import (
     Nginx,
     bad_servers,
     missing,
-    running_nginx,
 )
 
 from glancekit.plugin import FILTER_SECTION
@@ -27,7 +26,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     """A running nginx with a certificate of its own for ``localhost``."""
     if reason := missing():
         pytest.skip(reason)
-    with running_nginx(tmp_path_factory.mktemp("nginx")) as server:
+    with Nginx(tmp_path_factory.mktemp("nginx")) as server:
         yield server
 
 

@@ -6,25 +6,19 @@ Making its environment is the business of ``tools/keystone.sh``; here that is co
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import requests
+
+from glancekit.testing import servers
+from glancekit.testing.servers import START_LIMIT, SingleServer, free_port
 
 ENVIRONMENT = "GLANCEKIT_TEST_KEYSTONE"
 """Environment variable that names the environment; default is .venv-keystone here or above."""
 
-LIFETIME = 5400
-"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
-
-START_LIMIT = 60.0
 PASSWORD = "secret"
 
 _CONFIG = """
@@ -66,10 +60,7 @@ def _settings(port: int, folder: Path, token_lifetime: int) -> str:
 
 def find_environment() -> Path | None:
     """Return the environment that a Keystone can be started from, if there is one."""
-    named = os.environ.get(ENVIRONMENT)
-    here = Path.cwd()
-    candidates = [Path(named)] if named else [p / ".venv-keystone" for p in (here, *here.parents)]
-    return next((path.absolute() for path in candidates if (path / "data").is_dir()), None)
+    return servers.find_environment(ENVIRONMENT, ".venv-keystone", has="data")
 
 
 def missing() -> str | None:
@@ -79,7 +70,7 @@ def missing() -> str | None:
     return None
 
 
-class RealKeystone:
+class RealKeystone(SingleServer):
     """One Keystone, which can be stopped and started again on its data.
 
     Its administrator is ``admin`` in project ``admin``; the service's user is ``glance`` in
@@ -101,29 +92,12 @@ class RealKeystone:
         shutil.copytree(data or environment / "data", folder)
         self._python = environment / "bin" / "python"
         self._folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = int(probe.getsockname()[1])
+        super().__init__(folder / "server.log")
+        self.port = free_port()
         self._config = folder / "keystone.conf"
         self._config.write_text(_settings(self.port, folder, token_lifetime))
-        self._process: subprocess.Popen[bytes] | None = None
         self._admin = ""
         self._ids: dict[tuple[str, str], str] = {}
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     @property
     def data(self) -> Path:
@@ -135,39 +109,20 @@ class RealKeystone:
         """Its address, with the API's version."""
         return f"http://127.0.0.1:{self.port}/v3"
 
-    def start(self) -> None:
-        """Start it and wait for its first answer. SQLite serves one process with one thread."""
-        command = ["timeout", "--signal=KILL", str(LIFETIME), str(self._python)]
-        command += ["-c", _SERVER, str(self.port)]
-        with (self._folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, "OS_KEYSTONE_CONFIG_FILES": str(self._config)},
-            )
-        end = time.monotonic() + START_LIMIT
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > end:
-                log_text = (self._folder / "server.log").read_text()
-                raise AssertionError(f"Keystone does not start\n{log_text[-2000:]}")
-            time.sleep(0.1)
+    def command(self) -> Sequence[str]:
+        """See the base. SQLite serves one process with one thread."""
+        return [str(self._python), "-c", _SERVER, str(self.port)]
 
-    def stop(self) -> None:
-        """End it."""
-        self._signal(signal.SIGKILL)
-        if self._process is not None:
-            self._process.wait()
-            self._process = None
+    def environment(self) -> Mapping[str, str]:
+        """See the base."""
+        return {"OS_KEYSTONE_CONFIG_FILES": str(self._config)}
 
-    def freeze(self) -> None:
-        """Let it hang: it takes connections and never answers."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
+    def answers(self) -> bool:
+        """See the base."""
+        try:
+            return requests.get(self.url, timeout=START_LIMIT).ok
+        except requests.RequestException:
+            return False
 
     def fill(self) -> None:
         """Make the service's user, and the project ``demo`` with a user of each role.
@@ -259,13 +214,3 @@ class RealKeystone:
             made = str(self.call("POST", f"/{kind}s", body)[kind]["id"])
             self._ids[kind, name] = made
             return made
-
-    def _answers(self) -> bool:
-        try:
-            return requests.get(self.url, timeout=START_LIMIT).ok
-        except requests.RequestException:
-            return False
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, number)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pymysql
 from glancekit_sql_metadata.testing_plans import Cost
-from glancekit_sql_metadata.testing_server import RealServer, keep_up
+from glancekit_sql_metadata.testing_server import RealDatabase, keep_up
 from sqlalchemy import Connection
 
 PACKAGE = "mariadb-server"
@@ -49,7 +49,7 @@ BIG = ("images", "image_lists", "image_locations", "image_members", "events")
 """Tables that grow; statements call them by these names or by others."""
 
 
-class RealMariadb(RealServer):
+class RealMariadb(RealDatabase):
     """One MariaDB, which can be killed and started again on its data."""
 
     user = "mysql"

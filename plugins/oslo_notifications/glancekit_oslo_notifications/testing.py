@@ -5,19 +5,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
-import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
+
+from glancekit.testing.servers import RealServer, ServerProcess, free_ports, listens
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _GREETING, _METHOD = b"AMQP\x00\x00\x09\x01", b"\x01"
 """What a client says first, and how the broker's answer begins (AMQP 0-9-1, 4.2.2 and 4.2.3)."""
-
-LIFETIME = 5400
-"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
 
 START_LIMIT = 90.0
 
@@ -31,15 +26,16 @@ def missing() -> str | None:
     return None
 
 
-class RealRabbit:
-    """One broker on a port of its own."""
+class RealRabbit(RealServer):
+    """One broker on a port of its own, which ends as in a power cut."""
 
     def __init__(self, folder: Path) -> None:
         """Choose ports; Erlang takes two more."""
         folder.mkdir(parents=True)
         self._folder = folder
-        self.port, self._distribution, self._epmd = (_free_port() for _ in range(3))
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self.port, self._distribution, self._epmd = free_ports(3)
+        self._names = ServerProcess(folder / "epmd.log")
+        self._broker = ServerProcess(folder / "rabbitmq.log")
 
     @property
     def url(self) -> str:
@@ -48,30 +44,19 @@ class RealRabbit:
 
     def start(self) -> None:
         """Start it and wait until it speaks the protocol: it may listen before."""
-        self._run("epmd")
-        self._await(lambda: _listens(self._epmd))
-        self._run(str(PROGRAM))
-        self._await(lambda: _speaks(self.port))
+        self._names.launch(["epmd"], environment=self._settings())
+        self._names.await_answer(lambda: listens(self._epmd))
+        self._broker.launch([str(PROGRAM)], environment=self._settings())
+        try:
+            self._broker.await_answer(lambda: _speaks(self.port), seconds=START_LIMIT)
+        except RuntimeError:
+            self.stop()
+            raise
 
-    def kill(self) -> None:
-        """End it as a power cut does."""
-        for process in reversed(self._processes):
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(60)
-        self._processes = []
-
-    def _run(self, program: str) -> None:
-        with (self._folder / "log").open("ab") as log:
-            self._processes.append(
-                subprocess.Popen(
-                    ["timeout", "--signal=KILL", str(LIFETIME), program],
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    env={**os.environ, **self._settings()},
-                )
-            )
+    def stop(self) -> None:
+        """See the base."""
+        self._broker.kill()
+        self._names.kill()
 
     def _settings(self) -> dict[str, str]:
         folder = self._folder
@@ -91,23 +76,6 @@ class RealRabbit:
             "ERL_EPMD_PORT": str(self._epmd),
         }
 
-    def _await(self, is_there: Callable[[], bool]) -> None:
-        end = time.monotonic() + START_LIMIT
-        while time.monotonic() < end:
-            if self._processes[-1].poll() is not None:
-                break
-            if is_there():
-                return
-            time.sleep(0.1)
-        text = (self._folder / "log").read_text(errors="replace")
-        self.kill()
-        raise AssertionError(f"RabbitMQ does not start\n{text[-2000:]}")
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
 
 def _speaks(port: int) -> bool:
     try:
@@ -116,8 +84,3 @@ def _speaks(port: int) -> bool:
             return probe.recv(1) == _METHOD
     except OSError:
         return False
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

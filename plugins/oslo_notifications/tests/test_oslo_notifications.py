@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -128,12 +127,8 @@ def build() -> Iterator[Build]:
 def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRabbit]:
     if reason := missing():
         pytest.skip(reason)
-    broker = RealRabbit(Path(tmp_path_factory.mktemp("rabbit")) / "data")
-    try:
-        broker.start()
+    with RealRabbit(tmp_path_factory.mktemp("rabbit") / "data") as broker:
         yield broker
-    finally:
-        broker.kill()
 
 
 def received(rabbit: RealRabbit, topic: str) -> list[dict[str, Any]]:
@@ -186,7 +181,7 @@ def test_none_is_lost_though_the_broker_is_killed(rabbit: RealRabbit, build: Bui
     plugin = build(transport_url=rabbit.url, topics=["killed"])
     events = [event(position) for position in range(1, 41)]
     relay(plugin, events[:20])
-    rabbit.kill()
+    rabbit.stop()
     for _ in range(3):
         with pytest.raises(Unavailable, match="bus") as raised:
             plugin.after_commit(events)

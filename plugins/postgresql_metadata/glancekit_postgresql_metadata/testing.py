@@ -17,8 +17,10 @@ from typing import Any
 
 import psycopg
 from glancekit_sql_metadata.testing_plans import Cost
-from glancekit_sql_metadata.testing_server import START_LIMIT, RealServer, keep_up
+from glancekit_sql_metadata.testing_server import RealDatabase, keep_up
 from sqlalchemy import Connection
+
+from glancekit.testing.servers import START_LIMIT
 
 PACKAGE = "postgresql"
 
@@ -60,7 +62,7 @@ def cost_of(connection: Connection, statement: str, parameters: Any) -> Cost:
     return Cost(scanned, int(read), int(sorted_))
 
 
-class RealPostgres(RealServer):
+class RealPostgres(RealDatabase):
     """One PostgreSQL, which can be killed and started again on its data."""
 
     user = "postgres"
@@ -88,11 +90,12 @@ class RealPostgres(RealServer):
             command += ["-c", setting]
         return command
 
-    def strike(self, session: int) -> None:
-        """Kill all of it; what waits for the main process sees it off and ends by itself."""
-        for pid in self._processes() or [session]:
+    def kill(self) -> None:
+        """See the base: its processes leave the session that they were started in."""
+        for pid in self._processes() if self.is_running else []:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        super().kill()
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """Do something as the superuser; return the rows that come of it."""
@@ -176,7 +179,7 @@ class RealStandby(RealPostgres):
         deadline = time.monotonic() + START_LIMIT
         while self._primary.execute(state) != [("sync",)]:
             if time.monotonic() > deadline:
-                raise RuntimeError((self.folder / "server.log").read_text()[-2000:])
+                raise RuntimeError(self._process.said())
             time.sleep(0.05)
 
     def promote(self) -> None:

@@ -12,8 +12,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -21,25 +19,13 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from glancekit.testing.servers import START_LIMIT, RealServer, ServerProcess, free_port
 from glancekit_rbd_store.bindings import bindings
 
 PACKAGES = "ceph-mon ceph-osd python3-rados python3-rbd"
 POOLS = ("images", "data", "volumes")
-START = 60.0
-"""Seconds a start may take; it takes 1.5."""
-
-LIFETIME = 5400
-"""Seconds after which a daemon ends by itself, should nobody end it: more than all tests take."""
-
-# An alarm outlives the exec, so the daemon itself is the process that we started and may freeze.
-_MORTAL = (
-    sys.executable,
-    "-c",
-    f"import os, signal, sys; signal.alarm({LIFETIME}); os.execvp(sys.argv[1], sys.argv[1:])",
-)
 
 _USERS = {
     "admin": {"mon": "allow *", "osd": "allow *"},
@@ -119,7 +105,7 @@ def missing() -> str | None:
     return None
 
 
-class Cluster:
+class Cluster(RealServer):
     """A Ceph of one's own. Pools: ``images``, ``data``, ``volumes``; users as in ``_USERS``.
 
     With ``erasure_coded`` there are three OSDs, over which ``data`` is spread so that one may go.
@@ -132,31 +118,14 @@ class Cluster:
         self._size = size
         self._erasure_coded = erasure_coded
         self._osds = tuple(range(3 if erasure_coded else 1))
-        self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        self._daemons: dict[str, ServerProcess] = {}
         self._clients: dict[str, Any] = {}
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def stop(self) -> None:
         """End the daemons and forget the data."""
         self.disconnect()
         for daemon in self._daemons.values():
             daemon.kill()  # told to stop, an OSD would wait for its monitor
-            daemon.wait()
         self._daemons.clear()
         for number in self._osds:
             shutil.rmtree(self.folder / f"osd.{number}", ignore_errors=True)
@@ -183,11 +152,11 @@ class Cluster:
 
     def freeze(self) -> None:
         """Stop the first OSD in its tracks: it takes connections and answers nothing."""
-        self._daemons["osd.0"].send_signal(signal.SIGSTOP)
+        self._daemons["osd.0"].freeze()
 
     def thaw(self) -> None:
         """Let that OSD go on."""
-        self._daemons["osd.0"].send_signal(signal.SIGCONT)
+        self._daemons["osd.0"].thaw()
 
     def restart_osd(self) -> None:
         """Kill the first OSD and start it again."""
@@ -196,9 +165,7 @@ class Cluster:
 
     def kill_osd(self, number: int) -> None:
         """End an OSD for good, and have the monitor know."""
-        daemon = self._daemons.pop(f"osd.{number}")
-        daemon.kill()
-        daemon.wait()
+        self._daemons.pop(f"osd.{number}").kill()
         self.command("osd down", ids=[str(number)])
 
     def set_full(self, full: bool) -> None:
@@ -218,9 +185,10 @@ class Cluster:
 
     # -- starting
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """See the base. It is started once: its data goes as it is stopped."""
         (self.folder / "mon.a").mkdir(parents=True)
-        port = _free_port()
+        port = free_port()
         self.conf.write_text(
             _CONF.format(
                 folder=self.folder,
@@ -293,22 +261,17 @@ class Cluster:
         _run(program, "-c", str(self.conf), *arguments)
 
     def _spawn(self, role: str, program: str, *arguments: str) -> None:
-        with (self.folder / f"{role}.out").open("ab") as out:
-            self._daemons[role] = subprocess.Popen(
-                [*_MORTAL, program, "-f", "-c", str(self.conf), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-            )
+        daemon = self._daemons[role] = ServerProcess(self.folder / f"{role}.out")
+        daemon.launch([program, "-f", "-c", str(self.conf), *arguments])
 
     def _connect(self, user: str) -> Any:
         rados = bindings().rados
-        end = time.monotonic() + START
+        end = time.monotonic() + START_LIMIT
         while True:
             client = rados.Rados(
                 conffile=str(self.conf),
                 rados_id=user,
-                conf={"client_mount_timeout": "2", "rados_osd_op_timeout": str(int(START))},
+                conf={"client_mount_timeout": "2", "rados_osd_op_timeout": str(int(START_LIMIT))},
             )
             try:
                 client.connect()
@@ -320,10 +283,10 @@ class Cluster:
                 time.sleep(0.05)
 
     def _wait(self, done: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + START
+        end = time.monotonic() + START_LIMIT
         while not done():
             if time.monotonic() > end:
-                raise TimeoutError(f"waited {START:.0f} s for {what}")
+                raise TimeoutError(f"waited {START_LIMIT:.0f} s for {what}")
             time.sleep(0.1)
 
 
@@ -342,13 +305,6 @@ def _new_key() -> str:
 def _write_secret(path: Path, text: str) -> None:
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

@@ -14,8 +14,6 @@ import os
 import random
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -33,12 +31,9 @@ from urllib.parse import urlsplit
 import requests
 
 from glancekit.testing.real_glance import ADMIN, RealGlance, find_environment
+from glancekit.testing.servers import START_LIMIT, ServerProcess, free_port
 
 PROGRAM = (sys.executable, "-m", "glancekit.cli")
-START_LIMIT = 60.0
-LIFETIME = 5400
-"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
-
 MIB = 1 << 20
 _FILE = re.compile(r"/v2/images/([0-9a-f-]+)/(?:file|stage)\Z")
 _PATCH = "application/openstack-images-v2.1-json-patch"
@@ -111,24 +106,16 @@ def glancekit_site(folder: Path, config: str = "") -> Iterator[Place]:
     folder.mkdir(parents=True)
     file = folder / "glancekit.conf"
     file.write_text(config)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
-    command = ["timeout", "--signal=KILL", str(LIFETIME), *PROGRAM, "serve", "--workers", "1"]
-    command += ["--config-file", str(file), "--port", str(port), "--data-dir", str(folder)]
-    with (folder / "serve.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    port = free_port()
+    place = Place(f"http://127.0.0.1:{port}")
+    command = [*PROGRAM, "serve", "--workers", "1", "--config-file", str(file)]
+    process = ServerProcess(folder / "serve.log")
+    process.launch([*command, "--port", str(port), "--data-dir", str(folder)])
     try:
-        place = Place(f"http://127.0.0.1:{port}")
-        end = time.monotonic() + START_LIMIT
-        while not _answers(place):
-            text = (folder / "serve.log").read_text()
-            assert process.poll() is None and time.monotonic() < end, text[-2000:]
-            time.sleep(0.05)
+        process.await_answer(lambda: _answers(place))
         yield place
     finally:
-        with suppress(ProcessLookupError):  # it may have ended by itself
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(30)
+        process.kill()
 
 
 def _answers(place: Place) -> bool:
@@ -142,12 +129,8 @@ def glance_site(folder: Path) -> Iterator[Place]:
     """Run a released Glance, and speak to it as its administrator."""
     environment = find_environment()
     assert environment is not None
-    glance = RealGlance(environment, folder, with_metadefs=False)
-    glance.start()
-    try:
+    with RealGlance(environment, folder, with_metadefs=False) as glance:
         yield Place(glance.url, ADMIN)
-    finally:
-        glance.stop()
 
 
 class _Server(ThreadingHTTPServer):

@@ -9,26 +9,19 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import signal
-import socket
-import subprocess
 import sys
-import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
-START_LIMIT = 60.0
+from glancekit.testing.servers import SingleServer, free_port
+
+INSTALLATION_LIMIT = 120.0
 """Seconds."""
 
-LIFETIME = 5400
-"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
 
-
-class RealServer(ABC):
+class RealDatabase(SingleServer):
     """One server, which can be killed and started again on its data.
 
     :param folder: does not exist yet, in one that everybody may pass through.
@@ -48,24 +41,17 @@ class RealServer(ABC):
     ) -> None:
         self.folder = folder
         self.settings = [*settings, *(() if durable else self.quicker)]
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = int(probe.getsockname()[1])
-        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        super().__init__(folder / "server.log", user=self.user)
         folder.mkdir(parents=True)
         if os.getuid() == 0:
-            os.chown(folder, *self._ids())
-        with (folder / "install.log").open("ab") as log:
-            if self._run(self.installation(), log.fileno()).wait(120) != 0:
-                raise RuntimeError((folder / "install.log").read_text())
+            entry = pwd.getpwnam(self.user)
+            os.chown(folder, entry.pw_uid, entry.pw_gid)
+        self._process.run(self.installation(), seconds=INSTALLATION_LIMIT)
 
     @abstractmethod
     def installation(self) -> list[str]:
         """Return the command that makes its data, having made what that needs."""
-        ...
-
-    @abstractmethod
-    def command(self) -> list[str]:
-        """Return the command that runs it."""
         ...
 
     @abstractmethod
@@ -78,74 +64,25 @@ class RealServer(ABC):
         """Make an empty database and return its URL."""
         ...
 
-    def start(self) -> None:
-        """Start it, and wait for it to answer."""
-        command = ["timeout", "--signal=KILL", str(LIFETIME), *self.command()]
-        with (self.folder / "server.log").open("ab") as log:
-            self._process = self._run(command, log.fileno())
-        deadline = time.monotonic() + START_LIMIT
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise RuntimeError((self.folder / "server.log").read_text()[-2000:])
-            time.sleep(0.05)
-
-    def kill(self) -> None:
-        """End it at once, as a crash does; what was committed stays."""
-        process, self._process = self._process, None
-        if process is not None:
-            self.strike(process.pid)
-            process.wait()
-
-    def strike(self, session: int) -> None:
-        """Kill what runs in a session; a server whose children leave it says how else."""
-        with suppress(ProcessLookupError):
-            os.killpg(session, signal.SIGKILL)
-
-    def stop(self) -> None:
-        """End it, and forget its data."""
-        self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def _run(self, command: list[str], output: int) -> subprocess.Popen[bytes]:
-        user, group = self._ids() if os.getuid() == 0 else (None, None)
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=self.folder,
-            user=user,
-            group=group,
-            extra_groups=[] if user is not None else None,
-            start_new_session=True,
-        )
-
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """See the base."""
         try:
             self.execute("SELECT 1")
         except self.silence:
             return False
         return True
 
-    def _ids(self) -> tuple[int, int]:
-        entry = pwd.getpwnam(self.user)
-        return entry.pw_uid, entry.pw_gid
+    def kill(self) -> None:
+        """End it at once, as a crash does; what was committed stays."""
+        super().stop()
+
+    def stop(self) -> None:
+        """End it, and forget its data."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def keep_up(kind: type[RealServer]) -> None:
+def keep_up(kind: type[RealDatabase]) -> None:
     """Keep one up in the folder of the command line until the standard input ends.
 
     The URL of its database is printed.

@@ -12,22 +12,16 @@ from __future__ import annotations
 import base64
 import os
 import pwd
-import signal
-import socket
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from glancekit.testing import servers
+from glancekit.testing.servers import LIFETIME, RealServer, ServerProcess, free_ports, listens
 
 ENVIRONMENT = "GLANCEKIT_TEST_SWIFT"
 """Environment variable that names the environment; default is .venv-swift here or above."""
-
-LIFETIME = 5400
-"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
-
-START_LIMIT = 60.0
 
 KINDS = ("account", "container", "object", "proxy")
 
@@ -190,11 +184,7 @@ for kind, port in zip(("account", "container", "object"), map(int, ports)):
 
 def find_environment() -> Path | None:
     """Return the environment that a Swift can be started from, if there is one."""
-    named = os.environ.get(ENVIRONMENT)
-    here = Path.cwd()
-    candidates = [Path(named)] if named else [p / ".venv-swift" for p in (here, *here.parents)]
-    found = (path.absolute() for path in candidates if (path / "bin/swift-ring-builder").exists())
-    return next(found, None)
+    return servers.find_environment(ENVIRONMENT, ".venv-swift", has="bin/swift-ring-builder")
 
 
 def missing() -> str | None:
@@ -204,7 +194,7 @@ def missing() -> str | None:
     return None
 
 
-class RealSwift:
+class RealSwift(RealServer):
     """One Swift with one replica, which can be stopped and started again on its data.
 
     It knows its users itself (v1 auth), or asks the Keystone whose URL it is given. That one then
@@ -233,9 +223,12 @@ class RealSwift:
             raise RuntimeError(missing())
         self._python = environment / "bin" / "python"
         self._folder = folder
-        self._ports = dict(zip(KINDS, _free_ports(len(KINDS)), strict=True))
+        self._ports = dict(zip(KINDS, free_ports(len(KINDS)), strict=True))
         self._devices = devices or folder / "devices"
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        # A server leaves the session that it was started in, so it ends itself.
+        self._processes = {
+            kind: ServerProcess(folder / f"{kind}.log", lifetime=None) for kind in KINDS
+        }
         self._fernet_key = _fernet_key()
         for name in ("etc", "cache"):
             (folder / name).mkdir(parents=True)
@@ -249,22 +242,6 @@ class RealSwift:
             max_file_size=str(max_file_size),
             fernet_key=self._fernet_key,
         )
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     # -- how it is reached
 
@@ -293,29 +270,24 @@ class RealSwift:
     def start(self, *kinds: str) -> None:
         """Start its servers, or some of them, and wait until they listen."""
         for kind in kinds or KINDS:
-            self._launch(kind)
-        end = time.monotonic() + START_LIMIT
+            self._processes[kind].launch(self._command(kind))
         for kind in kinds or KINDS:
-            while not _listens(self._ports[kind]):
-                if self._processes[kind].poll() is not None or time.monotonic() > end:
-                    log = self._folder / f"{kind}.log"
-                    raise AssertionError(f"{kind} does not start\n{log.read_text()[-2000:]}")
-                time.sleep(0.05)
+            self._processes[kind].await_answer(partial(listens, self._ports[kind]))
 
     def stop(self, *kinds: str) -> None:
         """End its servers, or some of them."""
-        self._signal(signal.SIGKILL, kinds)
         for kind in kinds or KINDS:
-            if kind in self._processes:
-                self._processes.pop(kind).wait()
+            self._processes[kind].kill()
 
     def freeze(self, *kinds: str) -> None:
         """Let its servers hang: they take connections and never answer."""
-        self._signal(signal.SIGSTOP, kinds)
+        for kind in kinds or KINDS:
+            self._processes[kind].freeze()
 
     def thaw(self, *kinds: str) -> None:
         """Let them go on."""
-        self._signal(signal.SIGCONT, kinds)
+        for kind in kinds or KINDS:
+            self._processes[kind].thaw()
 
     def forget_tokens(self) -> None:
         """Let no token count that was given before. Takes a restart of the proxy."""
@@ -328,18 +300,9 @@ class RealSwift:
 
     # -- how
 
-    def _launch(self, kind: str) -> None:
+    def _command(self, kind: str) -> list[str]:
         command = [str(self._python), "-W", "ignore", "-c", _SERVER]
-        command += [kind, str(self._folder / "etc"), str(LIFETIME)]
-        with (self._folder / f"{kind}.log").open("ab") as log:
-            self._processes[kind] = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-
-    def _signal(self, number: signal.Signals, kinds: tuple[str, ...]) -> None:
-        for kind in kinds or KINDS:
-            if kind in self._processes:
-                self._processes[kind].send_signal(number)
+        return [*command, kind, str(self._folder / "etc"), str(LIFETIME)]
 
     def _write_configuration(self, **facts: str) -> None:
         etc = self._folder / "etc"
@@ -361,22 +324,6 @@ def _user() -> str:
 
 def _fernet_key() -> str:
     return base64.urlsafe_b64encode(os.urandom(32)).decode()
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def main() -> int:

@@ -8,31 +8,24 @@ address.
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from glancekit.testing.servers import SingleServer, find_environment
 
 ENVIRONMENT = "GLANCEKIT_TEST_VCSIM"
 FOLDER = ".venv-vcsim"
 USER, PASSWORD = "user", "pass"
 DATACENTER = "DC0"
 DATASTORES = ("LocalDS_0", "LocalDS_1")
-START = 30.0
-"""Seconds a start may take; it takes 0.1."""
 
 
 def built() -> Path | None:
     """Return the folder that ``tools/vcsim.sh`` made, here or above."""
-    named = os.environ.get(ENVIRONMENT)
-    here = Path.cwd()
-    candidates = [Path(named)] if named else [path / FOLDER for path in (here, *here.parents)]
-    return next((path.absolute() for path in candidates if (path / "bin/vcsim").is_file()), None)
+    return find_environment(ENVIRONMENT, FOLDER, has="bin/vcsim")
 
 
 def missing() -> str | None:
@@ -40,41 +33,24 @@ def missing() -> str | None:
     return None if built() else "there is no vCenter to test with: sh tools/vcsim.sh .venv-vcsim"
 
 
-class Simulator:
-    """A vCenter of one's own: the datacenter ``DC0`` with two datastores, which are folders."""
+class Simulator(SingleServer):
+    """A vCenter of one's own: the datacenter ``DC0`` with two datastores, which are folders.
+
+    Started again it is at the same address and has the same files.
+    """
 
     def __init__(self, folder: Path, *, listen: str = "127.0.0.1:0", options: str = "") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder / "log")
         self.folder = folder
         self.ca_file = folder / "ca.pem"
         self._listen = listen
         self._options = options.split()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        wsdl = _environment() / "share/vimService.wsdl"
-        if wsdl.exists():
-            shutil.copy(wsdl, self.folder)
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     @property
     def address(self) -> str:
         """Where it listens, as host:port."""
         return (self.folder / "address").read_text()
-
-    @property
-    def is_running(self) -> bool:
-        """It was started, and not stopped since."""
-        return self._process is not None
 
     def datastore(self, name: str = DATASTORES[0]) -> Path:
         """Return the folder that is a datastore."""
@@ -90,47 +66,27 @@ class Simulator:
             "vmware_datastores": [f"{DATACENTER}:{DATASTORES[0]}"],
         }
 
-    def start(self) -> None:
-        """Start it; after ``stop`` at the same address and with the same files."""
+    def command(self) -> Sequence[str]:
+        """See the base."""
         command = [str(_environment() / "bin/vcsim"), "-dir", str(self.folder)]
-        command += ["-listen", self._listen, *self._options]
+        return [*command, "-listen", self._listen, *self._options]
+
+    def answers(self) -> bool:
+        """See the base: it writes down its address when it listens."""
+        return (self.folder / "address").exists()
+
+    def start(self) -> None:
+        """See the base."""
+        wsdl = _environment() / "share/vimService.wsdl"
+        if wsdl.exists():
+            shutil.copy(wsdl, self.folder)
         (self.folder / "address").unlink(missing_ok=True)
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        end = time.monotonic() + START
-        while not (self.folder / "address").exists():
-            if self._process.poll() is not None or time.monotonic() > end:
-                self.stop()
-                raise RuntimeError((self.folder / "log").read_text()[-2000:])
-            time.sleep(0.02)
+        super().start()
         self._listen = self.address
-
-    def stop(self) -> None:
-        """End it at once; whoever talks to it notices."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def freeze(self) -> None:
-        """Stop it in its tracks: it takes connections and answers nothing."""
-        self._running().send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, self._running().pid, os.WSTOPPED | os.WNOWAIT)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._running().send_signal(signal.SIGCONT)
 
     def lose_answer(self, call: str) -> None:
         """Have the next call of this name carried out and the connection closed instead."""
         (self.folder / "lose").write_text(call)
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            raise RuntimeError("it does not run")
-        return self._process
 
 
 def _environment() -> Path:

@@ -59,12 +59,8 @@ def glance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealGlance]:
     environment = find_environment()
     if environment is None:
         pytest.skip(missing() or "")
-    server = RealGlance(environment, tmp_path_factory.mktemp("glance") / "data")
-    try:
-        server.start()
+    with RealGlance(environment, tmp_path_factory.mktemp("glance") / "data") as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")

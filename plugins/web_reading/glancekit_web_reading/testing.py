@@ -9,12 +9,12 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = "127.0.0.1"
+from glancekit.testing.servers import HERE, SingleServer, free_ports, listens
 
 CONFIGURATION = """
 daemon off;
@@ -56,13 +56,30 @@ http {{
 """
 
 
-@dataclass
-class Nginx:
-    """A running nginx; its files are in ``root``."""
+class Nginx(SingleServer):
+    """An nginx in an empty folder, with a certificate of its own for ``localhost``."""
 
-    folder: Path
-    port: int
-    tls_port: int
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "nginx.log")
+        self.folder = folder
+        self.port, self.tls_port = free_ports(2)
+        self.root.mkdir()
+        (folder / "tmp").mkdir()
+        (folder / "users").write_text("user:{PLAIN}hunter2\n")
+        _certify(folder)
+        ports = {"port": self.port, "tls_port": self.tls_port}
+        text = CONFIGURATION.format(folder=folder, here=HERE, **ports)
+        (folder / "nginx.conf").write_text(text)
+
+    def command(self) -> Sequence[str]:
+        """See the base."""
+        where = ["-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
+        # It logs to the default file until it has read its own configuration.
+        return [_program() or "nginx", *where, "-e", "stderr"]
+
+    def answers(self) -> bool:
+        """See the base."""
+        return listens(self.port)
 
     @property
     def root(self) -> Path:
@@ -107,31 +124,6 @@ def _program() -> str | None:
     return shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin:/bin")
 
 
-@contextmanager
-def running_nginx(folder: Path) -> Iterator[Nginx]:
-    """Run an nginx in an empty folder, with a certificate of its own for ``localhost``."""
-    server = Nginx(folder, free_port(), free_port())
-    server.root.mkdir()
-    (server.folder / "tmp").mkdir()
-    (server.folder / "users").write_text("user:{PLAIN}hunter2\n")
-    _certify(server.folder)
-    file = server.folder / "nginx.conf"
-    file.write_text(
-        CONFIGURATION.format(
-            folder=server.folder, here=HERE, port=server.port, tls_port=server.tls_port
-        )
-    )
-    # It logs to the default file until it has read its own configuration.
-    command = [_program() or "nginx", "-p", str(server.folder), "-c", str(file), "-e", "stderr"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        _await(server.port, process)
-        yield server
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
 def _certify(folder: Path) -> None:
     subprocess.run(
         [
@@ -142,23 +134,6 @@ def _certify(folder: Path) -> None:
         check=True,
         capture_output=True,
     )
-
-
-def _await(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
-        assert process.poll() is None, "nginx ended"
-        with socket.socket() as probe:
-            if probe.connect_ex((HERE, port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError("nginx does not listen")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HERE, 0))
-        return int(probe.getsockname()[1])
 
 
 # -- servers that misbehave
