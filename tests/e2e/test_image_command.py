@@ -10,14 +10,15 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+
+from glancekit.testing.wire import Line, Wire
 
 MIB = 1 << 20
 
@@ -221,80 +222,53 @@ def test_openstacksdk_shows_the_way_by_the_environment(shell, image_id):
 # -- broken downloads
 
 
-class CuttingProxy:
-    """Passes connections on and cuts each of the first ones off after so many bytes."""
+class CuttingWire(Wire):
+    """Cuts each of the first downloads off after so many bytes, and keeps their ranges."""
 
     def __init__(self, port: int, cuts: list[int]) -> None:
-        self._to = port
         self._cuts = cuts
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        self._left: dict[Line, int] = {}
         self.ranges: list[str] = []
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
+        super().__init__(port)
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._server.accept()
-            except OSError:
-                return  # closed
-            with (
-                client,
-                suppress(OSError),
-                socket.create_connection(("127.0.0.1", self._to)) as up,
-            ):
-                self._pass(client, up)
+    def forth(self, line: Line, chunk: bytes) -> bytes | None:
+        if b"/file HTTP" in chunk:
+            lines = chunk.decode().splitlines()
+            self.ranges += [one for one in lines if one.lower().startswith("range:")]
+            if self._cuts:
+                self._left[line] = self._cuts.pop(0)
+        return chunk
 
-    def _pass(self, client: socket.socket, up: socket.socket) -> None:
-        client.settimeout(10)
-        while request := client.recv(65536):
-            is_data = b"/file HTTP" in request
-            if is_data:
-                lines = request.decode().splitlines()
-                self.ranges += [line for line in lines if line.lower().startswith("range:")]
-            up.sendall(request)
-            left = self._cuts.pop(0) if is_data and self._cuts else 1 << 40
-            up.settimeout(1)
-            with suppress(TimeoutError):
-                while left > 0 and (chunk := up.recv(min(65536, left))):
-                    client.sendall(chunk)
-                    left -= len(chunk)
-            if left <= 0:
-                return
-
-    def close(self) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-        self._thread.join(10)
+    def back(self, line: Line, chunk: bytes) -> bytes | None:
+        left = self._left.get(line)
+        if left is None:
+            return chunk
+        self._left[line] = left - len(chunk)
+        if len(chunk) < left:
+            return chunk
+        line.client.sendall(chunk[:left])
+        return None
 
 
 @pytest.fixture
-def cutting(lasting) -> Iterator[Callable[[list[int]], CuttingProxy]]:
-    made: list[CuttingProxy] = []
-
-    def cut(cuts: list[int]) -> CuttingProxy:
-        made.append(CuttingProxy(lasting.port, cuts))
-        return made[-1]
-
-    yield cut
-    for proxy in made:
-        proxy.close()
+def cutting(lasting) -> Iterator[Callable[[list[int]], CuttingWire]]:
+    with ExitStack() as made:
+        yield lambda cuts: made.enter_context(CuttingWire(lasting.port, cuts))
 
 
 def test_a_download_that_breaks_goes_on_by_range(cutting, disk, image_id, tmp_path):
-    proxy = cutting([MIB, MIB // 2])
-    Shell(proxy.url).must("save", image_id, "--file", tmp_path / "copy")
+    wire = cutting([MIB, MIB // 2])
+    Shell(wire.url).must("save", image_id, "--file", tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == disk.read_bytes()
-    assert len(proxy.ranges) == 2
+    assert len(wire.ranges) == 2
 
 
 def test_the_next_run_goes_on_where_one_ended(shell, cutting, disk, image_id, tmp_path):
     part = tmp_path / f"copy.{image_id}.part"
     part.write_bytes(disk.read_bytes()[: 2 * MIB])
-    proxy = cutting([])
-    Shell(proxy.url).must("save", image_id, "--file", tmp_path / "copy")
-    assert proxy.ranges == [f"Range: bytes={2 * MIB}-"]
+    wire = cutting([])
+    Shell(wire.url).must("save", image_id, "--file", tmp_path / "copy")
+    assert wire.ranges == [f"Range: bytes={2 * MIB}-"]
     assert (tmp_path / "copy").read_bytes() == disk.read_bytes()
     assert not part.exists()
 

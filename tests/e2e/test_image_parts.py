@@ -19,7 +19,7 @@ import requests
 from glancekit.cli.image import parts
 from glancekit.cli.image.endpoint import Target, connect
 from glancekit.cli.image.failures import InConflict, Unreachable
-from glancekit.testing.wire import Wire
+from glancekit.testing.wire import BreakingWire
 
 MIB = 1 << 20
 PART = MIB
@@ -70,7 +70,7 @@ def test_no_byte_is_sent_twice_beyond_one_part_of_each_cut(
 
     chance = random.Random(seed)
     cuts = [chance.randrange(1, 3 * MIB // 2) for _ in range(5)]
-    with Wire(service.port, cuts) as wire:
+    with BreakingWire(service.port, cuts) as wire:
         send(wire.url, image_id, disk, told)
     assert wire.broken == len(cuts)
     assert wire.sent <= size + len(cuts) * PART + HEADS
@@ -91,7 +91,7 @@ def test_it_waits_for_a_service_that_is_started_again(
         again.append(threading.Thread(target=service.start))
         again[-1].start()
 
-    with Wire(service.port, [4 * MIB + 5], at_cut=kill) as wire:
+    with BreakingWire(service.port, [4 * MIB + 5], at_cut=kill) as wire:
         send(wire.url, image_id, disk, lambda count: None)
     again[0].join()
     assert wire.sent <= disk.stat().st_size + PART + HEADS
@@ -133,7 +133,7 @@ def test_it_gives_up_when_nothing_gets_through(
 ) -> None:
     monkeypatch.setattr(parts, "TRIES", 3)
     image_id = service.create()
-    with Wire(service.port, [600] * 100) as wire, pytest.raises(Unreachable):
+    with BreakingWire(service.port, [600] * 100) as wire, pytest.raises(Unreachable):
         send(wire.url, image_id, disk, lambda count: None)
 
 
@@ -143,7 +143,7 @@ def test_stage_and_create_go_in_parts(service: Any, tmp_path: Path) -> None:
         file.write(os.urandom(MIB))
         file.truncate(parts.PART + 3 * MIB)
     digest = hashlib.sha512(large.read_bytes()).hexdigest()
-    with Wire(service.port, [parts.PART // 2, parts.PART // 4]) as wire:
+    with BreakingWire(service.port, [parts.PART // 2, parts.PART // 4]) as wire:
         made = run(
             wire.url, *("create", "large", "--file", large, "--store", "local", "--progress"),
             *("-f", "value", "-c", "id"),
@@ -155,7 +155,7 @@ def test_stage_and_create_go_in_parts(service: Any, tmp_path: Path) -> None:
     assert (shown["status"], shown["os_hash_value"]) == ("active", digest)
 
     image_id = service.create()
-    with Wire(service.port, [MIB]) as wire:
+    with BreakingWire(service.port, [MIB]) as wire:
         staged = run(wire.url, "stage", image_id, large)
     assert staged.returncode == 0, staged.stderr
     assert wire.broken == 1

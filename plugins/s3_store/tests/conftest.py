@@ -6,15 +6,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,10 +22,10 @@ import boto3
 import pytest
 from botocore.config import Config
 from glancekit_s3_store.driver import S3Store
+from glancekit_s3_store.testing import RealMoto, missing
 
-LIFETIME = 5400
-"""Seconds after which it ends by itself, should nobody end it: more than all tests take."""
-START_LIMIT = 60.0
+from glancekit.testing.servers import find_environment
+from glancekit.testing.wire import FaultyWire, Line
 
 SWIFT = "glancekit_swift_store.testing"
 """What keeps a Swift up, where it is installed."""
@@ -52,7 +48,7 @@ class Server:
     url: str
     access_key: str
     secret_key: str
-    process: subprocess.Popen[bytes] | None = None
+    running: RealMoto | None = None
     cacert: str = ""
     swift_auth: str = ""
 
@@ -68,28 +64,13 @@ class Server:
             config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
         )
 
-    def stop(self) -> None:
-        """End it."""
-        if self.process is not None:
-            if self.process.poll() is None:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
 
-
-def find(name: str, variable: str) -> Path | None:
-    """Return an environment that tools/*.sh made, here or above."""
-    named = os.environ.get(variable)
-    here = Path.cwd()
-    candidates = [Path(named)] if named else [path / name for path in (here, *here.parents)]
-    return next((path.absolute() for path in candidates if (path / "bin").is_dir()), None)
-
-
-def make_certificate(folder: Path) -> list[str]:
+def make_certificate(folder: Path) -> tuple[str, str]:
     """Make a certificate for this machine, which is its own authority; return file and key."""
     program = shutil.which("openssl")
     if program is None:
         pytest.skip("needs openssl: apt-get install openssl")
-    made = [str(folder / "cert.pem"), str(folder / "key.pem")]
+    made = str(folder / "cert.pem"), str(folder / "key.pem")
     command = [program, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
     command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     subprocess.run(
@@ -98,60 +79,29 @@ def make_certificate(folder: Path) -> list[str]:
     return made
 
 
-def start_moto(folder: Path, *, certificate: list[str] | None = None) -> Server:
-    """Start moto's server; it takes any credentials."""
-    environment = find(".venv-moto", "GLANCEKIT_TEST_MOTO")
-    if environment is None:
-        pytest.skip("there is no S3 server to test with: sh tools/moto.sh .venv-moto")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = ["timeout", "--signal=KILL", str(LIFETIME), str(environment / "bin/moto_server")]
-    command += ["-H", "127.0.0.1", "-p", str(port)]
-    if certificate is not None:
-        command += ["-s", "-c", certificate[0], "-k", certificate[1]]
-    with (folder / "moto.log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={**os.environ, "S3_UPLOAD_PART_MIN_SIZE": "1"},
-        )
-    cacert = "" if certificate is None else certificate[0]
-    url = f"{'https' if cacert else 'http'}://127.0.0.1:{port}"
-    server = Server(url, "key", "secret", process, cacert)
-    end = time.monotonic() + START_LIMIT
-    while not answers(port):
-        if process.poll() is not None or time.monotonic() > end:
-            server.stop()
-            raise AssertionError((folder / "moto.log").read_text()[-2000:])
-        time.sleep(0.1)
-    return server
-
-
-def answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
+@contextmanager
+def running_moto(folder: Path, *, certificate: tuple[str, str] | None = None) -> Iterator[Server]:
+    """Run a moto in a folder."""
+    if reason := missing():
+        pytest.skip(reason)
+    with RealMoto(folder, certificate=certificate) as moto:
+        cacert = "" if certificate is None else certificate[0]
+        yield Server(moto.url, "key", "secret", moto, cacert)
 
 
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running moto."""
-    server = start_moto(tmp_path_factory.mktemp("moto"))
-    yield server
-    server.stop()
+    with running_moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def moto_with_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running moto with https."""
     folder = tmp_path_factory.mktemp("moto")
-    server = start_moto(folder, certificate=make_certificate(folder))
-    yield server
-    server.stop()
+    with running_moto(folder, certificate=make_certificate(folder)) as server:
+        yield server
 
 
 class Strict:
@@ -229,11 +179,8 @@ class Strict:
 @pytest.fixture(scope="session")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Strict]:
     """A running moto that checks who asks."""
-    server = start_moto(tmp_path_factory.mktemp("moto"))
-    try:
+    with running_moto(tmp_path_factory.mktemp("moto")) as server:
         yield Strict(server)
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -244,7 +191,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if all(given):
         yield Server(*given)
         return
-    if find(".venv-swift", "GLANCEKIT_TEST_SWIFT") is None or not find_spec(SWIFT.split(".")[0]):
+    environment = find_environment("GLANCEKIT_TEST_SWIFT", ".venv-swift", has="bin")
+    if environment is None or not find_spec(SWIFT.split(".")[0]):
         pytest.skip(
             f"name a running server ({', '.join(named)}), or have a Swift: "
             "pip install glancekit-swift-store; sh tools/swift.sh .venv-swift"
@@ -305,96 +253,24 @@ def build(server: Server) -> Iterator[Build]:
         driver.close()
 
 
-class Way:
-    """The way to a server, which can be cut.
-
-    ``lost`` says of a request's first bytes whether its answer is to get lost, ``cut`` after how
-    many bytes answers end; each happens once. Requests with something of ``ended`` in them are
-    answered as AWS does when a session has come to its end. ``garbled`` arrives turned round.
+class Way(FaultyWire):
+    """The way to a server. Requests with something of ``ended`` in them are answered as AWS does
+    when a session has come to its end. ``garbled`` arrives turned round.
     """
 
     def __init__(self, port: int) -> None:
-        self._server_port = port
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self.lost: Callable[[bytes], bool] | None = None
-        self.cut: int | None = None
         self.ended: set[bytes] = set()
         self.garbled = b""
-        self.happened = 0
-        self._open: list[socket.socket] = []
-        self._accepting = threading.Thread(target=self._accept, daemon=True)
-        self._accepting.start()
+        super().__init__(port)
 
-    def close(self) -> None:
-        with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-    def stop(self) -> None:
-        """Break all connections and refuse others, as a server does that was killed."""
-        self.close()
-        for near in self._open:
-            with suppress(OSError):
-                near.shutdown(socket.SHUT_RDWR)
-        self._open.clear()
-
-    def start_again(self) -> None:
-        """Take connections at the same address once more."""
-        self._accepting.join()  # it lets go of the port
-        port = int(self.url.rpartition(":")[2])
-        self._listening = socket.create_server(("127.0.0.1", port))
-        self._accepting = threading.Thread(target=self._accept, daemon=True)
-        self._accepting.start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listening.accept()
-                self._open.append(near)
-                threading.Thread(target=self._connect, args=(near,), daemon=True).start()
-
-    def _connect(self, near: socket.socket) -> None:
-        far = socket.create_connection(("127.0.0.1", self._server_port))
-        losing = threading.Event()
-        there = threading.Thread(target=self._there, args=(near, far, losing), daemon=True)
-        there.start()
-        with suppress(OSError):
-            self._back(near, far, losing)
-        for side in (near, far):
-            with suppress(OSError):
-                side.shutdown(socket.SHUT_RDWR)
-        there.join()
-        near.close()
-        far.close()
-
-    def _there(self, near: socket.socket, far: socket.socket, losing: threading.Event) -> None:
-        with suppress(OSError):
-            while data := near.recv(65536):
-                if any(token in data for token in self.ended):
-                    near.sendall(_end_of_session(is_head=data.startswith(b"HEAD ")))
-                    break
-                if self.lost is not None and self.lost(data):
-                    self.lost = None
-                    losing.set()
-                if self.garbled:
-                    data = data.replace(self.garbled, self.garbled[::-1])
-                far.sendall(data)
-        with suppress(OSError):
-            far.shutdown(socket.SHUT_RDWR)
-
-    def _back(self, near: socket.socket, far: socket.socket, losing: threading.Event) -> None:
-        come = 0
-        while data := far.recv(65536):
-            come += len(data)
-            if losing.is_set() and not data.startswith(b"HTTP/1.1 100"):
-                self.happened += 1
-                return
-            if self.cut is not None and come > self.cut:
-                self.cut = None
-                self.happened += 1
-                return
-            near.sendall(data)
+    def forth(self, line: Line, chunk: bytes) -> bytes | None:
+        """See the base."""
+        if any(token in chunk for token in self.ended):
+            line.client.sendall(_end_of_session(is_head=chunk.startswith(b"HEAD ")))
+            return None
+        if self.garbled:
+            chunk = chunk.replace(self.garbled, self.garbled[::-1])
+        return super().forth(line, chunk)
 
 
 def _end_of_session(*, is_head: bool) -> bytes:
@@ -408,6 +284,5 @@ def _end_of_session(*, is_head: bool) -> bytes:
 
 @pytest.fixture
 def way(server: Any) -> Iterator[Way]:
-    way = Way(int(server.url.rpartition(":")[2]))
-    yield way
-    way.close()
+    with Way(int(server.url.rpartition(":")[2])) as way:
+        yield way

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
 import socket
 import threading
 import time
@@ -58,10 +56,10 @@ def in_parts(driver: S3Store) -> S3Store:
 
 def test_a_broken_read_goes_on_where_it_was(driver: S3Store, way: Any) -> None:
     location = put(driver)
-    way.cut = 700_000
+    way.cut_back = 700_000
     with driver.open(location) as opened:
         assert b"".join(opened) == DATA
-    way.cut = 700_000
+    way.cut_back = 700_000
     with driver.open_range(location, 1000, 1_500_000) as opened:
         assert b"".join(opened) == DATA[1000:1_501_000]
     assert way.happened == 2
@@ -76,7 +74,7 @@ def test_a_range_that_breaks_ahead_of_the_reader_goes_on_where_it_was(
         taken = b""
         while len(taken) < 500_000:
             taken += opened.read(500_000 - len(taken))
-        way.cut = 300_000
+        way.cut_back = 300_000
         assert taken + b"".join(opened) == DATA
     assert way.happened == 1
 
@@ -99,7 +97,7 @@ def test_what_replaced_an_object_is_not_given_out_as_its_rest(
     driver: S3Store, way: Any, client: Any, bucket: str
 ) -> None:
     location = put(driver, image_id="1")
-    way.cut = 700_000
+    way.cut_back = 700_000
     with driver.open(location) as opened:
         opened.read(1000)
         client.put_object(Bucket=bucket, Key="1", Body=bytes(len(DATA)))
@@ -110,9 +108,9 @@ def test_what_replaced_an_object_is_not_given_out_as_its_rest(
 
 def test_a_server_that_goes_away_for_good_ends_the_read(driver: S3Store, way: Any) -> None:
     location = put(driver)
-    way.cut = 700_000
+    way.cut_back = 700_000
     with driver.open(location) as opened:
-        way.close()
+        way.refuse()
         with pytest.raises(StoreUnavailable):
             b"".join(opened)
 
@@ -170,9 +168,9 @@ def test_a_server_that_fails_midway_of_a_write(
     driver = build(bucket, s3_store_host=way.url, s3_store_read_timeout=0.3)
     if kind == "in parts":
         in_parts(driver)
-    image_id, group = str(uuid.uuid4()), os.getpgid(server.process.pid)
-    fail = {"stops": way.stop, "hangs": lambda: os.killpg(group, signal.SIGSTOP)}[fault]
-    mend = {"stops": way.start_again, "hangs": lambda: os.killpg(group, signal.SIGCONT)}[fault]
+    image_id = str(uuid.uuid4())
+    fail = {"stops": way.stop, "hangs": server.running.freeze}[fault]
+    mend = {"stops": way.start_again, "hangs": server.running.thaw}[fault]
     begun = time.monotonic()
     try:
         with pytest.raises(StoreUnavailable):
@@ -237,13 +235,13 @@ def test_a_frozen_server_is_unavailable_and_works_when_it_thaws(
 ) -> None:
     driver = build(bucket, s3_store_read_timeout=0.3)
     location = put(driver)
-    os.killpg(server.process.pid, signal.SIGSTOP)
+    server.running.freeze()
     try:
         for call in (driver.check, lambda: driver.open(location)):
             with pytest.raises(StoreUnavailable):
                 call()
     finally:
-        os.killpg(server.process.pid, signal.SIGCONT)
+        server.running.thaw()
     with driver.open(location) as opened:
         assert b"".join(opened) == DATA
 
@@ -255,17 +253,17 @@ def test_a_server_that_freezes_midway_of_a_read(
     """The same in one long answer and in ranges that are read ahead."""
     if kind == "in parts":
         monkeypatch.setattr("glancekit_s3_store.download.RANGE", 2 << 20)
-    data, group = DATA * 12, os.getpgid(server.process.pid)  # more than the buffers take
+    data = DATA * 12  # more than the buffers take
     driver, location = build(bucket, s3_store_read_timeout=0.5), put(build(bucket), data)
     begun = time.monotonic()
     with driver.open(location) as opened:
         opened.read(1000)
-        os.killpg(group, signal.SIGSTOP)
+        server.running.freeze()
         try:
             with pytest.raises(StoreUnavailable):
                 b"".join(opened)
         finally:
-            os.killpg(group, signal.SIGCONT)
+            server.running.thaw()
     assert time.monotonic() - begun < 60
     with driver.open(location) as opened:
         assert b"".join(opened) == data

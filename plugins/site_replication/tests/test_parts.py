@@ -23,7 +23,7 @@ from glancekit_site_replication.testing import (
     words_of,
 )
 
-from glancekit.testing.wire import Wire
+from glancekit.testing.wire import BreakingWire
 
 Sync = Callable[..., Report]
 States = Callable[[Report], dict[str, Any]]
@@ -52,7 +52,7 @@ def test_no_byte_is_sent_twice_beyond_one_part_of_each_cut(
     data = chance.randbytes(6 * MIB + 11)
     image_id = north.make(data, tags=[tag])
     cuts = [chance.randrange(1000, MIB) for _ in range(5)]
-    with Wire(port_of(south), cuts) as wire:
+    with BreakingWire(port_of(south), cuts) as wire:
         target = Place(wire.url)
         reports = [sync(("north", north), ("south", target), part=PART)]
         while failures(reports[-1]) and len(reports) < 8:  # a cut may hit another request
@@ -92,7 +92,7 @@ def test_a_run_goes_on_with_what_another_one_staged(
     for image_id, count in ((half, MIB), (whole, 3 * MIB), (imported, 3 * MIB)):
         begin(site_of, north, south, image_id, data[:count], tmp_path)
     site_of("south", south).import_staged(imported)
-    with Wire(port_of(south)) as wire:
+    with BreakingWire(port_of(south)) as wire:
         report = sync(("north", north), ("south", Place(wire.url)), part=PART)
     assert failures(report) == []
     assert wire.sent <= 2 * MIB + HEADS

@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +39,7 @@ from glancekit.plugin import (
     MetadataUnavailable,
     SchemaMismatch,
 )
+from glancekit.testing.wire import HERE, Line, Wire
 from glancekit_sql_metadata import migrate, server_connections
 from glancekit_sql_metadata.server import ServerMetadata
 from glancekit_sql_metadata.tables import REVISION, image_lists, metadata
@@ -243,10 +244,10 @@ class ServerConformance:
         self, database: str, build: Build, driver: ServerMetadata
     ) -> None:
         """It is looked up, and the caller hears of nothing."""
-        with _cutting(database) as proxy:
-            through = build(connection=proxy.url)
+        with _CuttingWire(database) as wire:
+            through = build(connection=wire.database)
             through.start()
-            proxy.cut_at_commit(forward=True)
+            wire.cut_at_commit(forward=True)
             image = add(through)
         assert ids(driver) == {image.id}
         _assert_whole(driver)
@@ -255,10 +256,10 @@ class ServerConformance:
         self, database: str, build: Build, driver: ServerMetadata
     ) -> None:
         """It is looked up, and the caller is told that nothing was changed."""
-        with _cutting(database) as proxy:
-            through = build(connection=proxy.url)
+        with _CuttingWire(database) as wire:
+            through = build(connection=wire.database)
             through.start()
-            proxy.cut_at_commit(forward=False)
+            wire.cut_at_commit(forward=False)
             with pytest.raises(MetadataUnavailable):
                 add(through)
             assert ids(driver) == set()
@@ -269,10 +270,10 @@ class ServerConformance:
         self, database: str, build: Build, driver: ServerMetadata
     ) -> None:
         """An outcome that is not known is not made up."""
-        with _cutting(database) as proxy:
-            through = build(connection=proxy.url, patience=0.2)
+        with _CuttingWire(database) as wire:
+            through = build(connection=wire.database, patience=0.2)
             through.start()
-            proxy.cut_at_commit(forward=True, forever=True)
+            wire.cut_at_commit(forward=True, forever=True)
             with pytest.raises(MetadataUnavailable, match="could not be found out"):
                 add(through)
         assert len(ids(driver)) == 1
@@ -675,70 +676,31 @@ _OLD_LOCATION = text(
 _COMMIT = re.compile(rb"COMMIT(?!TED)")
 
 
-class _CuttingProxy:
-    """Stands between a driver and its server, and cuts connections at a commit."""
+class _CuttingWire(Wire):
+    """The way between a driver and its server, which is cut at a commit."""
 
     def __init__(self, database: str) -> None:
-        self._target = make_url(database)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = self._target.set(
-            host="127.0.0.1", port=self._listener.getsockname()[1]
-        ).render_as_string(hide_password=False)
+        target = make_url(database)
         self._cuts = False
         self._forwards = False
         self._forever = False
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(target.port or 0, host=target.host or "")
+        here = target.set(host=HERE, port=self.port)
+        self.database = here.render_as_string(hide_password=False)
 
     def cut_at_commit(self, *, forward: bool, forever: bool = False) -> None:
         """Cut at the next commit, after or before the server hears of it; once, or all then."""
         self._forwards, self._forever, self._cuts = forward, forever, True
 
-    def close(self) -> None:
-        """Cut everything."""
-        _hang_up(self._listener)
-        self._listener.close()
-        for one in self._open:
-            one.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection((self._target.host or "", self._target.port or 0))
-            self._open += [client, server]
-            for source, target, watches in ((client, server, True), (server, client, False)):
-                carry = threading.Thread(
-                    target=self._carry, args=(source, target, watches), daemon=True
-                )
-                carry.start()
-
-    def _carry(self, source: socket.socket, target: socket.socket, watches: bool) -> None:
-        with suppress(OSError):  # the other end was closed
-            while data := source.recv(1 << 16):
-                if watches and self._cuts and _COMMIT.search(data):
-                    self._cut(data, source, target)
-                    break
-                target.sendall(data)
-        for one in (source, target):
-            _hang_up(one)
-
-    def _cut(self, data: bytes, client: socket.socket, server: socket.socket) -> None:
+    def forth(self, line: Line, chunk: bytes) -> bytes | None:
+        """See the base."""
+        if not self._cuts or not _COMMIT.search(chunk):
+            return chunk
         self._cuts = False
         if self._forever:
-            _hang_up(self._listener)  # closing would not wake who accepts
-        _hang_up(client)
+            self.refuse()
+        line.client.shutdown(socket.SHUT_RDWR)
         if self._forwards:
-            server.sendall(data)
+            line.server.sendall(chunk)
             time.sleep(0.3)  # for the server to do it; its answer goes nowhere
-
-
-def _hang_up(one: socket.socket) -> None:
-    with suppress(OSError):  # hung up already
-        one.shutdown(socket.SHUT_RDWR)
-
-
-def _cutting(database: str) -> closing[_CuttingProxy]:
-    return closing(_CuttingProxy(database))
+        return None

@@ -9,11 +9,9 @@ import io
 import os
 import socket
 import subprocess
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +32,7 @@ from glancekit.plugin import (
     StoreFull,
     StoreUnavailable,
 )
+from glancekit.testing.wire import FaultyWire
 
 MIB = 1 << 20
 DATA = bytes(range(256)) * 65_536
@@ -46,87 +45,14 @@ PATIENCE = 30.0
 Build = Callable[..., SwiftStore]
 
 
-class Way:
-    """The way to a server, on which things happen once each.
-
-    ``lost`` says of a request's first bytes whether its answer is to get lost, ``damaged`` whether
-    a bit of its body is to change; ``cut`` after how many bytes an answer ends.
-    """
-
-    def __init__(self, port: int) -> None:
-        self._server_port = port
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self.lost: Callable[[bytes], bool] | None = None
-        self.damaged: Callable[[bytes], bool] | None = None
-        self.cut: int | None = None
-        self.happened = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listening.accept()
-                threading.Thread(target=self._connect, args=(near,), daemon=True).start()
-
-    def _connect(self, near: socket.socket) -> None:
-        far = socket.create_connection(("127.0.0.1", self._server_port))
-        losing = threading.Event()
-        there = threading.Thread(target=self._there, args=(near, far, losing), daemon=True)
-        there.start()
-        with suppress(OSError):
-            self._back(near, far, losing)
-        for side in (near, far):
-            with suppress(OSError):
-                side.shutdown(socket.SHUT_RDWR)
-        there.join()
-        near.close()
-        far.close()
-
-    def _there(self, near: socket.socket, far: socket.socket, losing: threading.Event) -> None:
-        damaging = False
-        with suppress(OSError):
-            while data := near.recv(65536):
-                if damaging:
-                    data = bytes([data[0] ^ 1]) + data[1:]
-                    damaging = False
-                    self.happened += 1
-                elif self.damaged is not None and self.damaged(data):
-                    self.damaged = None
-                    damaging = True
-                if self.lost is not None and self.lost(data):
-                    self.lost = None
-                    losing.set()
-                far.sendall(data)
-
-    def _back(self, near: socket.socket, far: socket.socket, losing: threading.Event) -> None:
-        come = 0
-        while data := far.recv(65536):
-            come += len(data)
-            if losing.is_set() and not data.startswith(b"HTTP/1.1 100"):
-                self.happened += 1
-                return
-            if self.cut is not None and come > self.cut:
-                self.cut = None
-                self.happened += 1
-                return
-            near.sendall(data)
+@pytest.fixture
+def way(site: Any) -> Iterator[FaultyWire]:
+    with FaultyWire(site.swift.port) as way:
+        yield way
 
 
 @pytest.fixture
-def way(site: Any) -> Iterator[Way]:
-    way = Way(site.swift.port)
-    yield way
-    way.close()
-
-
-@pytest.fixture
-def driver(build: Build, container: str, way: Way, site: Any) -> SwiftStore:
+def driver(build: Build, container: str, way: FaultyWire, site: Any) -> SwiftStore:
     """A driver whose requests go that way; the login does not."""
     account = site.outside.url.partition("/v1/")[2]
     return build(container, swift_store_endpoint=f"{way.url}/v1/{account}")
@@ -162,34 +88,34 @@ def happening_midway(deed: Callable[[], object], data: bytes = DATA) -> Iterator
 # -- reading
 
 
-def test_a_broken_read_goes_on_where_it_was(driver: SwiftStore, way: Way) -> None:
+def test_a_broken_read_goes_on_where_it_was(driver: SwiftStore, way: FaultyWire) -> None:
     for location in (put(driver), put(in_segments(driver))):
         way.happened = 0
-        way.cut = 7_000_000
+        way.cut_back = 7_000_000
         assert read(driver, location) == DATA
-        way.cut = 7_000_000
+        way.cut_back = 7_000_000
         with driver.open_range(location, 1000, 15_000_000) as opened:
             assert b"".join(opened) == DATA[1000:15_001_000]
         assert way.happened == 2
 
 
 def test_a_dynamic_large_object_goes_on_too(
-    driver: SwiftStore, way: Way, outside: Any, container: str
+    driver: SwiftStore, way: FaultyWire, outside: Any, container: str
 ) -> None:
     for number in range(2):
         piece = DATA[number * 8 * MIB : (number + 1) * 8 * MIB]
         outside.call("PUT", f"/{container}/1-{number}", data=piece)
     outside.call("PUT", f"/{container}/1", headers={"X-Object-Manifest": f"{container}/1-"})
-    way.cut = 9_000_000
+    way.cut_back = 9_000_000
     assert read(driver, Location(url=f"swift+config://ref1/{container}/1")) == DATA
     assert way.happened == 1
 
 
 def test_what_replaced_an_object_is_not_given_out_as_its_rest(
-    driver: SwiftStore, way: Way, outside: Any, container: str
+    driver: SwiftStore, way: FaultyWire, outside: Any, container: str
 ) -> None:
     location = put(driver, image_id="1")
-    way.cut = 7_000_000
+    way.cut_back = 7_000_000
     with driver.open(location) as opened:
         opened.read(1000)
         outside.call("PUT", f"/{container}/1", data=bytes(len(DATA)))
@@ -199,10 +125,10 @@ def test_what_replaced_an_object_is_not_given_out_as_its_rest(
 
 
 def test_an_object_that_goes_midway_of_a_read_is_not_found(
-    driver: SwiftStore, way: Way, outside: Any, container: str
+    driver: SwiftStore, way: FaultyWire, outside: Any, container: str
 ) -> None:
     location = put(driver, image_id="1")
-    way.cut = 7_000_000
+    way.cut_back = 7_000_000
     with driver.open(location) as opened:
         opened.read(1000)
         outside.call("DELETE", f"/{container}/1")
@@ -211,7 +137,7 @@ def test_an_object_that_goes_midway_of_a_read_is_not_found(
 
 
 def test_how_often_a_read_is_taken_up_again_is_an_option(
-    build: Build, container: str, way: Way, site: Any
+    build: Build, container: str, way: FaultyWire, site: Any
 ) -> None:
     account = site.outside.url.partition("/v1/")[2]
     driver = build(
@@ -220,7 +146,7 @@ def test_how_often_a_read_is_taken_up_again_is_an_option(
         swift_store_retry_get_count=0,
     )
     location = put(driver)
-    way.cut = 7_000_000
+    way.cut_back = 7_000_000
     with driver.open(location) as opened, pytest.raises(StoreUnavailable):
         b"".join(opened)
 
@@ -230,7 +156,7 @@ def test_how_often_a_read_is_taken_up_again_is_an_option(
 
 @pytest.mark.parametrize("kind", ["whole", "small", "in segments"])
 def test_an_upload_whose_last_answer_is_lost_is_one(
-    driver: SwiftStore, way: Way, kind: str, outside: Any, container: str
+    driver: SwiftStore, way: FaultyWire, kind: str, outside: Any, container: str
 ) -> None:
     """When asked again the server says that the name is taken: by this very upload."""
     image_id = str(uuid.uuid4())
@@ -246,7 +172,7 @@ def test_an_upload_whose_last_answer_is_lost_is_one(
     assert outside.names(container) == []
 
 
-def test_a_segment_whose_answer_is_lost_is_sent_again(driver: SwiftStore, way: Way) -> None:
+def test_a_segment_whose_answer_is_lost_is_sent_again(driver: SwiftStore, way: FaultyWire) -> None:
     in_segments(driver)
     way.lost = lambda request: b"/00003 HTTP" in request
     location = put(driver)
@@ -256,7 +182,7 @@ def test_a_segment_whose_answer_is_lost_is_sent_again(driver: SwiftStore, way: W
 
 @pytest.mark.parametrize("kind", ["whole", "in segments"])
 def test_what_is_damaged_on_the_way_is_not_kept(
-    driver: SwiftStore, way: Way, kind: str, outside: Any, container: str
+    driver: SwiftStore, way: FaultyWire, kind: str, outside: Any, container: str
 ) -> None:
     if kind == "in segments":
         in_segments(driver)

@@ -34,6 +34,7 @@ from glancekit.plugin import (
     StoreFull,
     StoreUnavailable,
 )
+from glancekit.testing.wire import FaultyWire
 
 MIB = 1 << 20
 DATA = bytes(range(256)) * 65536
@@ -43,59 +44,10 @@ Build = Callable[..., VmwareStore]
 Files = Callable[[], list[Path]]
 
 
-class Way:
-    """The way to a server, which can be cut: after as many bytes more in one direction."""
-
-    def __init__(self, port: int) -> None:
-        self._server_port = port
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
-        self.cut_there: int | None = None
-        self.cut_back: int | None = None
-        self.happened = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listening.accept()
-                threading.Thread(target=self._connect, args=(near,), daemon=True).start()
-
-    def _connect(self, near: socket.socket) -> None:
-        far = socket.create_connection(("127.0.0.1", self._server_port))
-        there = threading.Thread(target=self._pass, args=(near, far, "cut_there"), daemon=True)
-        there.start()
-        self._pass(far, near, "cut_back")
-        there.join()
-        near.close()
-        far.close()
-
-    def _pass(self, source: socket.socket, sink: socket.socket, limit: str) -> None:
-        passed = 0
-        with suppress(OSError):
-            while data := source.recv(65536):
-                passed += len(data)
-                most = getattr(self, limit)
-                if most is not None and passed > most:
-                    setattr(self, limit, None)
-                    self.happened += 1
-                    break
-                sink.sendall(data)
-        for side in (source, sink):
-            with suppress(OSError):
-                side.shutdown(socket.SHUT_RDWR)
-
-
 @pytest.fixture
-def way(vcenter: Simulator) -> Iterator[Way]:
-    way = Way(int(vcenter.address.rpartition(":")[2]))
-    yield way
-    way.close()
+def way(vcenter: Simulator) -> Iterator[FaultyWire]:
+    with FaultyWire(int(vcenter.address.rpartition(":")[2])) as way:
+        yield way
 
 
 @pytest.fixture
@@ -305,7 +257,7 @@ def test_those_who_wait_for_a_login_fail_with_it(vcenter: Simulator, build: Buil
 # -- the way
 
 
-def test_a_broken_read_goes_on_where_it_was(build: Build, way: Way) -> None:
+def test_a_broken_read_goes_on_where_it_was(build: Build, way: FaultyWire) -> None:
     driver = build(vmware_server_host=way.address)
     location = put(driver)
     way.cut_back = 3 * MIB
@@ -319,7 +271,7 @@ def test_a_broken_read_goes_on_where_it_was(build: Build, way: Way) -> None:
 
 
 def test_what_replaced_a_file_is_not_given_out_as_its_rest(
-    build: Build, way: Way, files: Files
+    build: Build, way: FaultyWire, files: Files
 ) -> None:
     driver = build(vmware_server_host=way.address)
     location = put(driver)
@@ -335,12 +287,12 @@ def test_what_replaced_a_file_is_not_given_out_as_its_rest(
 
 @pytest.mark.parametrize("size", [16 * MIB, None])
 def test_a_write_whose_connection_breaks_leaves_nothing(
-    build: Build, way: Way, files: Files, size: int | None
+    build: Build, way: FaultyWire, files: Files, size: int | None
 ) -> None:
     driver = build(vmware_server_host=way.address)
 
     def cut() -> None:
-        way.cut_there = 2 * MIB
+        way.cut_forth = 2 * MIB
 
     with pytest.raises(StoreUnavailable):
         driver.write(str(uuid.uuid4()), interrupted(cut), size)
