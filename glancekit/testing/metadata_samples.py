@@ -20,6 +20,16 @@ MORNING = datetime(2024, 2, 29, 6, 30, 0, 123456, tzinfo=UTC)
 ME, OTHER, STRANGER = "me", "other", "stranger"
 """The projects of the tests."""
 
+UNICODE = "Grüße, 世界 🐧 \\ \" ' % _ \t\n é e\u0301"
+"""A text that goes wrong wherever text can."""
+
+WALKED = [
+    (SortKey(column, descending),)
+    for column in ("created_at", "name", "updated_at")
+    for descending in (False, True)
+]
+"""The orders in which clients usually ask for pages."""
+
 
 def sample_images(choose: random.Random, count: int, **facts: Any) -> list[Image]:
     """Return images with nulls, ties in time, odd words, and everything else that sorts badly."""
