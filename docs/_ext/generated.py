@@ -21,7 +21,8 @@ from glancekit.bootstrap import FURTHER_SECTIONS
 from glancekit.cli import cli
 from glancekit.core import drivers
 from glancekit.core.contracts.store import CAPABILITIES
-from glancekit.core.options import service_options, store_options
+from glancekit.core.options import service_options
+from glancekit.core.options.stores import store_options
 from glancekit.core.survey import installed
 
 PATIENCE = 30.0

@@ -14,7 +14,8 @@ from glancekit.cli import WRONG_CONFIG, Invocation
 from glancekit.cli.tables import Shape, format_option, show
 from glancekit.core import drivers
 from glancekit.core.config import UpstreamOption
-from glancekit.core.options import service_options, store_options
+from glancekit.core.options import service_options
+from glancekit.core.options.stores import store_options
 from glancekit.core.survey import installed
 
 

@@ -21,7 +21,8 @@ from typing import Any
 from oslo_config import cfg
 
 from glancekit.core.errors import ConfigError
-from glancekit.core.options import DEFAULT, service_options, store_options
+from glancekit.core.options import DEFAULT, service_options
+from glancekit.core.options.stores import store_options
 from glancekit.core.upstream_config import Place, Taken, section_name, translate
 
 FILES_FROM = "GLANCEKIT_CONFIG_FILE"

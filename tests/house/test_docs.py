@@ -16,7 +16,8 @@ from oslo_config import cfg
 from glancekit.bootstrap import FURTHER_SECTIONS
 from glancekit.cli import cli
 from glancekit.core import drivers
-from glancekit.core.options import service_options, store_options
+from glancekit.core.options import service_options
+from glancekit.core.options.stores import store_options
 from glancekit.core.survey import installed
 
 GROUPS = (

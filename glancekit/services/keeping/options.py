@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from oslo_config import cfg
 
-from glancekit.core.options import Size
+from glancekit.core.options.value_types import Size
 from glancekit.core.throttle import Throttle
 from glancekit.services.keeping.rules import RULES_FILE, RulesNow, load, no_rules
 from glancekit.services.reloading import Reloaded

@@ -20,7 +20,8 @@ from glancekit.bootstrap import (
 from glancekit.core import drivers
 from glancekit.core.config import Configuration
 from glancekit.core.errors import ConfigError, PluginMissing
-from glancekit.core.options import service_options, store_options
+from glancekit.core.options import service_options
+from glancekit.core.options.stores import store_options
 from glancekit.core.survey import installed
 from glancekit.core.upstream_config import BECOMES, IGNORED, IGNORED_SECTIONS, STORE, translate
 
