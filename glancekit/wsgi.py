@@ -16,13 +16,8 @@ from typing import TYPE_CHECKING
 from glancekit.api.app import create_app
 from glancekit.api.metrics import Metrics
 from glancekit.api.options import ApiSettings
-from glancekit.bootstrap import (
-    bootstrap,
-    companion_runner,
-    import_companion,
-    load_config,
-    periodic_work,
-)
+from glancekit.bootstrap import bootstrap, load_config
+from glancekit.bootstrap.workers import companion_runner, import_companion, periodic_work
 from glancekit.core.config import Configuration
 from glancekit.core.periodic_options import SECTION as PERIODIC_SECTION
 

@@ -69,7 +69,7 @@ def load(invocation: Invocation, file: str) -> None:
 
 @contextmanager
 def _opened(invocation: Invocation) -> Iterator[MetadataDriver]:
-    from glancekit.bootstrap import load_metadata
+    from glancekit.bootstrap.parts import load_metadata
 
     driver = load_metadata(invocation.load_config())
     try:

@@ -33,7 +33,7 @@ def show_config(invocation: Invocation, shape: Shape) -> None:
     A value comes from the command line, else from the environment (OS_SECTION__OPTION, say
     OS_DEFAULT__DEBUG), else from the configuration files, else it is the option's default.
     """
-    from glancekit.bootstrap import load_parts
+    from glancekit.bootstrap.parts import load_parts
 
     loaded = invocation.load_config()
     load_parts(loaded)  # makes the drivers' options known
@@ -56,7 +56,7 @@ def check(ctx: click.Context) -> None:
 
     Options of upstream's are listed with what they set here, or why they do nothing.
     """
-    from glancekit.bootstrap import load_parts, unread_sections
+    from glancekit.bootstrap.parts import load_parts, unread_sections
     from glancekit.cli.objections import objections
 
     loaded = ctx.obj.load_config()

@@ -171,6 +171,6 @@ def _driver(invocation: Invocation, capability: type[Any], what: str) -> Iterato
 
 
 def _load(invocation: Invocation) -> MetadataDriver:
-    from glancekit.bootstrap import load_metadata
+    from glancekit.bootstrap.parts import load_metadata
 
     return load_metadata(invocation.load_config())

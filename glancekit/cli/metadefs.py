@@ -190,7 +190,7 @@ def _counted(count: int, thing: str) -> str:
 
 @contextmanager
 def _metadata(invocation: Invocation) -> Iterator[MetadataDriver]:
-    from glancekit.bootstrap import load_metadata
+    from glancekit.bootstrap.parts import load_metadata
 
     driver = load_metadata(invocation.load_config())
     try:

@@ -13,7 +13,7 @@ from threading import Event
 from glancekit.api.metrics import Metrics
 from glancekit.api.options import ApiSettings
 from glancekit.api.v2.schemas.known_properties import known_properties
-from glancekit.bootstrap import flow_settings, placement_of, rule_files_of, settings_of
+from glancekit.bootstrap.settings import flow_settings, placement_of, rule_files_of, settings_of
 from glancekit.core import drivers
 from glancekit.core.config import Configuration
 from glancekit.core.errors import ConfigError

@@ -74,7 +74,8 @@ class _Configured:
     @contextmanager
     def work(self) -> Iterator[tuple[World, PeriodicWork]]:
         """Build the world and what runs its tasks, not started."""
-        from glancekit.bootstrap import bootstrap, periodic_work
+        from glancekit.bootstrap import bootstrap
+        from glancekit.bootstrap.workers import periodic_work
 
         config = self._invocation.load_config(self._overrides)
         with bootstrap(config) as world:

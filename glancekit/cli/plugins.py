@@ -19,7 +19,7 @@ from glancekit.cli import Invocation
 from glancekit.cli.tables import Shape, format_option, show, show_one
 
 if TYPE_CHECKING:
-    from glancekit.bootstrap import Parts
+    from glancekit.bootstrap.parts import Parts
     from glancekit.core.config import Configuration
     from glancekit.core.drivers import PluginReport
     from glancekit.services.examination import Finding
@@ -142,7 +142,7 @@ def doctor(
 
 
 def _installed(invocation: Invocation) -> list[PluginReport]:
-    from glancekit.bootstrap import load_parts
+    from glancekit.bootstrap.parts import load_parts
     from glancekit.core.survey import unused
 
     config = invocation.load_config()
@@ -225,7 +225,7 @@ def _whose(plugin: Mapping[str, Any]) -> str:
 
 
 def _findings(invocation: Invocation, only: str | None, patience: float) -> Iterator[Finding]:
-    from glancekit.bootstrap import load_parts
+    from glancekit.bootstrap.parts import load_parts
 
     config = invocation.load_config()
     parts = load_parts(config)
@@ -243,7 +243,8 @@ def _findings(invocation: Invocation, only: str | None, patience: float) -> Iter
 def _findings_but_stores(
     config: Configuration, parts: Parts, patience: float
 ) -> Iterator[Finding]:
-    from glancekit.bootstrap import staging_of, unread_sections
+    from glancekit.bootstrap.parts import unread_sections
+    from glancekit.bootstrap.settings import staging_of
     from glancekit.core.options import DEFAULT
     from glancekit.services import examination as examine
 
@@ -288,7 +289,7 @@ def _findings_of_cache_and_imports(parts: Parts, patience: float) -> Iterator[Fi
 
 def _agreements(config: Configuration) -> Iterable[tuple[str, Callable[[], object]]]:
     """Return what processes agree by: who does the periodic work, and who does which import."""
-    from glancekit.bootstrap import flow_settings
+    from glancekit.bootstrap.settings import flow_settings
     from glancekit.core.coordination import Coordination
     from glancekit.core.election import FileElection
     from glancekit.core.errors import Unavailable
@@ -318,7 +319,7 @@ def _agreements(config: Configuration) -> Iterable[tuple[str, Callable[[], objec
 def _findings_of_stores(
     config: Configuration, parts: Parts, only: str | None, patience: float
 ) -> Iterator[Finding]:
-    from glancekit.bootstrap import mount
+    from glancekit.bootstrap.fitting import mount
     from glancekit.services import examination as examine
 
     known = [entry.id for entry in parts.stores]

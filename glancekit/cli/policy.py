@@ -214,7 +214,7 @@ def _identity(
 
 
 def _rules(config: Configuration) -> tuple[Access, PolicyRules]:
-    from glancekit.bootstrap import rule_files_of
+    from glancekit.bootstrap.settings import rule_files_of
     from glancekit.services import policy
     from glancekit.services.rule_files import policy_files, read
 
@@ -228,7 +228,7 @@ def _image(config: Configuration, caller: Identity, image_id: str) -> Image:
 
     :raises ImageNotFound: when there is none.
     """
-    from glancekit.bootstrap import load_metadata
+    from glancekit.bootstrap.parts import load_metadata
 
     metadata = load_metadata(config)
     try:

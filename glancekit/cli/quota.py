@@ -96,7 +96,8 @@ class _Records:
 
 @contextmanager
 def _records(invocation: Invocation) -> Iterator[_Records]:
-    from glancekit.bootstrap import load_limits, load_metadata, settings_of
+    from glancekit.bootstrap.parts import load_limits, load_metadata
+    from glancekit.bootstrap.settings import settings_of
 
     config = invocation.load_config()
     with ExitStack() as opened:

@@ -58,7 +58,8 @@ def serve(invocation: Invocation, /, config_files: tuple[str, ...], **given: Any
     """
     # Imported before the workers are forked, which then share what was imported.
     from glancekit.api import metrics
-    from glancekit.bootstrap import bootstrap, preload
+    from glancekit.bootstrap import bootstrap
+    from glancekit.bootstrap.parts import preload
     from glancekit.serving.addresses import require_local
     from glancekit.serving.server import Server, ServerSettings
 

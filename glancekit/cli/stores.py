@@ -40,7 +40,7 @@ PATIENCE = 90.0
 @click.pass_obj
 def stores(invocation: Invocation, url: str | None, shape: Shape) -> None:
     """Show every configured store and what it can do; with --url, whether it answers."""
-    from glancekit.bootstrap import load_parts
+    from glancekit.bootstrap.parts import load_parts
 
     config = invocation.load_config()
     parts = load_parts(config)

@@ -133,7 +133,7 @@ def _whole(task: Task) -> dict[str, Any]:
 
 @contextmanager
 def _records(invocation: Invocation) -> Iterator[MetadataDriver]:
-    from glancekit.bootstrap import load_metadata
+    from glancekit.bootstrap.parts import load_metadata
 
     metadata = load_metadata(invocation.load_config())
     try:

@@ -85,7 +85,7 @@ def _sums(found: Iterable[StorageUse]) -> list[Row]:
 
 @contextmanager
 def _metadata(invocation: Invocation) -> Iterator[MetadataDriver]:
-    from glancekit.bootstrap import load_metadata
+    from glancekit.bootstrap.parts import load_metadata
 
     metadata = load_metadata(invocation.load_config())
     try:

@@ -38,7 +38,8 @@ class LateWorkbench(Workbench):
         self, files: Sequence[str] = ()
     ) -> tuple[Configuration, Sequence[PluginReport]]:
         """See the hook."""
-        from glancekit.bootstrap import load_config, load_parts
+        from glancekit.bootstrap import load_config
+        from glancekit.bootstrap.parts import load_parts
         from glancekit.core.drivers import PluginState
 
         config = load_config(files or self._ctx.find_root().obj.config_files)
@@ -52,7 +53,7 @@ class LateWorkbench(Workbench):
 
 @contextmanager
 def _opened(config: Configuration) -> Iterator[MetadataDriver]:
-    from glancekit.bootstrap import load_metadata
+    from glancekit.bootstrap.parts import load_metadata
 
     driver = load_metadata(config)
     try:

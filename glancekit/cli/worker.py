@@ -42,7 +42,8 @@ def worker(
     work; on others they need a jobboard and records of flows that all reach ([taskflow]).
     """
     from glancekit.api.metrics import Metrics
-    from glancekit.bootstrap import bootstrap, import_worker
+    from glancekit.bootstrap import bootstrap
+    from glancekit.bootstrap.workers import import_worker
 
     files = (*invocation.config_files, *config_files)
     overrides = {("DEFAULT", "data_dir"): data_dir} if data_dir else {}

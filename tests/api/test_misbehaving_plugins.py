@@ -19,7 +19,8 @@ import pytest
 from glancekit.api import auth as api_auth
 from glancekit.api.app import create_app
 from glancekit.api.options import ApiSettings
-from glancekit.bootstrap import bootstrap, load_config, periodic_work
+from glancekit.bootstrap import bootstrap, load_config
+from glancekit.bootstrap.workers import periodic_work
 from glancekit.core.config import Configuration
 from glancekit.core.model.events import Event
 from glancekit.core.periodic import PeriodicTask
@@ -150,8 +151,8 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.Modul
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setattr(api_auth, "PATIENCE", PATIENCE)
-    monkeypatch.setattr("glancekit.bootstrap.LIMITS_PATIENCE", PATIENCE)
-    monkeypatch.setattr("glancekit.bootstrap.POLICY_PATIENCE", PATIENCE)
+    monkeypatch.setattr("glancekit.bootstrap.fitting.LIMITS_PATIENCE", PATIENCE)
+    monkeypatch.setattr("glancekit.bootstrap.fitting.POLICY_PATIENCE", PATIENCE)
     monkeypatch.setattr("glancekit.core.guarded_metadata.PATIENCE", PATIENCE)
     released.clear()
     import odd_plugin  # type: ignore[import-not-found]

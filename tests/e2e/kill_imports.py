@@ -20,7 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from glancekit.bootstrap import bootstrap, flow_settings, load_config
+from glancekit.bootstrap import bootstrap, load_config
+from glancekit.bootstrap.settings import flow_settings
 from glancekit.core.contracts.importing import ImportMethod, ImportStep
 from glancekit.core.model.changes import NewImage
 from glancekit.core.model.identity import Identity

@@ -33,7 +33,8 @@ from glancekit_image_steps import receiving, writing
 from glancekit_web_reading.testing import Nginx
 from kill_imports import ADMIN, pointed
 
-from glancekit.bootstrap import bootstrap, flow_settings, load_config
+from glancekit.bootstrap import bootstrap, load_config
+from glancekit.bootstrap.settings import flow_settings
 from glancekit.core.model.changes import NewImage
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import UNFINISHED, TaskStatus

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from glancekit.bootstrap import bootstrap, load_config, periodic_work, preload, settings_of
+from glancekit.bootstrap import bootstrap, load_config
+from glancekit.bootstrap.parts import preload
+from glancekit.bootstrap.settings import settings_of
+from glancekit.bootstrap.workers import periodic_work
 from glancekit.core.config import Configuration
 from glancekit.core.contracts.auth import Credentials
 from glancekit.core.drivers import PluginReport, PluginState

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from glancekit.bootstrap import load_config, load_metadata
+from glancekit.bootstrap import load_config
+from glancekit.bootstrap.parts import load_metadata
 from glancekit.core.model.image import Image
 
 Run = Callable[..., Any]

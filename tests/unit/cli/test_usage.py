@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from glancekit.bootstrap import load_config, load_metadata
+from glancekit.bootstrap import load_config
+from glancekit.bootstrap.parts import load_metadata
 from glancekit.core.model.image import Image, Location
 from glancekit.core.storage_use import BYTE_HOUR, DAY, StorageUse
 

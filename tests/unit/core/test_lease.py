@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from glancekit.bootstrap import load_config, load_metadata
+from glancekit.bootstrap import load_config
+from glancekit.bootstrap.parts import load_metadata
 from glancekit.core.contracts.metadata import MetadataDriver
 from glancekit.core.lease import HOST, LIFETIME, Lease, is_gone
 from glancekit.core.model.image import now

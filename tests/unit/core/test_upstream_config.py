@@ -10,13 +10,8 @@ from pathlib import Path
 import pytest
 from oslo_config import cfg
 
-from glancekit.bootstrap import (
-    FURTHER_SECTIONS,
-    bootstrap,
-    load_config,
-    load_parts,
-    unread_sections,
-)
+from glancekit.bootstrap import FURTHER_SECTIONS, bootstrap, load_config
+from glancekit.bootstrap.parts import load_parts, unread_sections
 from glancekit.core import drivers
 from glancekit.core.config import Configuration
 from glancekit.core.errors import ConfigError, PluginMissing

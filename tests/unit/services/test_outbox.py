@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from glancekit.bootstrap import load_config, load_metadata
+from glancekit.bootstrap import load_config
+from glancekit.bootstrap.parts import load_metadata
 from glancekit.core.contracts.metadata import MetadataDriver
 from glancekit.core.drivers import HOOKS, Loaded, PluginReport, PluginState
 from glancekit.core.errors import PluginError, Unavailable
