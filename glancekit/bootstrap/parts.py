@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from typing import Any, Never
 
 from glancekit.bootstrap.settings import methods_of, steps_of
@@ -118,6 +119,8 @@ def preload(config: Configuration) -> None:
         _limits(config),
         _store(config, default),
     ]
+    # What all plugins import, before several threads do: Python may take those for a deadlock.
+    import_module("glancekit.plugin")
     imports = [replace(want, build=lambda kind: kind) for want in wanted]
     drivers.load_all(imports, deadline=config.get("plugins", "plugin_start_timeout"))
 
