@@ -22,19 +22,38 @@ OBJECT = "by-the-tool"
 
 
 class InOrder(io.RawIOBase):
-    """A file that the transfer manager writes from its beginning to its end, as to a pipe."""
+    """A pipe that takes the parts of a file as they come, and passes them on in their order.
+
+    To a file that says it cannot seek, the transfer manager waits for ever.
+    """
 
     def __init__(self, to: BinaryIO) -> None:
         super().__init__()
         self._to = to
+        self._passed = self._at = 0
+        self._early: dict[int, bytes] = {}
 
     def writable(self) -> bool:
         """It is."""
         return True
 
+    def seekable(self) -> bool:
+        """It is, in a way."""
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Say where the next piece belongs."""
+        self._at = offset
+        return offset
+
     def write(self, data: Any, /) -> int:
-        """Write it."""
-        return self._to.write(data)
+        """Pass it on, now or when it is its turn."""
+        self._early[self._at] = bytes(data)
+        self._at += len(data)
+        while (piece := self._early.pop(self._passed, None)) is not None:
+            self._to.write(piece)
+            self._passed += len(piece)
+        return len(data)
 
 
 class S3(Medium):
