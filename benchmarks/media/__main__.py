@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
-import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +21,7 @@ from typing import BinaryIO
 from benchmarks.media.medium import MIB, Digesting, Medium
 from benchmarks.report import Row, table
 from benchmarks.running import Service, service
-from benchmarks.transfers import download, make_source, timed, upload, warm_up
+from benchmarks.transfers import download, make_source, speed, timed, upload, warm_up
 
 MEDIA: Mapping[str, str] = {
     "file": "benchmarks.media.file:File",
@@ -106,7 +105,8 @@ def _uploads(
         medium.remove()
         ours.append(timed(put))
         forget()
-    yield _speed(f"{name}: upload, beside {medium.tool}", source.stat().st_size, ours, theirs)
+    what = f"{name}: upload, beside {medium.tool}"
+    yield speed(what, source.stat().st_size, ours, theirs, aim=AIM)
     yield _growth(f"{name}: memory growth in uploads", growth[0])
 
 
@@ -126,9 +126,10 @@ def _downloads(
         plain_theirs.append(timed(partial(_to_nowhere, medium.get)))
         plain.append(timed(partial(_to_nowhere, fetch)))
     size, tool = source.stat().st_size, medium.tool
-    yield _speed(f"{name}: download with digests, beside {tool}", size, ours, theirs)
+    yield speed(f"{name}: download with digests, beside {tool}", size, ours, theirs, aim=AIM)
     yield _growth(f"{name}: memory growth in downloads", growth[0])
-    bare = _speed(f"{name}: download to nowhere, beside {tool}", size, plain, plain_theirs)
+    what = f"{name}: download to nowhere, beside {tool}"
+    bare = speed(what, size, plain, plain_theirs, aim=AIM)
     yield replace(bare, aim="", reached=None)
 
 
@@ -151,18 +152,6 @@ def _digested(get: Callable[[BinaryIO], None]) -> None:
 def _to_nowhere(get: Callable[[BinaryIO], None]) -> None:
     with open(os.devnull, "wb", buffering=0) as nowhere:
         get(nowhere)
-
-
-def _speed(what: str, size: int, ours: list[float], theirs: list[float]) -> Row:
-    mine, beside = statistics.median(ours), statistics.median(theirs)
-    return Row(
-        what=what,
-        measured=f"{size / mine / MIB:.0f} MiB/s",
-        beside=f"{size / beside / MIB:.0f} MiB/s",
-        ratio=beside / mine,
-        aim=f">= {AIM}",
-        reached=beside / mine >= AIM,
-    )
 
 
 def _growth(what: str, growth: int) -> Row:
