@@ -29,8 +29,8 @@ format: $(VENV)/.dev ## Is everything formatted as ruff would?
 lint: $(VENV)/.dev ## ruff's rules.
 	$(BIN)/ruff check .
 
-types: $(VENV)/.dev ## mypy --strict on glancekit and every plugin.
-	$(BIN)/mypy --strict $(PACKAGES)
+types: $(VENV)/.dev ## mypy --strict on glancekit, every plugin and the benchmarks.
+	$(BIN)/mypy --strict $(PACKAGES) benchmarks
 
 doors: $(VENV)/.dev ## The doors between the rooms (.importlinter).
 	$(BIN)/lint-imports

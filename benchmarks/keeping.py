@@ -19,6 +19,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 
 from benchmarks.listing.filling import fill, open_driver
 from glancekit.core.contracts.store import Blob
@@ -93,7 +94,7 @@ def _world(metadata: MetadataDriver, driver: MemoryStore) -> World:
     return World(
         metadata=metadata,
         stores=Stores([Store("file", driver)], "file"),
-        auth=NoAuth(None, name="none"),
+        auth=NoAuth(SimpleNamespace(), name="none"),
         hooks=Hooks(),
         lease=Lease(metadata),
         staging=Path("/nonexistent"),

@@ -67,8 +67,8 @@ def make_qcow2(folder: Path, size: int, holes: int) -> None:
     raw, web = folder / "disk.raw", folder / "web"
     web.mkdir()
     make_disk(raw, size, holes=holes)
-    command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, web / "disk.qcow2"]
-    subprocess.run(command, check=True)
+    command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2"]
+    subprocess.run([*command, raw, web / "disk.qcow2"], check=True)
     raw.unlink()
     os.sync()
 

@@ -14,7 +14,7 @@ from typing import BinaryIO, Self
 from glancekit_swift_store.options import MB, OPTIONS
 from glancekit_swift_store.testing import KEY, USER, RealSwift
 
-from benchmarks.media.medium import MIB, Digesting, Medium
+from benchmarks.media.medium import MIB, Medium, digested
 
 CONTAINER = "images"
 OBJECT = "by-the-tool"
@@ -60,7 +60,7 @@ class Swift(Medium):
         command = self._command(*upload)
         with (
             subprocess.Popen(command, stdout=subprocess.DEVNULL) as tool,
-            Digesting(source) as data,
+            digested(source) as data,
         ):
             while data.read(MIB):
                 pass

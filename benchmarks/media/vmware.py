@@ -74,6 +74,7 @@ class Vmware(Medium):
         trust = ssl.create_default_context(cafile=str(self._vcenter.ca_file))
         stub = SoapStubAdapter(host=host, port=int(port), sslContext=trust)
         manager = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent().sessionManager
+        assert manager is not None  # a vCenter has one
         manager.Login(USER, PASSWORD, None)
         stub.DropConnections()
         return str(stub.cookie).partition(";")[0]
