@@ -45,6 +45,12 @@ LOOK = 1.0
 AT_ONCE = 224
 """Units of work at a time: the threads of a process, without those kept for short requests."""
 
+ROOM = 10.0
+"""Seconds for which one more waits until others have ended."""
+
+STANDSTILL = 5.0
+"""Seconds in which none has ended, after which nobody waits for that any more."""
+
 
 class GuardedMetadata(MetadataDriver):
     """The driver, and what is around each of its calls."""
@@ -143,32 +149,53 @@ class _Asked:
 
 
 class _Gate:
-    """Lets units of work begin as long as those under way come back."""
+    """Lets units of work begin as long as those under way come back.
+
+    In a rush, one more waits for its turn. Where none ends any more it is refused, for the threads
+    that wait are wanted by those who ask what is wrong.
+    """
 
     def __init__(self, name: str, at_once: int) -> None:
         self._name = name
         self._at_once = at_once
         self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
+        self._full_since = 0.0
         self._inside: set[_Asked] = set()
         self._looked_at = 0.0
         self._hanging = 0
 
     def enter(self, asked: _Asked) -> None:
-        """Be inside, if there is room."""
+        """Be inside, as soon as there is room.
+
+        :raises MetadataUnavailable: when there is no hope of it.
+        """
         with self._lock:
-            self._require_room()
+            if len(self._inside) >= self._at_once:
+                self._wait_for_room()
+            if len(self._inside) >= MANY:
+                self._require_answers()
             self._inside.add(asked)
+            if len(self._inside) == self._at_once:
+                self._full_since = time.monotonic()
 
     def leave(self, asked: _Asked) -> None:
         """Be outside again."""
         with self._lock:
             self._inside.discard(asked)
+            self._room.notify()
 
-    def _require_room(self) -> None:
-        if len(self._inside) >= self._at_once:
-            reason = f"{len(self._inside)} units of work have not ended yet"
-            raise MetadataUnavailable(f"plugin {self._name}: {reason}")
-        if len(self._inside) >= MANY and self._count_hanging() >= MANY:
+    def _wait_for_room(self) -> None:
+        end = time.monotonic() + ROOM
+        while len(self._inside) >= self._at_once:
+            seconds = min(end, self._full_since + STANDSTILL) - time.monotonic()
+            if seconds <= 0:
+                reason = f"{len(self._inside)} units of work have not ended yet"
+                raise MetadataUnavailable(f"plugin {self._name}: {reason}")
+            self._room.wait(seconds)
+
+    def _require_answers(self) -> None:
+        if self._count_hanging() >= MANY:
             reason = f"{self._hanging} calls have not returned for {HANGING:g} s"
             raise MetadataUnavailable(f"plugin {self._name}: {reason}")
 

@@ -31,6 +31,23 @@ def test_sixteen_clients_at_once_get_no_server_error(service: Any) -> None:
     assert service.files() == []
 
 
+def test_a_rush_is_served_one_after_the_other(make_service: Any) -> None:
+    service = make_service("[server]\nthreads = 24\nreserved_threads = 20\n")
+    service.start()
+
+    def create(number: int) -> list[int]:
+        body = {"name": f"image {number}", "disk_format": "raw", "container_format": "bare"}
+        with requests.Session() as session:
+            posts = (
+                session.post(f"{service.url}/v2/images", json=body, timeout=60) for _ in "123"
+            )
+            return [post.status_code for post in posts]
+
+    with ThreadPoolExecutor(4 * CLIENTS) as pool:
+        codes = [code for seen in pool.map(create, range(4 * CLIENTS)) for code in seen]
+    assert codes == [201] * len(codes), service.log
+
+
 def _one_life(session: requests.Session, url: str, name: str) -> None:
     data = os.urandom(200_000)
     body = {"name": name, "disk_format": "raw", "container_format": "bare", "tags": [name]}

@@ -6,6 +6,7 @@ that names the driver and the call, it is counted, and other calls go on.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, get_type_hints
@@ -269,14 +270,48 @@ def test_where_many_hang_further_ones_are_refused_until_they_are_back(
     call(metadata, "commit")
 
 
-def test_there_are_never_more_than_so_many(driver: OddDriver, metadata: GuardedMetadata) -> None:
+def test_there_are_never_more_than_so_many(
+    driver: OddDriver, metadata: GuardedMetadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded_metadata, "STANDSTILL", 0.2)
     threads = hang(driver, metadata, "images.get", 20)
-    with pytest.raises(MetadataUnavailable, match="20 units of work have not ended yet"):
-        call(metadata, "commit")
+    for _ in range(2):
+        with pytest.raises(MetadataUnavailable, match="20 units of work have not ended yet"):
+            call(metadata, "commit")
     driver.released.set()
     for thread in threads:
         thread.join(30)
     call(metadata, "commit")
+
+
+def test_nobody_waits_where_none_has_ended_for_long(
+    driver: OddDriver, metadata: GuardedMetadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = hang(driver, metadata, "images.get", 20)
+    monkeypatch.setattr(guarded_metadata, "STANDSTILL", 0.0)
+    began = time.monotonic()
+    with pytest.raises(MetadataUnavailable):
+        call(metadata, "commit")
+    assert time.monotonic() - began < guarded_metadata.ROOM / 2
+    driver.released.set()
+    for thread in threads:
+        thread.join(30)
+
+
+def test_one_more_waits_for_its_turn(
+    driver: OddDriver, metadata: GuardedMetadata, counters: Counters
+) -> None:
+    threads = hang(driver, metadata, "images.get", 20)
+    waiting = threading.Thread(target=call, args=(metadata, "commit"))
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive()
+    driver.released.set()
+    waiting.join(30)
+    assert not waiting.is_alive()
+    assert tally(counters, "write").errors == len(threads)  # those that hung, and got no image
+    for thread in threads:
+        thread.join(30)
 
 
 def test_what_the_service_raises_in_a_unit_is_its_own(metadata: GuardedMetadata) -> None:
