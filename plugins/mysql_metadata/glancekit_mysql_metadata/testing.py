@@ -8,6 +8,7 @@ input ends, and prints the URL of its database.
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -55,6 +56,10 @@ class RealMariadb(RealDatabase):
     user = "mysql"
     quicker = ("innodb-flush-log-at-trx-commit=2", "skip-innodb-doublewrite")
     silence = pymysql.OperationalError
+    encrypted = (
+        "SELECT variable_value <> '' FROM information_schema.session_status "
+        "WHERE variable_name = 'Ssl_cipher'"
+    )
 
     def url(self, database: str = "mysql", *, user: str = "glance") -> str:
         """Return the URL of a database."""
@@ -110,6 +115,16 @@ class RealMariadb(RealDatabase):
         """Drop a database, and who was for it alone."""
         self.execute(f"DROP DATABASE `{name}`")
         self.execute(f"DROP USER IF EXISTS 'user_{name}'@'%'")
+
+    @staticmethod
+    def encrypting(certificate: Path, key: Path) -> list[str]:
+        """See the base."""
+        return [f"ssl-cert={certificate}", f"ssl-key={key}"]
+
+    @staticmethod
+    def vouched_for(authority: Path) -> str:
+        """See the base."""
+        return f"ssl_ca={authority}&ssl_check_hostname=true"
 
     def analyse(self, name: str) -> None:
         """Have it look at what is in a database, as it does by itself after a while."""

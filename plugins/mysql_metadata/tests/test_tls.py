@@ -1,76 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections that are encrypted, to a server that is who it says it is."""
+"""Connections to MariaDB are encrypted and verified. The cases are glancekit_sql_metadata's."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
-from types import SimpleNamespace
-
-import pytest
-from glancekit_mysql_metadata import testing
-from glancekit_mysql_metadata.driver import MysqlMetadata
-from glancekit_sql_metadata.testing import ids, make_certificate
-
-from glancekit.plugin import MetadataUnavailable
+from glancekit_sql_metadata.testing_tls import TlsConformance
 
 
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """A folder with a certificate, which the server's own user may enter."""
-    reason = testing.missing()
-    if reason is not None:
-        pytest.skip(reason)
-    folder = Path(tempfile.mkdtemp(prefix="glancekit-tls-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="module")
-def certificate(folder: Path) -> Path:
-    certificate, key = make_certificate(folder)
-    if os.getuid() == 0:
-        shutil.chown(key, testing.RealMariadb.user)
-    return certificate
-
-
-@pytest.fixture(scope="module")
-def secure_server(folder: Path, certificate: Path) -> Iterator[testing.RealMariadb]:
-    key = certificate.with_name("key.pem")
-    settings = (f"ssl-cert={certificate}", f"ssl-key={key}")
-    with testing.RealMariadb(folder / "server", settings=settings) as server:
-        yield server
-
-
-def test_it_is_encrypted_and_verified(
-    secure_server: testing.RealMariadb,
-    certificate: Path,
-    options: Callable[..., SimpleNamespace],
-) -> None:
-    url = secure_server.make_database("secure")
-    chosen = options(connection=f"{url}?ssl_ca={certificate}&ssl_check_hostname=true")
-    with closing(MysqlMetadata(chosen, name="mysql")) as driver:
-        driver.start()
-        assert ids(driver) == set()
-        with driver._mine().outside_transaction() as connection:
-            found = connection.exec_driver_sql("SHOW STATUS LIKE 'Ssl_cipher'").one()
-    assert found[1]
-
-
-def test_a_server_that_nobody_vouches_for_is_refused(
-    secure_server: testing.RealMariadb,
-    tmp_path: Path,
-    options: Callable[..., SimpleNamespace],
-) -> None:
-    stranger, _ = make_certificate(tmp_path)
-    chosen = options(connection=f"{secure_server.url()}?ssl_ca={stranger}&ssl_check_hostname=true")
-    with (
-        closing(MysqlMetadata(chosen, name="mysql")) as driver,
-        pytest.raises(MetadataUnavailable, match="certificate"),
-    ):
-        driver.start()
+class TestMysqlTls(TlsConformance):
+    """The suite for TLS on a real server."""

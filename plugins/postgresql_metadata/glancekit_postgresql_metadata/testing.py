@@ -68,6 +68,7 @@ class RealPostgres(RealDatabase):
     user = "postgres"
     quicker = ("fsync=off", "full_page_writes=off")
     silence = psycopg.OperationalError
+    encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 
     def url(self, database: str = "postgres", *, user: str = "glance") -> str:
         """Return the URL of a database."""
@@ -113,6 +114,16 @@ class RealPostgres(RealDatabase):
         """Drop a database, whoever is connected to it, and who was for it alone."""
         self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
         self.execute(f"DROP ROLE IF EXISTS user_{name}")
+
+    @staticmethod
+    def encrypting(certificate: Path, key: Path) -> list[str]:
+        """See the base."""
+        return ["ssl=on", f"ssl_cert_file={certificate}", f"ssl_key_file={key}"]
+
+    @staticmethod
+    def vouched_for(authority: Path) -> str:
+        """See the base."""
+        return f"sslrootcert={authority}&sslmode=verify-full"
 
     def analyse(self, name: str) -> None:
         """Have it look at what is in a database, as it does by itself after a while."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from types import SimpleNamespace
 
 import pytest
-from glancekit_postgresql_metadata.driver import PostgresqlMetadata
 from glancekit_postgresql_metadata.testing import RealPostgres, RealStandby
+from glancekit_sql_metadata.server import ServerMetadata
+from glancekit_sql_metadata.testing_fixtures import Backend
 
 from glancekit.plugin import Event, Image, MetadataUnavailable
 
@@ -54,7 +54,7 @@ def pair(server: RealPostgres) -> Iterator[Pair]:
 class Writer(threading.Thread):
     """Adds images one after the other, and knows which were acknowledged."""
 
-    def __init__(self, driver: PostgresqlMetadata, until: threading.Event) -> None:
+    def __init__(self, driver: ServerMetadata, until: threading.Event) -> None:
         super().__init__(daemon=True)
         self._driver = driver
         self._until = until
@@ -80,12 +80,11 @@ class Writer(threading.Thread):
         self.acknowledged.append(image_id)
 
 
-def test_a_failover_loses_nothing_and_needs_no_restart(
-    pair: Pair, options: Callable[..., SimpleNamespace]
-) -> None:
-    settings = options(connection=pair.url, patience=PATIENCE / 2, pool_timeout=PATIENCE)
+def test_a_failover_loses_nothing_and_needs_no_restart(pair: Pair, backend: Backend) -> None:
     over = threading.Event()
-    with closing(PostgresqlMetadata(settings, name="postgresql")) as driver:
+    with closing(
+        backend.driver_over(pair.url, patience=PATIENCE / 2, pool_timeout=PATIENCE)
+    ) as driver:
         driver.start()
         writers = [Writer(driver, over) for _ in range(WRITERS)]
         for writer in writers:

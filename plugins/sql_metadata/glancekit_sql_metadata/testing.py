@@ -10,7 +10,6 @@ from __future__ import annotations
 import multiprocessing
 import re
 import socket
-import subprocess
 import threading
 import time
 import uuid
@@ -18,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -89,16 +87,6 @@ def add(driver: ServerMetadata, **facts: Any) -> Image:
         work.events.append(Event(type="image.create", subject=image.id))
         work.commit()
     return image
-
-
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate for 127.0.0.1, signed by itself; return it and its key."""
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    command += ["-keyout", str(key), "-out", str(certificate), "-subj", "/CN=glancekit"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return certificate, key
 
 
 def ids(driver: ServerMetadata) -> set[str]:

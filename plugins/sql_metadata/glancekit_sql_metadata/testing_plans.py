@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -43,6 +44,8 @@ from glancekit_sql_metadata.tables import (
     storage_use,
 )
 from glancekit_sql_metadata.tables import images as image_table
+from glancekit_sql_metadata.testing_fixtures import Backend
+from glancekit_sql_metadata.testing_server import RealDatabase
 
 FEW = 20
 """How many images belong to what is rare."""
@@ -202,8 +205,20 @@ def _lists_of(image: Image) -> set[bytes]:
 class PlanConformance:
     """The plans of the hot paths, in a filled database of a real server.
 
-    The subclass gives fixtures ``filled``, a driver, and ``cost_of``, which runs a statement.
+    The subclass gives a fixture ``cost_of``, which runs a statement.
     """
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def filled(cls, backend: Backend, server: RealDatabase) -> Iterator[ServerMetadata]:
+        """A driver over a filled database."""
+        name = f"plans_{uuid.uuid4().hex}"
+        with closing(backend.driver_over(server.make_database(name))) as driver:
+            driver.start()
+            fill(driver)
+            server.analyse(name)
+            yield driver
+        server.drop_database(name)
 
     @pytest.mark.parametrize("case", CASES)
     def test_a_page_reads_and_sorts_little(

@@ -35,6 +35,8 @@ class RealDatabase(SingleServer):
     """Settings with which what was committed outlives the process, not the machine."""
     silence: ClassVar[type[Exception]]
     """What its client raises when it does not answer."""
+    encrypted: ClassVar[str]
+    """A query that says whether the connection it comes by is encrypted."""
 
     def __init__(
         self, folder: Path, *, durable: bool = False, settings: Sequence[str] = ()
@@ -62,6 +64,28 @@ class RealDatabase(SingleServer):
     @abstractmethod
     def make_database(self, name: str) -> str:
         """Make an empty database and return its URL."""
+        ...
+
+    @abstractmethod
+    def drop_database(self, name: str) -> None:
+        """Remove a database, whoever is connected to it."""
+        ...
+
+    @abstractmethod
+    def analyse(self, name: str) -> None:
+        """Have it look at what is in a database now, for the plans that it makes."""
+        ...
+
+    @staticmethod
+    @abstractmethod
+    def encrypting(certificate: Path, key: Path) -> Sequence[str]:
+        """Return the settings with which it encrypts connections."""
+        ...
+
+    @staticmethod
+    @abstractmethod
+    def vouched_for(authority: Path) -> str:
+        """Return a URL's query for connections to servers that this authority vouches for."""
         ...
 
     def answers(self) -> bool:
