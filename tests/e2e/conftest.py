@@ -9,10 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +29,12 @@ from glancekit.testing.servers import free_port
 ROOT = Path(__file__).parents[2]
 START_LIMIT = 30.0
 STOP_LIMIT = 30.0
+
+DATABASES = {
+    "postgresql": ("glancekit_postgresql_metadata.testing", "RealPostgres"),
+    "mysql": ("glancekit_mysql_metadata.testing", "RealMariadb"),
+}
+"""Where a server for tests is, by the name of the driver for it."""
 
 
 @dataclass
@@ -205,6 +212,28 @@ def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with testing.RealKeystone(testing.find_environment(), folder) as server:
         server.fill()
         yield server
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Callable[..., AbstractContextManager[Any]]:
+    """Run a database server of one's own, by its driver's name."""
+    return _database_server
+
+
+@contextmanager
+def _database_server(name: str, **settings: Any) -> Iterator[Any]:
+    testing, make = DATABASES[name]
+    module = pytest.importorskip(testing)
+    if reason := module.missing():
+        pytest.skip(reason)
+    # In a folder that the server's own user may enter.
+    folder = Path(tempfile.mkdtemp(prefix="glancekit-database-"))
+    folder.chmod(0o755)
+    try:
+        with getattr(module, make)(folder / "server", **settings) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

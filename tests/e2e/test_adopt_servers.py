@@ -7,11 +7,10 @@ What is in it is little here; all of it is in test_adopt.py.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -70,33 +69,22 @@ def fill(glance: RealGlance) -> list[str]:
 
 Make = Callable[[str], str]
 
-SERVERS = {
-    "postgresql": ("glancekit_postgresql_metadata.testing", "RealPostgres", "psycopg2"),
-    "mysql": ("glancekit_mysql_metadata.testing", "RealMariadb", "pymysql"),
-}
-"""Where a server for tests is, and with what the other service speaks to it."""
+THEIR_DRIVERS = {"postgresql": "psycopg2", "mysql": "pymysql"}
+"""With what the other service speaks to each server."""
 
 
-@pytest.fixture(params=SERVERS)
-def server(request: pytest.FixtureRequest) -> Iterator[tuple[Make, Make]]:
+@pytest.fixture(params=THEIR_DRIVERS)
+def server(
+    request: pytest.FixtureRequest, database_server: Callable[..., AbstractContextManager[Any]]
+) -> Iterator[tuple[Make, Make]]:
     """What makes databases for us, and for the other service, on one server; returns URLs."""
-    module, kind, driver = SERVERS[request.param]
-    testing = pytest.importorskip(module)
-    if reason := testing.missing():
-        pytest.skip(reason)
-    # In a folder that the server's own user may enter.
-    folder = Path(tempfile.mkdtemp(prefix="glancekit-adopt-"))
-    folder.chmod(0o755)
-    try:
-        with getattr(testing, kind)(folder / "server") as started:
+    with database_server(request.param) as started:
 
-            def theirs(name: str) -> str:
-                url = str(started.make_database(name))
-                return url.replace("://", f"+{driver}://", 1)
+        def theirs(name: str) -> str:
+            url = str(started.make_database(name))
+            return url.replace("://", f"+{THEIR_DRIVERS[request.param]}://", 1)
 
-            yield started.make_database, theirs
-    finally:
-        shutil.rmtree(folder)
+        yield started.make_database, theirs
 
 
 def test_there_and_back_again(

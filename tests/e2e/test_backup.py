@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import gzip
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +35,10 @@ def records_of(dump: bytes) -> list[bytes]:
 
 
 @pytest.fixture
-def postgresql() -> Iterator[str]:
+def postgresql(database_server: Callable[..., AbstractContextManager[Any]]) -> Iterator[str]:
     """The URL of an empty database in a real PostgreSQL."""
-    testing = pytest.importorskip("glancekit_postgresql_metadata.testing")
-    if reason := testing.missing():
-        pytest.skip(reason)
-    # In a folder that the server's own user may enter.
-    folder = Path(tempfile.mkdtemp(prefix="glancekit-backup-"))
-    folder.chmod(0o755)
-    try:
-        with testing.RealPostgres(folder / "server") as started:
-            yield started.make_database("backup")
-    finally:
-        shutil.rmtree(folder)
+    with database_server("postgresql") as server:
+        yield server.make_database("backup")
 
 
 def test_from_sqlite_to_postgresql_and_back(

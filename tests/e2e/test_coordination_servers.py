@@ -6,20 +6,17 @@ Hosts that take turns at tasks are tried in ``test_periodic_hosts.py``.
 
 from __future__ import annotations
 
-import shutil
-import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from glancekit.core.coordination import Coordination
-from glancekit.testing.servers import SingleServer, free_port
+from glancekit.testing.coordinators import ZooKeeper
 
 # How tooz calls PyMySQL.
 pytestmark = [
@@ -31,61 +28,30 @@ LEASE = 6
 SLACK = 5.0
 """Seconds beyond a lease on a busy machine."""
 
-ZOOKEEPER = Path("/usr/share/java/zookeeper.jar")
-
-
-class ZooKeeper(SingleServer):
-    """One, in a folder. Its sessions end between two and twenty seconds after their last sign."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder / "server.log")
-        self._config = folder / "zoo.cfg"
-        self._data = folder / "data"
-        self._port = free_port()
-
-    def url(self) -> str:
-        return f"zookeeper://127.0.0.1:{self._port}"
-
-    def command(self) -> list[str]:
-        lines = (
-            *("tickTime=1000", f"dataDir={self._data}", f"clientPort={self._port}"),
-            *("clientPortAddress=127.0.0.1", "admin.enableServer=false"),
-        )
-        self._config.write_text("\n".join(lines))
-        main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-        return ["java", "-Xmx128m", "-cp", str(ZOOKEEPER), main, str(self._config)]
-
-    def answers(self) -> bool:
-        """It listens before it serves."""
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 5) as line:
-            line.sendall(b"srvr")
-            return b"Mode:" in line.recv(4096)
-        return False
-
-    def kill(self) -> None:
-        self.stop()
-
 
 @pytest.fixture(params=["zookeeper", "mysql"])
-def server(request: pytest.FixtureRequest) -> Iterator[Any]:
+def server(
+    request: pytest.FixtureRequest,
+    database_server: Callable[..., AbstractContextManager[Any]],
+    tmp_path: Path,
+) -> Iterator[Any]:
     """A running one."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        with _made(request.param, folder) as made:
-            yield made
-
-
-def _made(kind: str, folder: Path) -> SingleServer:
-    if kind == "mysql":
-        testing = pytest.importorskip("glancekit_mysql_metadata.testing")
-        if reason := testing.missing():
-            pytest.skip(reason)
-        return testing.RealMariadb(folder / "data")
-    if shutil.which("java") is None or not ZOOKEEPER.exists():
-        pytest.skip("needs zookeeper; run: apt-get install --no-install-recommends zookeeper")
+    if request.param == "mysql":
+        with database_server("mysql") as database:
+            yield database
+        return
+    if reason := ZooKeeper.missing():
+        pytest.skip(reason)
     pytest.importorskip("kazoo")
-    return ZooKeeper(folder)
+    with ZooKeeper(tmp_path) as zookeeper:
+        yield zookeeper
+
+
+def url_of(server: Any) -> str:
+    """Return the URL by which hosts find it."""
+    if isinstance(server, ZooKeeper):
+        return f"zookeeper://{server.address}"
+    return str(server.url())
 
 
 @pytest.fixture
@@ -94,7 +60,7 @@ def connect(server: Any) -> Iterator[Callable[..., Coordination]]:
     made: list[Coordination] = []
 
     def connect(lease: int = LEASE) -> Coordination:
-        made.append(Coordination(server.url(), lease))
+        made.append(Coordination(url_of(server), lease))
         return made[-1]
 
     yield connect

@@ -3,39 +3,26 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import pytest
 import requests
-from glancekit_mysql_metadata import testing as mysql
-from glancekit_postgresql_metadata import testing as postgresql
 
 CLIENTS = 6
 
 
 @pytest.fixture(params=["postgresql", "mysql"])
-def server(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A server of one's own, in a folder that its own user may enter."""
-    kind = {"postgresql": postgresql, "mysql": mysql}[request.param]
-    reason = kind.missing()
-    if reason is not None:
-        pytest.skip(reason)
-    make = kind.RealPostgres if request.param == "postgresql" else kind.RealMariadb
-    folder = Path(tempfile.mkdtemp(prefix="glancekit-database-"))
-    folder.chmod(0o755)
-    try:
-        with make(folder / "server", durable=True) as started:
-            yield started
-    finally:
-        shutil.rmtree(folder)
+def server(
+    request: pytest.FixtureRequest, database_server: Callable[..., AbstractContextManager[Any]]
+) -> Iterator[Any]:
+    """A server of one's own."""
+    with database_server(request.param, durable=True) as server:
+        yield server
 
 
 @pytest.fixture

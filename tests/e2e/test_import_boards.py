@@ -10,91 +10,42 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from glancekit.testing.servers import ServerProcess, free_port, listens
+from glancekit.testing.coordinators import Coordinator, Etcd, Redis, ZooKeeper
 
 PROGRAM = Path(__file__).with_name("kill_imports.py")
 PAIRS = Path(__file__).with_name("kill_pairs.py")
 LIMIT = 900
-ZOOKEEPER = Path("/usr/share/java/zookeeper.jar")
-"""It names the others that it needs by itself."""
-
-Start = Callable[[Path, int], Sequence[str]]
-
-
-def redis(folder: Path, port: int) -> list[str]:
-    return ["redis-server", "--port", str(port), "--save", "", "--dir", str(folder)]
-
-
-def etcd(folder: Path, port: int) -> list[str]:
-    url, peers = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{free_port()}"
-    return [
-        *("etcd", "--data-dir", str(folder / "data"), "--listen-client-urls", url),
-        *("--advertise-client-urls", url, "--listen-peer-urls", peers),
-        *("--initial-advertise-peer-urls", peers, "--initial-cluster", f"default={peers}"),
-    ]
-
-
-def zookeeper(folder: Path, port: int) -> list[str]:
-    lines = (
-        *("tickTime=2000", f"dataDir={folder / 'data'}", f"clientPort={port}"),
-        *("admin.enableServer=false", "4lw.commands.whitelist=envi"),
-    )
-    (folder / "zoo.cfg").write_text("\n".join(lines))
-    main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-    return ["java", "-Xmx128m", "-cp", str(ZOOKEEPER), main, str(folder / "zoo.cfg")]
-
-
-BOARDS: dict[str, tuple[Start, str, str, str]] = {
-    "redis": (redis, "redis-server", "redis", "redis-server"),
-    "etcd": (etcd, "etcd", "etcd3gw", "etcd-server"),
-    "zookeeper": (zookeeper, "java", "kazoo", "zookeeper"),
+BOARDS: dict[str, tuple[type[Coordinator], str]] = {
+    "redis": (Redis, "redis"),
+    "etcd": (Etcd, "etcd3gw"),
+    "zookeeper": (ZooKeeper, "kazoo"),
 }
-"""How each starts; its program, its client's module, and Debian's package."""
+"""The server of each, and its client's module."""
 
 
 @pytest.fixture(scope="module")
-def records() -> Iterator[str]:
-    """The URL of a PostgreSQL."""
-    testing = pytest.importorskip("glancekit_postgresql_metadata.testing")
-    reason = testing.missing()
-    if reason:
-        pytest.skip(reason)
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        process = subprocess.Popen(
-            [sys.executable, "-m", testing.__name__, f"{folder}/pg"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdin is not None and process.stdout is not None
-        with process.stdout:
-            yield process.stdout.readline().strip()
-            process.stdin.close()
-            process.wait(60)
+def records(database_server: Callable[..., AbstractContextManager[Any]]) -> Iterator[str]:
+    """The URL of a database in a PostgreSQL."""
+    with database_server("postgresql") as server:
+        yield server.make_database("flows")
 
 
 @pytest.fixture
 def board(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a board."""
-    command, program, module, package = BOARDS[request.param]
-    if shutil.which(program) is None or (program == "java" and not ZOOKEEPER.exists()):
-        pytest.skip(f"needs {package}; run: apt-get install --no-install-recommends {package}")
-    pytest.importorskip(module)
-    port = free_port()
-    server = ServerProcess(tmp_path / "server.log")
-    server.launch(command(tmp_path, port))
-    try:
-        server.await_answer(lambda: listens(port))
-        yield f"{request.param}://127.0.0.1:{port}"
-    finally:
-        server.kill()
+    kind, client = BOARDS[request.param]
+    if reason := kind.missing():
+        pytest.skip(reason)
+    pytest.importorskip(client)
+    with kind(tmp_path) as server:
+        yield f"{request.param}://{server.address}"
 
 
 @pytest.mark.timeout(LIMIT)
