@@ -8,6 +8,7 @@ call is kept from hanging or failing others is the business of guard.py.
 from __future__ import annotations
 
 import copy
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -355,14 +356,12 @@ class Store:
         return self._guard.answer("usage", lambda: _a(Usage, driver.usage()), tells=Tells.NOTHING)
 
     def details(self) -> Mapping[str, Any]:
-        """Return how the driver is set up, as far as it tells."""
+        """Return how the driver is set up, as far as it tells: JSON values by their names."""
         if not self.supports(SupportsDetails):
-            return MappingProxyType({})
+            return {}
         driver = cast(SupportsDetails, self.driver)
         return self._guard.answer(
-            "details",
-            lambda: _a(Mapping, driver.details()),  # type: ignore[type-abstract]
-            tells=Tells.NOTHING,
+            "details", lambda: _json_object(driver.details()), tells=Tells.NOTHING
         )
 
     def check(self) -> None:
@@ -427,6 +426,15 @@ def _a(kind: type[T], answer: Any) -> T:
     if not isinstance(answer, kind):
         raise StoreFailed(f"it returned {_named(answer)}, no {kind.__name__}")
     return answer
+
+
+def _json_object(answer: Any) -> dict[str, Any]:
+    """Return a mapping as JSON has it, which is how clients are shown it."""
+    named = _a(Mapping, answer)  # type: ignore[type-abstract]
+    try:
+        return dict(json.loads(json.dumps(dict(named), allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        raise StoreFailed(f"it returned what JSON has no word for: {error}") from error
 
 
 def _dated(blob: Blob) -> Blob:

@@ -25,11 +25,12 @@ STORES: Mapping[tuple[str, str], Any] = {
 
 @pytest.fixture
 def service(build: Build) -> Build:
-    """Build a service with four stores; further options by section and name."""
+    """Build a service with five stores; further options by section and name."""
 
     def build_one(**others: Any) -> Client:
         chosen = {tuple(name.split("__")): value for name, value in others.items()}
         backends = {name: "file" for name in ("fast", "old", "kept", "heavy")}
+        backends["web"] = "http"
         return build({**STORES, **chosen}, enabled_backends=backends)
 
     return build_one
@@ -43,6 +44,7 @@ def test_they_are_listed_for_users_and_in_detail_for_administrators(service: Bui
         {"id": "old", "read-only": "true"},
         {"id": "kept", "read-only": "true"},
         {"id": "heavy"},
+        {"id": "web", "read-only": "true"},
     ]
     admin = client.as_project("ops", roles="admin,member,reader")
     details = admin.get("/v2/info/stores/detail").json["stores"]
@@ -51,8 +53,17 @@ def test_they_are_listed_for_users_and_in_detail_for_administrators(service: Bui
         (20, "true"),
         (0, None),
         (9, None),
+        (0, None),
     ]
     assert not any("unavailable" in store for store in details)
+    told = {store["id"]: store["properties"] for store in details}
+    assert "data_dir" in told["fast"]
+    assert told["web"] == {}, "its driver has nothing to tell"
+
+
+def test_a_new_image_comes_with_the_stores_that_its_upload_may_name(service: Build) -> None:
+    answer = service().as_project("p").post("/v2/images", {})
+    assert answer.headers["openstack-image-store-ids"] == "fast,heavy"
 
 
 def test_the_health_check_says_which_is_drained(service: Build) -> None:

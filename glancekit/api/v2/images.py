@@ -38,7 +38,7 @@ class Images:
         self._validator = AttributeValidator(schema)
         self._required = frozenset(schema.get("required", ()))
         self._location_patches = LocationPatches()
-        self._store_ids = ",".join(store.id for store in world.stores.all)
+        self._store_ids = ",".join(store.id for store in world.stores if store.is_writable)
 
     def create(self) -> Response:
         """Answer ``POST /v2/images``."""

@@ -9,13 +9,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from glancekit.core.errors import StoreError
+from glancekit.core.contracts.store import SupportsUsage, Usage
 from glancekit.core.stores import ChooseBy, Store, Stores
+from glancekit.core.trials import Overdue, attempt_all
 from glancekit.plugin import hookimpl
 
 api_level = 1
 
 log = logging.getLogger(__name__)
+
+PATIENCE = 1.0
+"""Seconds that all stores together have to say how much room they have. An upload waits for it,
+and a hook has ``[plugins] plugin_start_timeout``, less than a store that hangs takes by itself."""
 
 
 @hookimpl(trylast=True)
@@ -38,14 +43,16 @@ def _heaviest(stores: Sequence[Store]) -> str | None:
 
 
 def _roomiest(stores: Sequence[Store], size: int) -> str | None:
-    rooms = [(room, store.id) for store in stores if (room := _room(store)) is not None]
-    fitting = [(room, name) for room, name in rooms if room >= size]
+    able = [store for store in stores if store.supports(SupportsUsage)]
+    answers = attempt_all([store.usage for store in able], deadline=PATIENCE)
+    rooms = [_room(*pair) for pair in zip(able, answers, strict=True)]
+    fitting = [(room, store.id) for room, store in rooms if room is not None and room >= size]
     return max(fitting)[1] if fitting else None
 
 
-def _room(store: Store) -> int | None:
-    try:
-        return store.usage().free
-    except StoreError as error:
-        log.warning("store %s does not say how much room it has: %s", store.id, error)
-        return None
+def _room(store: Store, answer: Usage | BaseException) -> tuple[int | None, Store]:
+    if isinstance(answer, Usage):
+        return answer.free, store
+    reason = f"no answer within {PATIENCE:g} s" if isinstance(answer, Overdue) else answer
+    log.warning("store %s does not say how much room it has: %s", store.id, reason)
+    return None, store

@@ -16,7 +16,7 @@ import pytest
 from glancekit.core.breaker import Breaker
 from glancekit.core.contracts.store import CAPABILITIES, Remnant, StoreDriver
 from glancekit.core.counters import Counters, Tally
-from glancekit.core.errors import StoreError
+from glancekit.core.errors import StoreError, StoreFailed
 from glancekit.core.model.image import Location
 from glancekit.core.stores import Store
 from glancekit.testing.store import new_id, stream
@@ -175,6 +175,14 @@ def test_a_write_that_hangs_hangs_nobody_else(driver: Odd, store: Store) -> None
     driver.released.set()
     writing.join(30)
     assert len(refused) == 1, "True is no location"
+
+
+@pytest.mark.parametrize("told", [{"folder": Path("/x")}, {"free": float("nan")}, {("a", "b"): 1}])
+def test_what_it_tells_of_itself_is_no_json(driver: Odd, store: Store, told: Any) -> None:
+    """Clients are shown it as it is."""
+    driver.let("details", lambda: told)
+    with pytest.raises(StoreFailed, match="JSON"):
+        store.details()
 
 
 @pytest.mark.parametrize("method", CALLS)

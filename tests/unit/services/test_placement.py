@@ -105,6 +105,23 @@ def test_a_store_that_does_not_say_how_much_room_it_has_is_passed_over(
     assert goes_to(mount(ChooseBy.FREE_SPACE), member, queued) == "middle"
 
 
+def test_a_store_that_hangs_when_it_is_asked_for_its_room_costs_the_others_nothing(
+    mount: Mount,
+    drivers: dict[str, FaultyStore],
+    member: Identity,
+    queued: Image,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The choice is still made by what they say; else it would be cut off, and the default's."""
+    monkeypatch.setattr(placement, "PATIENCE", 0.1)
+    drivers["large"].hang("usage")
+    world = mount(ChooseBy.FREE_SPACE, middle={"weight": -1})
+    try:
+        assert goes_to(world, member, queued) == "small"
+    finally:
+        drivers["large"].heal()
+
+
 def test_a_store_that_does_not_answer_is_passed_over(
     mount: Mount, drivers: dict[str, FaultyStore], member: Identity, queued: Image
 ) -> None:
