@@ -189,6 +189,42 @@ def test_the_secret_of_a_store_is_not_told(
         assert not [text for text in heard if secret in text]
 
 
+OVER_HTTP = """
+[DEFAULT]
+debug = true
+enabled_backends = swift:swift, s3:s3
+[glance_store]
+default_backend = s3
+[swift]
+{swift}
+[s3]
+{s3}
+"""
+
+
+def test_neither_an_image_nor_what_requests_are_signed_with_is_in_a_debug_log(
+    make_service: Callable[..., Any], swift: Any
+) -> None:
+    """The libraries that speak to a store know both, and have much to say."""
+    places = {"swift": SWIFT.format(url=swift.url, secret="testing")}
+    places["s3"] = S3.format(url=swift.url, secret="testing")
+    create = "{kind}_store_create_{thing}_on_put = true\n"
+    places["swift"] += create.format(kind="swift", thing="container")
+    places["s3"] += create.format(kind="s3", thing="bucket")
+    service = make_service(OVER_HTTP.format(**places))
+    service.start()
+    words = "what only the owner of this image is to read"
+    for store in places:
+        image_id = service.create()
+        stored = service.upload(image_id, words.encode(), **{"x-image-meta-store": store})
+        assert stored.status_code == 204, stored.text
+        assert service.download(image_id) == words.encode()
+    service.stop()
+    assert "sqlalchemy.engine" in service.log, "it says more than otherwise"
+    told = [secret for secret in (words, "Signature=", "AUTH_tk") if secret in service.log]
+    assert told == []
+
+
 class Guarded(BaseHTTPRequestHandler):
     """Gives data to one user, as long as his password counts."""
 
