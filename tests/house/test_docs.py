@@ -114,6 +114,19 @@ def test_the_readme_of_a_store_has_each_of_its_options(root):
     assert not lacking
 
 
+def test_the_page_on_many_stores_has_each_of_their_options_with_its_default(root):
+    page = (root / "docs" / "howto" / "many-stores.rst").read_text()
+    told = dict(re.findall(r"^(\w+)  +(\S+)  +\w", page, re.MULTILINE))
+    assert told == {option.name: written(option.default) for option in store_options()}
+
+
+def written(default):
+    """A default as a table has it."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, int | float) else default or "(empty)"
+
+
 def test_every_command_is_there(pages):
     with click.Context(cli) as context:
         missing = [

@@ -107,7 +107,8 @@ def _redirect() -> Redirect:
     headers = request.headers
     if "Content-Range" in headers and "Range" not in headers:
         return Redirect.NEVER
-    preferences = (word.strip().lower() for word in headers.get("Prefer", "").split(","))
+    words = headers.get("Prefer", "").split(",")
+    preferences = (word.partition(";")[0].strip().lower() for word in words)
     return Redirect.ASKED if DIRECT in preferences else Redirect.ACCEPTED
 
 

@@ -10,12 +10,31 @@ from typing import Any, BinaryIO
 from wsgiref.util import FileWrapper
 
 import pytest
+from flask import Flask
 
-from glancekit.api.v2.image_data import _bytes_of
+from glancekit.api.v2.image_data import _bytes_of, _redirect
 from glancekit.core.model.image import Image
-from glancekit.services.data import Download
+from glancekit.services.data import Download, Redirect
 
 DATA = os.urandom(3_000_000)
+
+
+@pytest.mark.parametrize(
+    ("preferences", "said"),
+    [
+        ([], Redirect.ACCEPTED),
+        (["direct-transfer"], Redirect.ASKED),
+        (["Direct-Transfer"], Redirect.ASKED),
+        (["return=minimal, direct-transfer"], Redirect.ASKED),
+        (["return=minimal", "direct-transfer; wait=9"], Redirect.ASKED),
+        (["direct-transfer=no"], Redirect.ACCEPTED),
+        (["indirect-transfer"], Redirect.ACCEPTED),
+    ],
+)
+def test_what_a_client_prefers(preferences: list[str], said: Redirect) -> None:
+    """As RFC 7240 has it: any number of headers; parameters that nobody knows are ignored."""
+    with Flask(__name__).test_request_context(headers=[("Prefer", p) for p in preferences]):
+        assert _redirect() is said
 
 
 class SendfileWrapper:
