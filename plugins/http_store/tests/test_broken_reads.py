@@ -239,6 +239,55 @@ def test_a_body_without_an_end_is_read_when_its_size_is_known(
         read(build(), server.url(), size=len(DATA) + 1)
 
 
+@pytest.mark.parametrize("length", ["", "many", "-5", "0x10", "3e6"])
+def test_a_length_that_is_no_number_is_none(misbehave: Any, build: Build, length: str) -> None:
+    """What was cut off must not pass for the whole."""
+
+    def behave(request: Any, connection: socket.socket) -> None:
+        connection.sendall(head("200 OK", Content_Length=length, Connection="close") + DATA)
+
+    driver, server = build(), misbehave(behave)
+    assert driver.size(Location(url=server.url())) is None
+    with pytest.raises(StoreFailed, match="ends"):
+        read(driver, server.url())
+    assert_same(read(driver, server.url(), size=len(DATA)), DATA)
+
+
+@pytest.mark.parametrize(
+    "to_head",
+    [
+        *("400 Bad", "401 Who", "403 No", "404 No", "405 No", "406 No", "410 No", "500 Oops"),
+        *("501 No", "204 Nothing", "302 Found", "200 OK", None),
+    ],
+)
+def test_what_a_server_makes_of_head_does_not_count(
+    misbehave: Any, build: Build, to_head: str | None
+) -> None:
+    """Not even that there are no bytes, and that it says nothing at all."""
+    file = File(DATA)
+
+    def behave(request: Any, connection: socket.socket) -> None:
+        if not request.line.startswith("HEAD "):
+            file(request, connection)
+        elif to_head is not None:
+            connection.sendall(head(to_head, Content_Length=0))
+
+    assert build().size(Location(url=misbehave(behave).url())) == len(DATA)
+
+
+@pytest.mark.parametrize("status", ["429 Too many", "503 Not now"])
+def test_a_server_that_has_enough_is_not_asked_again_by_get(
+    misbehave: Any, build: Build, status: str
+) -> None:
+    def behave(request: Any, connection: socket.socket) -> None:
+        connection.sendall(head(status, Content_Length=0))
+
+    server = misbehave(behave)
+    with pytest.raises(StoreUnavailable):
+        build().size(Location(url=server.url()))
+    assert [request.line.split()[0] for request in server.requests] == ["HEAD"]
+
+
 def test_where_length_and_chunks_differ_the_chunks_count(misbehave: Any, build: Build) -> None:
     def behave(request: Any, connection: socket.socket) -> None:
         connection.sendall(head("200 OK", Transfer_Encoding="chunked", Content_Length=2))
@@ -257,7 +306,10 @@ def test_more_bytes_than_announced_are_not_taken(misbehave: Any, build: Build) -
         assert read(driver, server.url()) == b"data"
 
 
-@pytest.mark.parametrize("part", ["bytes 7-9/10", "bytes 5-", "", "bytes */10"])
+@pytest.mark.parametrize(
+    "part",
+    ["bytes 7-9/10", "bytes 5-", "", "bytes */10", "bytes 5-4/10", "bytes 5-10/10", "bytes 5-9/7"],
+)
 def test_another_part_than_asked_is_refused(misbehave: Any, build: Build, part: str) -> None:
     def behave(request: Any, connection: socket.socket) -> None:
         connection.sendall(head("206 Partial", Content_Length=3, Content_Range=part) + b"abc")

@@ -79,7 +79,8 @@ class Answer:
     @property
     def has_an_end(self) -> bool:
         """Say whether a body that was cut off can be told from a whole one."""
-        return _is_chunked(self.response) or "Content-Length" in self.response.headers
+        length = self.response.headers.get("Content-Length")
+        return _is_chunked(self.response) or _number(length) is not None
 
     def is_of_same_content(self, other: Answer) -> bool:
         """Say whether both are surely parts of the same bytes."""
@@ -108,7 +109,9 @@ def read_answer(response: Response, destination: Destination) -> Answer:
     if response.status == 206:
         match = _PART.fullmatch(response.headers.get("Content-Range", "").strip())
         if match and match[1]:
-            return Answer(response, destination, int(match[1]), _number(match[3]), version)
+            start, last, total = int(match[1]), int(match[2]), _number(match[3])
+            if start <= last and (total is None or last < total):
+                return Answer(response, destination, start, total, version)
     raise refusal(response.status, destination)
 
 

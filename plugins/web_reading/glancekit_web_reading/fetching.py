@@ -13,14 +13,14 @@ from types import MappingProxyType
 from urllib.parse import urljoin
 
 from glancekit.plugin import Destination, Unavailable, UriFilter, UriRefused
-from glancekit_web_reading.answers import Answer, Version, read_answer
+from glancekit_web_reading.answers import Answer, Version, read_answer, refusal
 from glancekit_web_reading.connections import Connections, Response, let_go
-from glancekit_web_reading.failures import Denied, Unreachable, Unusable
+from glancekit_web_reading.failures import Broken, Denied, Unreachable, Unusable
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
-_NOT_BY_HEAD = frozenset({400, 403, 405, 501})
-"""Answers to HEAD of servers, or of signed URLs, that know GET alone."""
+_ANSWERS_TO_ALL = frozenset({408, 425, 429, 503})
+"""What a server says that is asked too much or too early; GET would be told the same."""
 
 NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -69,18 +69,29 @@ class Fetcher:
         return answer
 
     def size(self, url: str) -> int | None:
-        """Return how many bytes are there, None when the server does not say."""
-        response, destination = self._follow("HEAD", url, {})
-        let_go(response)
-        if response.status not in _NOT_BY_HEAD:
-            total = read_answer(response, destination).total
-            if total is not None:
-                return total
+        """Return how many bytes are there, None when the server does not say.
+
+        Servers that know GET alone, and URLs that are signed for it, answer to HEAD whatever they
+        like: a refusal, that nothing is there, no bytes, nothing at all. Then GET counts.
+        """
+        told = self._told_by_head(url)
+        if told:
+            return told
         response, destination = self._follow("GET", url, {"Range": "bytes=0-0"})
         let_go(response)
         if response.status == 416:  # there is no first byte
             return 0
         return read_answer(response, destination).total
+
+    def _told_by_head(self, url: str) -> int | None:
+        try:
+            response, destination = self._follow("HEAD", url, {})
+        except Broken:
+            return None
+        let_go(response)
+        if response.status in _ANSWERS_TO_ALL:
+            raise refusal(response.status, destination)
+        return read_answer(response, destination).total if response.status == 200 else None
 
     def _follow(
         self, method: str, url: str, headers: Mapping[str, str], *, own: Mapping[str, str] = NONE

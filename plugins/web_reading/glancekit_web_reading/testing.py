@@ -51,6 +51,7 @@ http {{
         location /metadata/ {{ return 307 http://169.254.169.254/latest; }}
         location /round/ {{ return 301 /round/; }}
         location /tls/ {{ rewrite ^/tls/(.*)$ https://localhost:{tls_port}/$1 redirect; }}
+        location /plain/ {{ rewrite ^/plain/(.*)$ http://localhost:{port}/$1 redirect; }}
     }}
 }}
 """
