@@ -204,15 +204,15 @@ def _elsewhere(store: Store, location: Location, image: Image, redirect: Redirec
         return None
     if not _is_sent_there(store, redirect) or not store.supports(SupportsDirectUrl):
         return None
+    # The store is asked before a URL is signed: if it wants other credentials by now, it says so,
+    # and the URL is signed with those.
+    _require_whole(store, location, image)
     try:
         url = store.direct_url(location)
     except StoreError as error:
         log.warning("no client can be sent to store %s: %s", store.id, error)
         return None
-    if urlsplit(url).scheme not in ("http", "https"):
-        return None
-    _require_whole(store, location, image)
-    return url
+    return url if urlsplit(url).scheme in ("http", "https") else None
 
 
 def _is_sent_there(store: Store, redirect: Redirect) -> bool:

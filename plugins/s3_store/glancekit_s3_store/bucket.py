@@ -18,9 +18,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from glancekit.plugin import BlobExists, BlobNotFound, StoreDenied, StoreFailed, StoreUnavailable
-from glancekit_s3_store.credentials import renew_when_refused
+from glancekit_s3_store.credentials import found_by, renew_when_refused
 from glancekit_s3_store.failures import code_of, translated
 from glancekit_s3_store.options import Settings
+from glancekit_s3_store.patience import wait_when_told_to
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +73,15 @@ class Bucket:
     """Requests to one bucket, with errors of ours."""
 
     def __init__(self, settings: Settings) -> None:
+        """Look for credentials and prepare requests; none is made.
+
+        :raises StoreDenied: when there are no credentials, as yet.
+        """
         self._name = settings.bucket
         self._settings = settings
-        self._client = _client(settings)
+        _keep_requests_out_of_logs()
+        with translated("preparing requests"):
+            self._client = _client(settings)
         self._conditional = True
         self._lock = threading.Lock()
         self._being_published: set[str] = set()
@@ -385,12 +392,19 @@ def _addressing(settings: Settings) -> str:
     return "virtual" if is_auto_on_aws else settings.addressing
 
 
+def _keep_requests_out_of_logs() -> None:
+    """Have the SDK tell no details: its requests carry session tokens, and answers new keys."""
+    sdk = logging.getLogger("botocore")
+    sdk.setLevel(max(logging.INFO, sdk.getEffectiveLevel()))
+
+
 def _client(settings: Settings) -> Any:
     session = boto3.session.Session(
         aws_access_key_id=settings.access_key,
         aws_secret_access_key=settings.secret_key,
         region_name=settings.region,
     )
+    credentials = found_by(session)
     config = Config(
         signature_version="s3v4",
         connect_timeout=settings.connect_timeout,
@@ -410,6 +424,7 @@ def _client(settings: Settings) -> Any:
         verify=settings.cacert,
         config=config,
     )
+    wait_when_told_to(client)
     if settings.access_key is None:
-        renew_when_refused(client, session.get_credentials())
+        renew_when_refused(client, credentials)
     return client

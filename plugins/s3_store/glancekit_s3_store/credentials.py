@@ -15,6 +15,8 @@ from typing import Any
 import boto3
 from botocore.credentials import Credentials, RefreshableCredentials
 
+from glancekit.plugin import StoreDenied
+
 log = logging.getLogger(__name__)
 
 _REFUSED = frozenset(
@@ -32,6 +34,21 @@ _REFUSED = frozenset(
 
 _UNDER_WAY = 60.0
 """Seconds for which an answer may be to a request that was signed before the renewal."""
+
+
+def found_by(session: Any) -> Any:
+    """Return the credentials that the usual chain finds.
+
+    :raises StoreDenied: when it finds none. A client that is made without stays without, also when
+        there are some by then; so none is made.
+    """
+    found = session.get_credentials()
+    if found is None:
+        raise StoreDenied(
+            "there are no credentials: give s3_store_access_key and s3_store_secret_key, or have "
+            "them in the environment, in ~/.aws or from a role of this machine"
+        )
+    return found
 
 
 def renew_when_refused(client: Any, credentials: Any) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +14,14 @@ from glancekit.plugin import BoolOpt, ConfigError, FloatOpt, IntOpt, ListOpt, St
 
 _MIB = 1 << 20
 _CHECKSUMS = ["when_supported", "when_required"]
+
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[^/\s]+")
+"""What the SDK takes for a bucket's name, and a location's URL has room for."""
+
+_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+_HOST = re.compile(rf"({_LABEL}\.)*{_LABEL}\.?|[0-9A-Fa-f:.]+")
+_REGION = re.compile(rf"(?![0-9]+$){_LABEL}")
+"""The same of the names of hosts and of regions."""
 
 OPTIONS: Sequence[Any] = (
     StrOpt(
@@ -23,7 +33,8 @@ OPTIONS: Sequence[Any] = (
     StrOpt(
         "s3_store_region_name",
         default="",
-        help="The region. Empty means what the environment or ~/.aws/config says.",
+        help="The region. Empty means what the environment or ~/.aws/config says. On AWS requests "
+        "find their way with a wrong one, signed URLs do not.",
     ),
     StrOpt(
         "s3_store_access_key",
@@ -124,7 +135,7 @@ OPTIONS: Sequence[Any] = (
         "s3_store_read_timeout",
         default=60.0,
         min=0.1,
-        help="Seconds to wait for the next byte of an answer.",
+        help="Seconds to wait for the next byte of an answer, for each of three attempts.",
     ),
 )
 
@@ -160,6 +171,11 @@ def settings_of(options: Any) -> Settings:
     """
     if not options.s3_store_bucket:
         raise ConfigError("s3_store_bucket is empty: name the bucket for the images")
+    if not _BUCKET.fullmatch(options.s3_store_bucket):
+        raise ConfigError(
+            f"s3_store_bucket = {options.s3_store_bucket} is no bucket's name: that has letters, "
+            "digits, dots, hyphens and underscores alone"
+        )
     if bool(options.s3_store_access_key) != bool(options.s3_store_secret_key):
         raise ConfigError(
             "s3_store_access_key and s3_store_secret_key belong together: give both, or neither "
@@ -167,7 +183,7 @@ def settings_of(options: Any) -> Settings:
         )
     return Settings(
         endpoint=_endpoint(options.s3_store_host),
-        region=options.s3_store_region_name or None,
+        region=_region(options.s3_store_region_name),
         access_key=options.s3_store_access_key or None,
         secret_key=options.s3_store_secret_key or None,
         bucket=options.s3_store_bucket,
@@ -176,7 +192,7 @@ def settings_of(options: Any) -> Settings:
         whole_below=options.s3_store_large_object_size * _MIB,
         part_size=options.s3_store_large_object_chunk_size * _MIB,
         parallel=options.s3_store_thread_pools,
-        cacert=options.s3_store_cacert or None,
+        cacert=_cacert(options.s3_store_cacert),
         send_md5=options.s3_store_enable_data_integrity_protection,
         request_checksums=options.s3_store_request_checksum_calculation,
         response_checksums=options.s3_store_response_checksum_validation,
@@ -198,10 +214,39 @@ def _endpoint(host: str) -> str | None:
             "s3_store_secret_key"
         )
     url = (host if "://" in host else f"https://{host}").rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+    if not _is_address(url):
         raise ConfigError("s3_store_host is no address: write s3.example.org or http://host:port")
     return url
+
+
+def _is_address(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        has_port = parts.port != 0
+    except ValueError:
+        has_port = False
+    is_web = parts.scheme in ("http", "https") and not parts.query
+    return is_web and has_port and _HOST.fullmatch(parts.hostname or "") is not None
+
+
+def _region(name: str) -> str | None:
+    if name and not _REGION.fullmatch(name):
+        raise ConfigError(f"s3_store_region_name = {name} is no region: write it like eu-west-1")
+    return name or None
+
+
+def _cacert(path: str) -> str | None:
+    """Return the file, if it is one; later the server would seem to be at fault."""
+    if not path:
+        return None
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise ConfigError(
+            f"s3_store_cacert = {path} cannot be used: {error.strerror or error}; name a file of "
+            "certificates in PEM form"
+        ) from error
+    return path
 
 
 def _encryption(options: Any) -> dict[str, str]:

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from glancekit.plugin import CHUNK_SIZE, ByteStream, GlancekitError, StoreFull
 from glancekit_s3_store.bucket import Bucket, Part
+from glancekit_s3_store.failures import is_silence
 from glancekit_s3_store.options import Settings
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,8 @@ class Upload:
         try:
             parts = self._send_all(upload, first, source, buffers)
             self._bucket.complete(self._key, upload, parts, self._write)
-        except BaseException:
-            self._give_up(upload)
+        except BaseException as error:
+            self._give_up(upload, after=error)
             raise
 
     def _send_all(
@@ -107,7 +108,11 @@ class Upload:
         room = self._settings.parallel * self._settings.part_size
         return max(1, room // self._part_size(number))
 
-    def _give_up(self, upload: str) -> None:
+    def _give_up(self, upload: str, *, after: BaseException) -> None:
+        if is_silence(after):
+            # To ask once more takes as long again as it took to find that out.
+            log.info("an unfinished upload of %s is left to be discarded", self._key)
+            return
         try:
             self._bucket.abort(self._key, upload)
         except GlancekitError as error:

@@ -255,31 +255,39 @@ def build(server: Server) -> Iterator[Build]:
 
 class Way(FaultyWire):
     """The way to a server. Requests with something of ``ended`` in them are answered as AWS does
-    when a session has come to its end. ``garbled`` arrives turned round.
+    when a session has come to its end; as many of a method as ``busy`` says, as it does when there
+    are too many. ``garbled`` arrives turned round. ``methods`` are those of all requests.
     """
 
     def __init__(self, port: int) -> None:
         self.ended: set[bytes] = set()
+        self.busy: dict[bytes, int] = {}
         self.garbled = b""
+        self.methods: list[bytes] = []
         super().__init__(port)
 
     def forth(self, line: Line, chunk: bytes) -> bytes | None:
         """See the base."""
+        method = chunk.partition(b" ")[0]
+        if method in _METHODS:
+            self.methods.append(method)
         if any(token in chunk for token in self.ended):
-            line.client.sendall(_end_of_session(is_head=chunk.startswith(b"HEAD ")))
-            return None
+            return self._refuse(line, method, "400 Bad Request", "ExpiredToken")
+        if self.busy.get(method):
+            self.busy[method] -= 1
+            return self._refuse(line, method, "503 Slow Down", "SlowDown")
         if self.garbled:
             chunk = chunk.replace(self.garbled, self.garbled[::-1])
         return super().forth(line, chunk)
 
+    def _refuse(self, line: Line, method: bytes, status: str, code: str) -> None:
+        """Answer in the server's place, and cut the line."""
+        said = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code></Error>"
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(said)}\r\nConnection: close\r\n\r\n"
+        line.client.sendall((head + ("" if method == b"HEAD" else said)).encode())
 
-def _end_of_session(*, is_head: bool) -> bytes:
-    said = (
-        b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>ExpiredToken</Code>"
-        b"<Message>The provided token has expired.</Message></Error>"
-    )
-    head = f"HTTP/1.1 400 Bad Request\r\nContent-Length: {len(said)}\r\nConnection: close\r\n\r\n"
-    return head.encode() + (b"" if is_head else said)
+
+_METHODS = frozenset({b"GET", b"HEAD", b"PUT", b"POST", b"DELETE"})
 
 
 @pytest.fixture

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import io
 import logging
+import os
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import parse_qs, urlsplit
+from urllib.request import urlopen
 
 import pytest
 from glancekit_s3_store.driver import S3Store
@@ -193,6 +199,62 @@ def test_keys_are_changed_without_a_restart(
 
 
 @only_moto
+def test_credentials_that_come_later_count_without_a_restart(
+    strict: Any, keep: Keep, from_file: Callable[..., S3Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None at first, then half of them, then a file that is none, then all of them."""
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    driver = from_file()
+    with pytest.raises(StoreDenied, match="no credentials: give s3_store_access_key"):
+        driver.check()
+    file = Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"])
+    for text in ("[default]\naws_access_key_id = key\n", "what is no such file"):
+        file.write_text(text)
+        with pytest.raises(StoreDenied):
+            driver.check()
+    user, pair = strict.make_user()
+    strict.allow(user)
+    keep(*pair)
+    assert read(driver, put(driver)) == DATA
+
+
+@only_moto
+def test_a_profile_that_is_not_there_is_denied_until_it_is(
+    strict: Any, keep: Keep, from_file: Callable[..., S3Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "images")
+    driver = from_file()
+    with pytest.raises(StoreDenied, match="images"):
+        driver.check()
+    user, pair = strict.make_user()
+    strict.allow(user)
+    keep(*pair)
+    file = Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"])
+    file.write_text(file.read_text().replace("[default]", "[images]"))
+    driver.check()
+
+
+@only_moto
+def test_a_session_s_token_is_in_no_log_at_any_level(
+    strict: Any,
+    keep: Keep,
+    from_file: Callable[..., S3Store],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The SDK's own DEBUG lines hold whole requests, and signatures."""
+    session = strict.session()
+    keep(*session)
+    logging.getLogger("botocore").setLevel(logging.NOTSET)
+    caplog.set_level(logging.DEBUG)
+    driver = from_file()
+    location = put(driver)
+    assert read(driver, location) == DATA
+    url = driver.direct_url(location, 60)
+    for secret in (*session[1:], url.rpartition("X-Amz-Signature=")[2]):
+        assert secret not in caplog.text
+
+
+@only_moto
 def test_a_session_whose_token_is_another_is_denied_until_it_is_right(
     strict: Any, keep: Keep, from_file: Callable[..., S3Store]
 ) -> None:
@@ -244,6 +306,22 @@ def test_a_session_that_ends_is_denied_until_there_is_another(
 
 
 @only_moto
+def test_a_url_is_signed_with_the_session_that_counts(
+    strict: Any, keep: Keep, from_file: Callable[..., S3Store], way: Any
+) -> None:
+    """Signing asks nobody; that a session is over is heard by what was asked before."""
+    first = strict.session()
+    keep(*first)
+    driver = from_file(s3_store_host=way.url)
+    location = put(driver)
+    keep(*(second := strict.session()))
+    way.ended.add(first[2].encode())
+    assert driver.size(location) == len(DATA)
+    (token,) = parse_qs(urlsplit(driver.direct_url(location, 60)).query)["X-Amz-Security-Token"]
+    assert token == second[2]
+
+
+@only_moto
 def test_a_session_that_ends_midway_of_a_read_goes_on_with_the_next(
     strict: Any,
     keep: Keep,
@@ -261,6 +339,64 @@ def test_a_session_that_ends_midway_of_a_read_goes_on_with_the_next(
         keep(*strict.session())
         way.ended.add(first[2].encode())
         assert got + b"".join(opened) == DATA
+
+
+@pytest.mark.parametrize("server", ["deployed"], indirect=True)
+def test_a_clock_that_is_wrong_is_denied_and_told(
+    build: Build, server: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = put(build(bucket))
+    driver = build(bucket)
+    for hours in (-1, 1):
+        clock = Clock(hours)
+        monkeypatch.setattr("botocore.auth.get_current_datetime", clock.now)
+        monkeypatch.setattr("glancekit_s3_store.failures.datetime", clock)
+        for call in (driver.check, lambda: put(driver), lambda: driver.open(location)):
+            with pytest.raises(StoreDenied, match=r"clock .* (3599|36\d\d) seconds apart"):
+                call()
+        monkeypatch.undo()
+        assert read(driver, location) == DATA
+
+
+class Clock:
+    """One that is so many hours ahead."""
+
+    def __init__(self, hours: float) -> None:
+        self._ahead = timedelta(hours=hours)
+
+    def now(self, zone: tzinfo | None = UTC) -> datetime:
+        found = datetime.now(UTC) + self._ahead
+        return found if zone is not None else found.replace(tzinfo=None)
+
+
+@pytest.mark.parametrize("server", ["deployed"], indirect=True)
+def test_a_wrong_region_is_denied_and_asked_after(build: Build, server: Any, bucket: str) -> None:
+    driver = build(bucket, s3_store_region_name="eu-west-1")
+    for call in (driver.check, lambda: put(driver)):
+        with pytest.raises(StoreDenied, match="is the region right"):
+            call()
+
+
+@pytest.mark.parametrize("server", ["deployed"], indirect=True)
+def test_a_signed_url_ends_when_its_time_is_over(build: Build, server: Any, bucket: str) -> None:
+    driver = build(bucket)
+    url = driver.direct_url(put(driver), 2)
+    with urlopen(url, timeout=60) as answer:
+        assert answer.read() == DATA
+    end = time.monotonic() + 30
+    while status_of(url) == 200:
+        assert time.monotonic() < end, "it works for ever"
+        time.sleep(0.2)
+    assert status_of(url) == 403
+
+
+def status_of(url: str) -> int:
+    try:
+        with urlopen(url, timeout=60) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        error.close()
+        return error.code
 
 
 @pytest.mark.parametrize("server", ["deployed"], indirect=True)  # moto takes anything

@@ -185,6 +185,64 @@ def test_a_server_that_fails_midway_of_a_write(
         assert b"".join(opened) == DATA
 
 
+def test_a_server_that_hangs_is_not_waited_for_twice(
+    build: Build, server: Any, bucket: str, client: Any, way: Any
+) -> None:
+    """The unfinished upload is left to discard, which the service calls anyway."""
+    driver = in_parts(build(bucket, s3_store_host=way.url, s3_store_read_timeout=0.3))
+    image_id = str(uuid.uuid4())
+    with pytest.raises(StoreUnavailable):
+        try:
+            driver.write(image_id, Failing(DATA, server.running.freeze), len(DATA))
+        finally:
+            server.running.thaw()
+    assert b"PUT" in way.methods
+    assert b"DELETE" not in way.methods
+    driver.discard(image_id)
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+
+
+# -- a server that is busy
+
+
+BUSY = ("GET", "HEAD", "PUT", "POST")
+
+
+@pytest.mark.parametrize("method", BUSY)
+def test_a_server_that_is_busy_is_waited_for(
+    driver: S3Store, way: Any, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than the SDK would: that asks three times."""
+    monkeypatch.setattr("glancekit_s3_store.patience.FIRST_PAUSE", 0.01)
+    location = put(driver)
+    driver._settings = replace(in_parts(driver)._settings, parallel=1)
+    way.busy[method.encode()] = 5
+    with driver.open(location) as opened:
+        assert b"".join(opened) == DATA
+    assert driver.size(put(driver)) == len(DATA)
+    assert way.busy[method.encode()] == 0
+
+
+@pytest.mark.parametrize("method", BUSY)
+def test_a_server_that_stays_busy_is_unavailable(
+    driver: S3Store, way: Any, method: str, client: Any, bucket: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("glancekit_s3_store.patience.FIRST_PAUSE", 0.01)
+    location, image_id = put(driver), str(uuid.uuid4())
+    in_parts(driver)
+    way.busy[method.encode()] = 1000
+    with pytest.raises(StoreUnavailable, match=r"SlowDown|503"):
+        if method in ("GET", "HEAD"):
+            driver.open(location) if method == "GET" else driver.size(location)
+        else:
+            put(driver, image_id=image_id)
+    way.busy.clear()
+    driver.discard(image_id)
+    left = client.list_objects_v2(Bucket=bucket)["Contents"]
+    assert [entry["Key"] for entry in left] == [location.url.rpartition("/")[2]]
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+
+
 def test_an_object_that_is_deleted_behind_our_back_is_not_found(
     driver: S3Store, client: Any, bucket: str
 ) -> None:

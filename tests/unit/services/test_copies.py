@@ -371,6 +371,15 @@ def test_nobody_is_sent_to_a_copy_that_is_not_there(
     assert sent_to(world, member, image) == f"http://objects.example/{image.id}?for=42"
 
 
+def test_a_url_is_signed_after_the_store_was_asked(
+    mount: Mount, drivers: dict[str, Signing], member: Identity, image: Image
+) -> None:
+    """By then a driver whose credentials have come to their end has others."""
+    drivers["a"].calls.clear()
+    assert sent_to(mount(a=ALWAYS), member, image) is not None
+    assert drivers["a"].calls == ["size", "direct_url"]
+
+
 @pytest.mark.parametrize("error", [StoreDenied("no key"), StoreFailed("odd")])
 def test_a_store_that_cannot_sign_serves_through_us(
     mount: Mount, drivers: dict[str, Signing], member: Identity, image: Image, error: StoreError
