@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import subprocess
 import sys
 import uuid
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +29,7 @@ from glancekit.plugin import (
     Location,
     StoreDenied,
     StoreFailed,
+    StoreFull,
     StoreUnavailable,
 )
 
@@ -254,6 +257,36 @@ def test_parts_of_unknown_number_grow(
     assert found["ETag"].endswith('-5"')  # 10, 10, 20, 20 and the rest
 
 
+def test_more_than_so_many_parts_are_too_much(
+    build: Build, bucket: str, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And exactly as many are not."""
+    monkeypatch.setattr("glancekit_s3_store.upload.MOST_PARTS", 8)
+    driver, image_id = in_small_parts(build(bucket)), str(uuid.uuid4())
+    with pytest.raises(StoreFull):
+        driver.write(image_id, FileStream(io.BytesIO(DATA + bytes(3201))), None)
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+    data = DATA + bytes(3200)
+    assert len(data) == 80_000
+    location = driver.write(image_id, FileStream(io.BytesIO(data)), None)
+    assert read(driver, location.url) == data
+    assert client.head_object(Bucket=bucket, Key=image_id)["ETag"].endswith('-8"')
+
+
+@pytest.mark.parametrize("parts", [0, 1, 2])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+@pytest.mark.parametrize("is_told", [True, False])
+def test_sizes_around_those_of_parts(
+    build: Build, bucket: str, parts: int, more: int, is_told: bool
+) -> None:
+    size = max(0, parts * 10_000 + more)
+    driver, data = in_small_parts(build(bucket)), (DATA * 2)[:size]
+    source = FileStream(io.BytesIO(data))
+    location = driver.write(str(uuid.uuid4()), source, size if is_told else None)
+    assert driver.size(location) == size
+    assert read(driver, location.url) == data
+
+
 def test_parts_of_a_known_number_are_large_enough_from_the_beginning(
     build: Build, bucket: str, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,6 +406,20 @@ def test_encryption_is_asked_for(build: Build, bucket: str, client: Any) -> None
         assert found["ServerSideEncryption"] == "aws:kms"
         assert found["SSEKMSKeyId"] == asked["s3_store_sse_kms_key_id"]
         assert read(driver, location.url) == DATA
+
+
+def test_checksums_of_the_sdk_are_sent_and_kept(build: Build, bucket: str, client: Any) -> None:
+    asked = {f"s3_store_{of}": "when_supported" for of in CHECKSUMS}
+    image_id = str(uuid.uuid4())
+    location = put(build(bucket, **asked), image_id=image_id)
+    found = client.head_object(Bucket=bucket, Key=image_id, ChecksumMode="ENABLED")
+    assert base64.b64decode(found["ChecksumCRC32"]) == zlib.crc32(DATA).to_bytes(4)
+    parts = in_small_parts(build(bucket, **asked))
+    for driver, url in ((parts, put(parts).url), (parts, location.url)):
+        assert read(driver, url) == DATA
+
+
+CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
 
 
 # -- downloads

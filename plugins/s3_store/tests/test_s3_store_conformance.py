@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -95,6 +96,29 @@ class TestS3StoreInParts(TestS3Store):
     ) -> S3Store:
         monkeypatch.setattr("glancekit_s3_store.download.RANGE", 300_000)
         return in_small_parts(build(bucket))
+
+
+class TestS3StoreByHostName(TestS3Store):
+    """The bucket is in the host's name, which leads to the server as a DNS of its own would do."""
+
+    @pytest.fixture
+    def driver(
+        self,
+        build: Callable[..., S3Store],
+        bucket: str,
+        server: Any,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> S3Store:
+        find = socket.getaddrinfo
+
+        def found(host: Any, *more: Any, **others: Any) -> Any:
+            is_ours = host in (f"{bucket}.s3.test", f"{bucket}.s3.test".encode())
+            return find("127.0.0.1" if is_ours else host, *more, **others)
+
+        monkeypatch.setattr(socket, "getaddrinfo", found)
+        port = server.url.rpartition(":")[2]
+        host = f"http://s3.test:{port}"  # which itself leads nowhere
+        return build(bucket, s3_store_host=host, s3_store_bucket_url_format="virtual")
 
 
 class TestS3StoreOfADeployedServer(TestS3Store):
