@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +21,29 @@ DATA = b"what a mirror has" * 1000
 Build = Callable[..., Client]
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+@pytest.fixture(scope="module")
+def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A running web server."""
+    testing = pytest.importorskip("glancekit_web_reading.testing")
+    if reason := testing.missing():
+        pytest.skip(reason)
+    with testing.Nginx(tmp_path_factory.mktemp("nginx")) as server:
+        yield server
 
 
 @pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[str]:
-    """The URL of a web server's file with DATA in it."""
-    folder = tmp_path / "mirror"
-    folder.mkdir()
-    (folder / "image").write_bytes(DATA)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://user:hunter2@127.0.0.1:{server.server_port}/image"
-    server.shutdown()
-    server.server_close()
-    thread.join(30)
+def file(nginx: Any) -> Iterator[Path]:
+    """A file of it with DATA in it."""
+    path = Path(nginx.root, uuid.uuid4().hex)
+    path.write_bytes(DATA)
+    yield path
+    path.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def mirror(nginx: Any, file: Path) -> str:
+    """The file's URL, with the credentials that the server insists on."""
+    return str(nginx.url(f"locked/{file.name}", who="user:hunter2@"))
 
 
 def service(build: Build, *, cache: Path | None = None, **filtering: Any) -> Client:
@@ -99,7 +102,7 @@ def test_a_digest_is_held_against_what_the_web_has(
 
 
 def test_it_is_served_from_the_cache_when_the_web_is_away(
-    build: Build, mirror: str, tmp_path: Path
+    build: Build, mirror: str, file: Path, tmp_path: Path
 ) -> None:
     client = service(
         build, cache=tmp_path / "cache", allowed_hosts=["127.0.0.1"], allowed_ports=[]
@@ -110,10 +113,10 @@ def test_it_is_served_from_the_cache_when_the_web_is_away(
     settled(client, changed)
     assert client.download(image_id).body == DATA
     assert counts(client, "filled") == 1
-    (tmp_path / "mirror" / "image").write_bytes(DATA[::-1])
+    file.write_bytes(DATA[::-1])
     assert client.download(changed).body == DATA[::-1]
     assert counts(client, "invalid") == 1
-    (tmp_path / "mirror" / "image").unlink()
+    file.unlink()
     assert client.download(image_id).body == DATA
     part = client.download(image_id, range="bytes=5-9")
     assert (part.status, part.body) == (206, DATA[5:10])
