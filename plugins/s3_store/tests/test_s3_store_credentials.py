@@ -6,13 +6,16 @@ end, and new keys that come without a restart. The servers are a moto with users
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -303,6 +306,73 @@ def test_a_session_that_ends_is_denied_until_there_is_another(
     assert not [
         secret for secret in (*first[1:], *second[1:], *third[1:]) if secret in caplog.text
     ]
+
+
+class Role:
+    """What hands the credentials of a container's role out: another session each time, which is
+    to be renewed at once. None while it ``is_away``.
+    """
+
+    def __init__(self, strict: Any) -> None:
+        self.given: list[tuple[str, str, str]] = []
+        self.is_away = False
+        role = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if role.is_away:
+                    self.send_error(404)
+                    return
+                role.given.append(strict.session())
+                said = json.dumps(role.answer()).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(said)))
+                self.end_headers()
+                self.wfile.write(said)
+
+            def log_message(self, *args: Any) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/role"
+
+    def answer(self) -> dict[str, str]:
+        """Return the newest session as a container is told of it."""
+        end = datetime.now(UTC) + timedelta(minutes=5)
+        names = ("AccessKeyId", "SecretAccessKey", "Token", "Expiration")
+        return dict(zip(names, (*self.given[-1], f"{end:%Y-%m-%dT%H:%M:%SZ}"), strict=True))
+
+
+@pytest.fixture
+def role(strict: Any, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> Iterator[Role]:
+    """A running one; nothing is in ``~/.aws``."""
+    role = Role(strict)
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", role.url)
+    thread = threading.Thread(target=role.server.serve_forever)
+    thread.start()
+    yield role
+    role.server.shutdown()
+    role.server.server_close()
+    thread.join()
+
+
+@only_moto
+def test_a_role_s_credentials_renew_themselves(
+    role: Role, from_file: Callable[..., S3Store], way: Any
+) -> None:
+    """Also in the middle of an upload; and once there are any where there were none at first."""
+    driver = from_file(s3_store_host=way.url)
+    role.is_away = True
+    with pytest.raises(StoreDenied):
+        driver.check()
+    role.is_away = False
+
+    def end_all() -> None:
+        way.ended.update(token.encode() for _, _, token in role.given)
+
+    location = driver.write(str(uuid.uuid4()), midway(end_all), None)
+    assert len(way.ended) > 1
+    assert read(driver, location) == DATA
 
 
 @only_moto
