@@ -533,6 +533,18 @@ class Stores:
             known = ", ".join(self.by_id) or "none"
             raise StoreNotFound(store=id, known=known) from None
 
+    def by_preference(self, locations: Iterable[Location]) -> list[Location]:
+        """Return an image's copies as they are read and shown: heavier stores first.
+
+        Those that are being drained come behind, and last what is in a store that is not here.
+        """
+
+        def rank(location: Location) -> tuple[bool, bool, int]:
+            store = self.by_id.get(location.store)
+            return (True, False, 0) if store is None else (False, store.draining, -store.weight)
+
+        return sorted(locations, key=rank)
+
     def close(self) -> None:
         """Close all, also when some fail; the first error is raised at the end."""
         errors = []

@@ -125,15 +125,13 @@ def may_be_elsewhere(world: World, image: Image, redirect: Redirect) -> bool:
 
 
 def in_order(stores: Stores, locations: Iterable[Location]) -> list[Location]:
-    """Put first what answers, then what is not being drained, then what is heaviest."""
+    """Put first what answers now; among these, and among the others, what is preferred anyway."""
 
-    def rank(location: Location) -> tuple[bool, bool, int]:
+    def is_away(location: Location) -> bool:
         store = stores.by_id.get(location.store)
-        if store is None:
-            return True, False, 0
-        return not store.is_available, store.draining, -store.weight
+        return store is None or not store.is_available
 
-    return sorted(locations, key=rank)
+    return sorted(stores.by_preference(locations), key=is_away)
 
 
 def _most_hopeful(failures: Sequence[GlancekitError]) -> GlancekitError | None:

@@ -47,7 +47,7 @@ def change(
     if not removals:
         _place(world, caller, image_id, changes)
     elif len(removals) == len(changes):
-        remove_copies(world, caller, image_id, lambda image: _at(image, removals))
+        remove_copies(world, caller, image_id, lambda image: _at(world, image, removals))
     else:
         raise Invalid("Add locations and remove them in a PATCH each")
     return show(world, caller, image_id)
@@ -65,9 +65,12 @@ def require_offered(world: World) -> None:
         )
 
 
-def _at(image: Image, positions: Sequence[int | None]) -> list[Location]:
-    """Return what a row of removals takes, each counted on what the one before has left."""
-    left, going = list(image.locations), []
+def _at(world: World, image: Image, positions: Sequence[int | None]) -> list[Location]:
+    """Return what a row of removals takes, each counted on what the one before has left.
+
+    Positions are those of the list as clients are shown it.
+    """
+    left, going = world.stores.by_preference(image.locations), []
     for position in positions:
         if position is None or position >= len(left):
             raise Invalid(f"Image {image.id} has no location at position {position}")

@@ -39,14 +39,15 @@ NAMES_CREDENTIALS = "swift+config"
 """The scheme of URLs that stand for credentials in the service's own configuration."""
 
 
-def show(world: World, caller: Identity, image_id: str) -> tuple[Location, ...]:
-    """Return where an image's data is.
+def show(world: World, caller: Identity, image_id: str) -> Sequence[Location]:
+    """Return where an image's data is, what is read first in front.
 
     :raises ImageNotFound: when there is none that the caller may see.
     :raises Forbidden: when the caller is neither a service nor an administrator.
     """
     with world.metadata.unit_of_work(read_only=True) as work:
-        return find_for(world, work, caller, image_id, "fetch_image_location").locations
+        image = find_for(world, work, caller, image_id, "fetch_image_location")
+    return world.stores.by_preference(image.locations)
 
 
 def register(world: World, caller: Identity, image_id: str, new: NewLocation) -> None:

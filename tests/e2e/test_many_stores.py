@@ -22,6 +22,7 @@ CONFIG = """
 [DEFAULT]
 enabled_backends = cloud:s3, local:file
 show_multiple_locations = true
+show_image_direct_url = true
 [glance_store]
 default_backend = local
 [cloud]
@@ -47,6 +48,16 @@ def service(make_lasting_service: Callable[..., Any], s3: Any) -> Any:
     return service
 
 
+def patch(service: Any, image_id: str, operation: dict[str, Any]) -> None:
+    answer = requests.patch(
+        f"{service.url}/v2/images/{image_id}",
+        data=json.dumps([operation]),
+        headers={"Content-Type": "application/openstack-images-v2.1-json-patch"},
+        timeout=60,
+    )
+    assert answer.status_code == 200, answer.text
+
+
 def stored_twice(service: Any, s3: Any) -> str:
     """Make an image with a copy in each store."""
     service.wait_for(lambda: passing_over(service) == 0)  # a busy machine has silent moments
@@ -54,13 +65,7 @@ def stored_twice(service: Any, s3: Any) -> str:
     assert service.upload(image_id, DATA).status_code == 204
     s3.client().put_object(Bucket="images", Key=image_id, Body=DATA)
     place = {"url": f"s3://{s3.host}/images/{image_id}", "metadata": {"store": "cloud"}}
-    answer = requests.patch(
-        f"{service.url}/v2/images/{image_id}",
-        data=json.dumps([{"op": "add", "path": "/locations/-", "value": place}]),
-        headers={"Content-Type": "application/openstack-images-v2.1-json-patch"},
-        timeout=60,
-    )
-    assert answer.status_code == 200, answer.text
+    patch(service, image_id, {"op": "add", "path": "/locations/-", "value": place})
     assert {*service.show(image_id)["stores"].split(",")} == {"cloud", "local"}
     return image_id
 
@@ -99,6 +104,18 @@ def wait_until_passed_over(service: Any, image_id: str) -> None:
 def test_the_heavier_copy_is_read(service: Any, s3: Any, twice: str) -> None:
     assert service.download(twice) == DATA
     assert s3.reads(twice)
+
+
+def test_copies_are_shown_in_the_order_in_which_they_are_read(service: Any, twice: str) -> None:
+    """Nova and cinder take the first that they can; administrators remove by position."""
+    image = service.show(twice)
+    assert image["stores"] == "cloud,local", "the lighter one is the older one"
+    assert [place["metadata"]["store"] for place in image["locations"]] == ["cloud", "local"]
+    assert image["direct_url"] == image["locations"][0]["url"]
+    url = f"{service.url}/v2/images/{twice}/locations"
+    assert requests.get(url, timeout=60).json() == image["locations"]
+    patch(service, twice, {"op": "remove", "path": "/locations/0"})
+    assert service.show(twice)["stores"] == "local"
 
 
 def test_a_frozen_store_is_passed_over_named_and_used_again(

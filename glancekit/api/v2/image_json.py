@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from glancekit.core.model.image import Image, Location
@@ -21,7 +21,7 @@ class ImageJson:
     """Makes JSON of images, the way the operator wants them shown."""
 
     def __init__(self, world: World) -> None:
-        self._weights = {store.id: store.weight for store in world.stores.all}
+        self._stores = world.stores
         self._with_direct_url = world.settings.show_image_direct_url
         self._with_locations = world.settings.show_multiple_locations
 
@@ -52,24 +52,25 @@ class ImageJson:
             "created_at": image.created_at,
             "updated_at": image.updated_at,
         }
-        self._add_locations(shown, image.locations)
+        locations = self._stores.by_preference(image.locations)
+        self._add_locations(shown, locations)
         shown["tags"] = sorted(image.tags)
         shown["self"] = path
         shown["file"] = path + "/file"
         shown["schema"] = "/v2/schemas/image"
         if image.is_damaged:
             shown[DAMAGED] = "true"
-        if image.locations:
-            shown["stores"] = ",".join(dict.fromkeys(_store_ids(image.locations)))
+        if locations:
+            shown["stores"] = ",".join(dict.fromkeys(_store_ids(locations)))
         for name in INTERNAL & shown.keys():
             del shown[name]
         return shown
 
-    def _add_locations(self, shown: dict[str, Any], locations: tuple[Location, ...]) -> None:
+    def _add_locations(self, shown: dict[str, Any], locations: Sequence[Location]) -> None:
         if self._with_locations:
             shown["locations"] = [location_json(location) for location in locations]
         if self._with_direct_url and locations:
-            best = max(locations, key=lambda location: self._weights.get(location.store, 0))
+            best = next((one for one in locations if not one.is_lost), locations[0])
             shown["direct_url"] = best.shown_url
 
 

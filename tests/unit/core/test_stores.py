@@ -221,6 +221,20 @@ def test_stores_are_found_by_id(store: Store) -> None:
     assert missing.value.known == "fast, slow"
 
 
+def test_copies_are_in_the_order_in_which_they_are_read() -> None:
+    weights = {"light": (0, False), "heavy": (5, False), "drained": (9, True), "other": (0, False)}
+    stores = Stores(
+        [
+            Store(name, FaultyStore(name=name), weight=weight, draining=draining)
+            for name, (weight, draining) in weights.items()
+        ],
+        "light",
+    )
+    copies = [Location(url="x://", store=name) for name in ("gone", "drained", "other", *weights)]
+    ordered = [copy.store for copy in stores.by_preference(copies)]
+    assert ordered == ["heavy", "other", "light", "other", "drained", "drained", "gone"]
+
+
 def test_all_stores_are_closed_though_one_fails() -> None:
     first, second = FaultyStore(), FaultyStore()
     first.fail("close", OSError("stuck"))
