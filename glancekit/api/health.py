@@ -8,13 +8,17 @@ from typing import Any
 from flask import Response, request
 
 from glancekit.api.replies import json_reply
+from glancekit.core.model.image import without_image_ids
 from glancekit.services import health
 from glancekit.services.health import Part
 from glancekit.services.world import World
 
 
 class HealthCheck:
-    """Outside authentication, so it names no secrets: which part, whether well, and why not."""
+    """Outside authentication, so it names no secret and no image.
+
+    It tells which part there is, whether it is well, and why not.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -34,5 +38,6 @@ class HealthCheck:
 
 
 def _shown(part: Part) -> dict[str, Any]:
-    shown = {"name": part.name, "ok": part.ok, "detail": part.detail, "required": part.required}
+    detail = without_image_ids(part.detail)  # a store may have failed to answer for one
+    shown = {"name": part.name, "ok": part.ok, "detail": detail, "required": part.required}
     return shown if part.breaker is None else {**shown, "breaker": part.breaker}

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from glancekit.api.health import _shown
+from glancekit.services.health import Part
 from glancekit.testing.client import Client
 
 
@@ -18,3 +20,10 @@ def test_part_by_part(service: Client) -> None:
     assert answer.json["ok"] is True
     parts = {part["name"]: part["ok"] for part in answer.json["parts"]}
     assert parts["metadata"] is True
+
+
+def test_no_image_is_named_to_whoever_comes_along() -> None:
+    """A store is passed over because it did not answer for one."""
+    reason = "timed out: https://objects.example.org/images/71c675ab-d94f-49cd-a114-e12490b328d9"
+    shown = _shown(Part(name="store:a", ok=False, detail=reason, required=False))
+    assert shown["detail"] == "timed out: https://objects.example.org/images/<image>"

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -160,6 +161,24 @@ def test_a_frozen_store_is_passed_over_named_and_used_again(
         "breaker": "closed",
     }
     assert service.upload(service.create(), DATA, **{"x-image-meta-store": "cloud"}).ok
+
+
+def test_a_store_that_hangs_does_not_keep_a_load_balancer_waiting(
+    make_service: Callable[..., Any], s3: Any
+) -> None:
+    """It waits for some seconds, and would take every host out that has this store."""
+    config = CONFIG.format(url=s3.url).replace("read_timeout = 2", "read_timeout = 60")
+    service = make_service(config.replace("timeout = 4", "timeout = 60"))
+    service.start()
+    s3.server.freeze()
+    try:
+        begun = time.monotonic()
+        part = part_of(service, "cloud")
+        assert time.monotonic() - begun < 30
+    finally:
+        s3.server.thaw()
+    assert (part["ok"], part["breaker"]) == (False, "closed")
+    service.wait_for(lambda: bool(part_of(service, "cloud")["ok"]))
 
 
 def test_a_server_that_goes_midway_costs_the_client_nothing(

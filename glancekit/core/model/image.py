@@ -38,6 +38,11 @@ def is_image_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def without_image_ids(text: str) -> str:
+    """Return a text for those who may know of no image."""
+    return _ID.sub("<image>", text)
+
+
 def now() -> datetime:
     """The time as records carry it: UTC, aware, whole microseconds."""
     return datetime.now(UTC)
