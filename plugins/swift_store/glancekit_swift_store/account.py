@@ -49,6 +49,11 @@ class Body(Protocol):
         """Give the pieces."""
         ...
 
+    @property
+    def stays(self) -> bool:
+        """All of it is at hand until it is answered, so that it can be sent again in any case."""
+        ...
+
     def rewind(self) -> bool:
         """Make ready to be sent once more; False when that is not possible any longer."""
         ...
@@ -83,7 +88,7 @@ class Account:
         # Logins that differ share the connections: what a server says to one is not the others'.
         self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
-            self._http.mount(scheme, HTTPAdapter(8, _CONNECTIONS))
+            self._http.mount(scheme, _Adapter(settings.connect_timeout))
         self.session = self._session_of(plugin)
         self._url = endpoint
 
@@ -167,13 +172,15 @@ class Account:
             try:
                 return self._ask_once(request, wanted)
             except StoreUnavailable as error:
-                if attempt == ATTEMPTS or _has_waited(error) or not _rewound(request.body):
+                if attempt == ATTEMPTS or has_waited(error) or not _rewound(request.body):
                     raise
                 log.info("%s is tried again after: %s", request.deed, error)
             time.sleep(PAUSE * 2 ** (attempt - 1))
             attempt += 1
 
     def _ask_once(self, request: Request, wanted: Collection[int]) -> requests.Response:
+        if not _stays(request.body):
+            self._renew_what_is_refused(request)
         answer = self._send(request)
         if answer.status_code == 401:
             # The token was taken back or has expired early. Only a fresh one can tell whether it
@@ -216,6 +223,15 @@ class Account:
         if plugin.get_access(self.session).will_expire_soon(self._settings.expires_soon):
             self.session.invalidate()
 
+    def _renew_what_is_refused(self, request: Request) -> None:
+        """Find out that the token was taken back before a body is sent that cannot be sent twice.
+
+        A server takes in the whole of it before it says so.
+        """
+        with self._send(Request(request.deed, "HEAD", request.path[:1])) as answer:
+            if answer.status_code == 401:
+                self.session.invalidate()
+
     def _look_up(self) -> str:
         with translated("logging in"):
             found = self.session.get_endpoint(
@@ -229,6 +245,23 @@ class Account:
                 f"{self._settings.service_type}"
             )
         return str(found).rstrip("/")
+
+
+class _Adapter(HTTPAdapter):
+    """Connections that are not waited for any longer than the operator wants.
+
+    A login comes with one time-out for all, which is as long as an answer may take.
+    """
+
+    def __init__(self, connect_timeout: float) -> None:
+        super().__init__(8, _CONNECTIONS)
+        self._connect_timeout = connect_timeout
+
+    def send(self, *args: Any, **more: Any) -> requests.Response:
+        """See the base."""
+        if isinstance(more.get("timeout"), int | float):
+            more["timeout"] = (self._connect_timeout, more["timeout"])
+        return super().send(*args, **more)
 
 
 class Bearer(BaseAuthPlugin):
@@ -253,7 +286,7 @@ def log_in(reference: Reference) -> BaseIdentityPlugin:
     """Return how to log in."""
     if reference.auth_version == ITSELF:
         plugin: BaseIdentityPlugin = PasswordPlugin(
-            reference.auth_address, reference.user, reference.key
+            reference.auth_address, _in_header(reference.user), _in_header(reference.key)
         )
         return plugin
     address = keystone_of(reference)
@@ -276,17 +309,25 @@ def log_in(reference: Reference) -> BaseIdentityPlugin:
     )
 
 
+def _in_header(text: str) -> str:
+    """Return what becomes of a text's UTF-8, which servers expect, where headers are Latin-1."""
+    return text.encode().decode("latin-1")
+
+
+def _stays(body: Body | bytes | None) -> bool:
+    return body is None or isinstance(body, bytes) or body.stays
+
+
 def _rewound(body: Body | bytes | None) -> bool:
     return body is None or isinstance(body, bytes) or body.rewind()
 
 
-def _has_waited(error: GlancekitError) -> bool:
+def has_waited(error: GlancekitError) -> bool:
     """Say whether an error took the time of an answer: a second one would take it again."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(
-            cause, requests.ReadTimeout | requests.ConnectTimeout | login.ConnectTimeout
-        ):
+        # Where it is a body that is not taken in, there is only the socket's own error.
+        if isinstance(cause, requests.Timeout | login.ConnectTimeout | TimeoutError):
             return True
         cause = cause.__cause__ or cause.__context__
     return False

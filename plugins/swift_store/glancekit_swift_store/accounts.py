@@ -43,8 +43,9 @@ class Accounts(Protocol):
         """
         ...
 
-    def to_discard(self, image_id: str) -> Container:
-        """Return the container that an image of this id would be written to."""
+    def to_discard(self, image_id: str) -> Sequence[Container]:
+        """Return the container that an image of this id would be written to, with each login that
+        may remove it, the first one first."""
         ...
 
     def to_read(self, location: Location, place: Place) -> Sequence[Account]:
@@ -102,15 +103,13 @@ class OwnAccounts:
     @contextmanager
     def to_write(self, image_id: str, size: int | None) -> Iterator[tuple[Container, str]]:
         """Have the container that images go to, made only where the operator lets it be."""
-        container = self.to_discard(image_id)
+        container = self._container_of(image_id)
         container.require(create=self._settings.create_container)
         yield container, self.url_in(container, image_id)
 
-    def to_discard(self, image_id: str) -> Container:
+    def to_discard(self, image_id: str) -> Sequence[Container]:
         """Return the container for an image."""
-        settings = self._settings
-        name = container_of(settings.container, settings.seed, image_id)
-        return self._container(name)
+        return [self._container_of(image_id)]
 
     def to_read(self, location: Location, place: Place) -> Sequence[Account]:
         """Return the account of a location."""
@@ -192,6 +191,10 @@ class OwnAccounts:
             )
         return self._account(reference)
 
+    def _container_of(self, image_id: str) -> Container:
+        settings = self._settings
+        return self._container(container_of(settings.container, settings.seed, image_id))
+
     def _container(self, name: str) -> Container:
         return Container(self.default, name, may_lack=self._settings.may_lack_containers)
 
@@ -216,7 +219,10 @@ class OwnAccounts:
                 "swift_store_former_auth_addresses"
             )
         same = (known for known in near if known.user == place.user)
-        return next(same, near[0]).of_user(place.user, place.key)
+        found = next(same, near[0]).of_user(place.user, place.key)
+        if not found.can_be_sent:
+            raise StoreDenied("the location's user or password is none that can be sent")
+        return found
 
     def _host_of(self, place: Place) -> str:
         try:

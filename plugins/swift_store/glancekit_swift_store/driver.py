@@ -10,8 +10,8 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from glancekit.plugin import (
@@ -42,12 +42,15 @@ from glancekit_swift_store.options import MB, OPTIONS, Settings, settings_of
 from glancekit_swift_store.places import SCHEMES, place_of_url
 
 if TYPE_CHECKING:
+    from requests import Response
+
     from glancekit_swift_store.account import Account
     from glancekit_swift_store.accounts import Accounts
     from glancekit_swift_store.objects import Container
 
 log = logging.getLogger(__name__)
 
+L = TypeVar("L")
 T = TypeVar("T")
 
 
@@ -126,20 +129,28 @@ class SwiftStore(
         """Remove the object and all its segments, those of upstream included."""
         from glancekit_swift_store.upload import segments_prefix
 
-        container = self._accounts.to_discard(image_id)
-        if container.find_or_none(image_id) is not None:
-            container.remove(image_id)
-        container.remove_beginning_with(segments_prefix(image_id))
-        container.remove_beginning_with(f"{image_id}-")
-        self._accounts.clear_away(container)
+        def remove_all(container: Container) -> None:
+            with suppress(BlobNotFound):
+                container.remove(image_id)
+            container.remove_beginning_with(segments_prefix(image_id))
+            container.remove_beginning_with(f"{image_id}-")
+            self._accounts.clear_away(container)
+
+        _with_first_allowed(self._accounts.to_discard(image_id), remove_all)
 
     def delete(self, location: Location) -> None:
         """Remove the object with all its segments."""
+        from glancekit_swift_store.upload import segments_prefix
+
         container, name = self._to_change(location)
         try:
             container.remove(name)
         except BlobNotFound:
-            self._accounts.clear_away(container)  # an earlier removal came as far as this
+            # An earlier removal came as far as this. A segment that the server could not remove
+            # does not keep it from removing the object.
+            if name == location.image_id:
+                container.remove_beginning_with(segments_prefix(name))
+            self._accounts.clear_away(container)
             raise
         self._accounts.clear_away(container)
 
@@ -224,26 +235,21 @@ class SwiftStore(
     def _reading(self, location: Location, read: Callable[[Container, str], T]) -> T:
         """Read with the first login that Swift lets read."""
         place = place_of_url(location.url)
-        *others, last = self._accounts.to_read(location, place)
-        for account in others:
-            try:
-                return read(self._container(account, place.container), place.name)
-            except StoreDenied as error:
-                log.info("the caller may not read %s in Swift: %s", place.container, error)
-        return read(self._container(last, place.container), place.name)
+        return _with_first_allowed(
+            self._accounts.to_read(location, place),
+            lambda account: read(self._container(account, place.container), place.name),
+        )
 
     def _download(
         self, location: Location, *, offset: int = 0, length: int | None = None
     ) -> ByteStream:
         from glancekit_swift_store.download import Download
 
-        retries = self._settings.retries
-        return self._reading(
-            location,
-            lambda container, name: Download(
-                container, name, offset=offset, length=length, retries=retries
-            ),
-        )
+        def get(headers: Mapping[str, str]) -> Response:
+            return self._reading(location, lambda container, name: container.get(name, headers))
+
+        name = place_of_url(location.url).name
+        return Download(get, name, offset=offset, length=length, retries=self._settings.retries)
 
     def _container(self, account: Account, name: str) -> Container:
         from glancekit_swift_store.objects import Container
@@ -251,6 +257,17 @@ class SwiftStore(
         settings = self._settings
         may_lack = settings.may_lack_containers or settings.multi_tenant
         return Container(account, name, may_lack=may_lack)
+
+
+def _with_first_allowed(logins: Sequence[L], use: Callable[[L], T]) -> T:
+    """Use the first of several logins that Swift lets do it."""
+    *others, last = logins
+    for login in others:
+        try:
+            return use(login)
+        except StoreDenied as error:
+            log.info("the service does with its own login what the caller may not: %s", error)
+    return use(last)
 
 
 class _Shared:

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import requests
 
-from glancekit.plugin import BlobNotFound, StoreDenied, StoreUnavailable
+from glancekit.plugin import BlobNotFound, StoreDenied, StoreFailed, StoreUnavailable
 from glancekit_swift_store.account import Account, Body, Request
 
 LISTED = 1000
@@ -159,7 +159,13 @@ class Container:
 
     def get(self, name: str, headers: Mapping[str, str]) -> requests.Response:
         """Open an object; the caller closes the answer."""
-        return self._ask("opening", "GET", name, headers=headers, stream=True, wanted={200, 206})
+        answer = self._ask(
+            "opening", "GET", name, headers=headers, stream=True, wanted={200, 206, 409}
+        )
+        if answer.status_code == 409:
+            answer.close()
+            raise StoreFailed("a segment of the object is missing, or is not the one it was")
+        return answer
 
     # -- writing
 
@@ -274,8 +280,9 @@ class Container:
         try:
             return self._account.ask(asked, wanted or {200, 204})
         except BlobNotFound as error:
-            # An image is not lost because the container's name is mistyped.
-            if self._may_lack or self.is_there():
+            # What is made needs nothing but its container. Other than that: an image is not lost
+            # because the container's name is mistyped.
+            if method != "PUT" and (self._may_lack or self.is_there()):
                 raise
             raise self._lacking() from error
 

@@ -34,7 +34,8 @@ OPTIONS: Sequence[Any] = (
         "swift_store_config_file",
         default="",
         help="File with a section for each account that locations may refer to: auth_address, "
-        "user (project:user), key, auth_version, project_domain_id and so on.",
+        "user (project:user), key, auth_version, project_domain_id and so on. A percent sign in "
+        "it is written twice, as for upstream.",
     ),
     StrOpt(
         "swift_store_auth_address",
@@ -125,7 +126,8 @@ OPTIONS: Sequence[Any] = (
         default=200,
         min=1,
         help="Size of a segment in MB (1,024,000 bytes). Segments become larger by themselves "
-        "where 1,000 of this size would not do.",
+        "where 1,000 of this size would not do. Not 1: servers slow down the reading of segments "
+        "below 1 MiB, as a rule to one in a second.",
     ),
     IntOpt(
         "swift_store_upload_threads",
@@ -139,7 +141,7 @@ OPTIONS: Sequence[Any] = (
         default=3,
         min=0,
         help="How often a read that breaks is taken up again where it was, without a single byte "
-        "in between.",
+        "in between: at once, then after pauses that double. A server that hangs is asked once.",
     ),
     IntOpt(
         "swift_store_expire_soon_interval",
@@ -164,7 +166,7 @@ OPTIONS: Sequence[Any] = (
         "swift_store_connect_timeout",
         default=5.0,
         min=0.1,
-        help="Seconds to wait for a connection, each of three times.",
+        help="Seconds to wait for a connection. One that is refused is tried three times.",
     ),
     FloatOpt(
         "swift_store_read_timeout",

@@ -73,6 +73,11 @@ class Pieces:
         """What the server must call that which was sent."""
         return self._md5.hexdigest()
 
+    @property
+    def stays(self) -> bool:
+        """No more of it can come than is kept."""
+        return False  # how much will come is not known
+
     # -- the thread that reads
 
     def feed(self, piece: bytes) -> None:
@@ -146,6 +151,11 @@ class SizedPieces(Pieces):
     def __init__(self, window: Window, length: int) -> None:
         super().__init__(window)
         self._length = length
+
+    @property
+    def stays(self) -> bool:
+        """No more of it can come than is kept."""
+        return self._length <= KEPT
 
     def __len__(self) -> int:
         return self._length

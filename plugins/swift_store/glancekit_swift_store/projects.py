@@ -60,10 +60,12 @@ class ProjectAccounts:
                 self._drop_after_failure(container)
                 raise
 
-    def to_discard(self, image_id: str) -> Container:
-        """Return the container that an image of this id would have."""
+    def to_discard(self, image_id: str) -> Sequence[Container]:
+        """Return the image's container with the login that writes it, then with the service's: the
+        caller's token may have ended, which is why there is something to discard."""
         with self._login_to_write(is_long=False) as account:
-            return self._container(account, image_id)
+            logins = (account, self._own.default.at(account.url))
+            return [self._container(login, image_id) for login in logins]
 
     def to_read(self, location: Location, place: Place) -> Sequence[Account]:
         """Return the caller's login, then the service's, which does what the core has allowed."""

@@ -7,7 +7,7 @@ How to log in is the account's business.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from configparser import ConfigParser
+from configparser import ConfigParser, InterpolationError
 from configparser import Error as ParserError
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -44,6 +44,13 @@ class Reference:
         """What is behind the colon of the user."""
         return self.user.partition(":")[2]
 
+    @property
+    def can_be_sent(self) -> bool:
+        """The protocol has a form for user and password. With v1 auth they are headers, which have
+        one line and begin with no space."""
+        sent = (self.user, self.key) if self.auth_version == ITSELF else ()
+        return not any(text[:1].isspace() or {"\r", "\n"} & set(text) for text in sent)
+
     def of_user(self, user: str, key: str) -> Reference:
         """Return how another user logs in there."""
         return replace(self, user=user, key=key, credential_id="", credential_secret="")
@@ -78,7 +85,7 @@ def read_references(path: str) -> Mapping[str, Reference]:
 
     :raises ConfigError: when it cannot be read or lacks something.
     """
-    parser = ConfigParser(interpolation=None)
+    parser = ConfigParser()
     try:
         with open(path, encoding="utf-8") as file:
             parser.read_file(file)
@@ -92,8 +99,23 @@ def read_references(path: str) -> Mapping[str, Reference]:
         raise ConfigError(f"swift_store_config_file has no sections: {path}")
     where = f" in section [{{}}] of {path}"
     return {
-        name: _reference(parser[name], "", where=where.format(name)) for name in parser.sections()
+        name: _reference(_section(parser, name), "", where=where.format(name))
+        for name in parser.sections()
     }
+
+
+def _section(parser: ConfigParser, name: str) -> Mapping[str, str]:
+    """Return a section as upstream reads it: ``%%`` is a percent sign.
+
+    A single one, which upstream does not read at all, is one, too.
+    """
+    found: dict[str, str] = {}
+    for option in parser.options(name):
+        try:
+            found[option] = parser.get(name, option)
+        except InterpolationError:
+            found[option] = parser.get(name, option, raw=True)
+    return found
 
 
 def normal_address(address: str) -> str:
@@ -168,4 +190,9 @@ def _require_whole(made: Reference, prefix: str, where: str) -> None:
         raise ConfigError(
             f"{prefix}user (project:user) and {prefix}key{where} are needed to log in, or an "
             "application credential"
+        )
+    if not made.can_be_sent:
+        raise ConfigError(
+            f"{prefix}user and {prefix}key{where} are headers with v1 auth: they can begin with "
+            "no space and have no line break"
         )

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from swiftclient.utils import generate_temp_url
 
@@ -28,6 +28,7 @@ def temporary_url(account: Account, place: Place, ttl: int, settings: Settings) 
             "the account has no key for temporary URLs; set one (X-Account-Meta-Temp-URL-Key), "
             "and swift_store_temp_url_key if the service may not see it"
         )
-    path = f"{account.path}/{quote(place.container)}/{quote(place.name)}"
+    # What is signed is the path as the server takes it, without quotes.
+    path = f"{unquote(account.path)}/{place.container}/{place.name}"
     signed = generate_temp_url(path, ttl, key, "GET", digest=settings.temp_url_digest)
-    return f"{account.origin}{signed}"
+    return f"{account.origin}{quote(path)}{signed.removeprefix(path)}"

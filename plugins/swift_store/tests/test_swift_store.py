@@ -9,9 +9,11 @@ import sys
 import tracemalloc
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -134,6 +136,23 @@ def test_the_service_s_name_does_not_give_its_rights(
     assert read(driver, location.url) == DATA
 
 
+@pytest.mark.parametrize(
+    "key", [f"%20{SECRET}", f"{SECRET}%0A", f"{SECRET}%0D%0AX-Evil:1", f"{SECRET}-\u2713"]
+)
+def test_a_password_that_is_no_header_is_denied_without_being_told(
+    driver: SwiftStore, container: str, site: Any, key: str
+) -> None:
+    """The HTTP client says in its error what it cannot send."""
+    host = site.swift.url.removeprefix("http://")
+    location = Location(url=f"swift+http://test%3Atester:{key}@{host}/auth/v1.0/{container}/1")
+    with pytest.raises(StoreDenied) as refused:
+        driver.size(location)
+    told: BaseException | None = refused.value
+    while told is not None:
+        assert SECRET not in str(told)
+        told = told.__cause__ or told.__context__
+
+
 def test_of_the_accounts_of_locations_the_latest_stay_logged_in(
     driver: SwiftStore, container: str, site: Any
 ) -> None:
@@ -202,6 +221,8 @@ def test_nothing_is_opened_but_objects_of_known_accounts(
         {"swift_store_auth_version": "2"},
         {"swift_store_user": "nobody", "swift_store_key": SECRET},
         {"swift_store_key": ""},
+        {"swift_store_key": f" {SECRET}"},
+        {"swift_store_key": f"{SECRET}\n"},
         {"swift_store_container": ""},
         {"swift_store_container": "a/b"},
         {"swift_store_application_credential_id": "x", "swift_store_key": SECRET},
@@ -314,6 +335,66 @@ def test_a_seed_spreads_images_over_containers(build: Build, outside: Any) -> No
     driver.discard(image_id)
     assert outside.names(f"{prefix}_fdae39a1-b") == []
     outside.call("DELETE", f"/{prefix}_fdae39a1-b")
+
+
+def test_a_container_of_a_seed_that_is_not_there_is_told(build: Build, outside: Any) -> None:
+    """When an image comes; until then it is one that no image has come to yet."""
+    prefix = f"seeded-{uuid.uuid4().hex}"
+    driver = build(prefix, swift_store_multiple_containers_seed=2)
+    driver.check()
+    image_id = str(uuid.uuid4())
+    with pytest.raises(StoreUnavailable, match=f"no container {prefix}_{image_id[:2]}"):
+        put(driver, image_id=image_id)
+    location = Location(url=f"swift+config://ref1/{prefix}_{image_id[:2]}/{image_id}")
+    for call in (driver.open, driver.size, driver.delete):
+        with pytest.raises(BlobNotFound):
+            call(location)
+    driver.discard(image_id)
+    assert driver.remnants(0) == []
+    assert not [name for name in outside.containers() if name.startswith(prefix)]
+
+
+@pytest.mark.parametrize("kind", ["whole", "in segments"])
+@pytest.mark.parametrize(
+    "name", ["my images", "bilder-\u00e9-\u2713", "a%20b", "q?x=1#f", "a@b:c+d"]
+)
+def test_a_container_may_have_any_name(
+    build: Build, outside: Any, temporary_key: str, name: str, kind: str
+) -> None:
+    driver = build(
+        name, swift_store_create_container_on_put=True, swift_store_temp_url_key=temporary_key
+    )
+    if kind == "in segments":
+        in_small_segments(driver, 30_000)
+    location = put(driver)
+    assert location.url == f"swift+config://ref1/{name}/{location.image_id}"
+    assert read(driver, location.url) == DATA
+    assert requests.get(driver.direct_url(location, 60), timeout=30).content == DATA
+    assert [blob.url for blob in driver.contents()] == [location.url]
+    assert driver.remnants(0) == []
+    driver.delete(location)
+    quoted = quote(name, safe="")
+    assert outside.names(quoted) == []
+    outside.call("DELETE", f"/{quoted}")
+
+
+@pytest.mark.parametrize("made_on_put", [True, False])
+def test_a_container_that_goes_midway_of_a_write_is_missed(
+    build: Build, outside: Any, made_on_put: bool
+) -> None:
+    """It is not an image that is missing."""
+    name = f"vanishing-{uuid.uuid4().hex}"
+    outside.call("PUT", f"/{name}")
+    driver = build(name, swift_store_create_container_on_put=made_on_put)
+
+    def pieces() -> Iterator[bytes]:
+        yield DATA
+        outside.call("DELETE", f"/{name}")
+        yield DATA
+
+    in_small_segments(driver, 2 * len(DATA) + 1)  # begun, not there yet
+    with pytest.raises(StoreUnavailable, match=f"no container {name}"):
+        driver.write(str(uuid.uuid4()), IteratorStream(pieces()), None)
 
 
 # -- segments
@@ -449,10 +530,35 @@ def test_a_segment_that_is_gone_is_an_error_and_the_rest_can_be_removed(
     location = put(in_small_segments(driver), DATA)
     segments = [name for name in outside.names(container) if "/" in name]
     outside.call("DELETE", f"/{container}/{segments[2]}")
-    with pytest.raises((StoreFailed, StoreUnavailable)):
+    with pytest.raises(StoreFailed, match="segment"):
         read(driver, location.url)
     driver.delete(location)
     assert outside.names(container) == []
+
+
+def test_segments_whose_object_is_gone_go_with_the_next_removal(
+    driver: SwiftStore, container: str, outside: Any
+) -> None:
+    """A server that cannot remove a segment removes the object all the same, and says so."""
+    location, other = put(in_small_segments(driver)), put(driver)
+    outside.call("DELETE", f"/{container}/{location.image_id}")
+    with pytest.raises(BlobNotFound):
+        driver.delete(location)
+    left = outside.names(container)
+    assert left
+    assert all(name.startswith(str(other.image_id)) for name in left)
+
+
+@pytest.mark.parametrize("kind", ["whole", "in segments"])
+def test_several_may_discard_at_once(driver: SwiftStore, kind: str) -> None:
+    if kind == "in segments":
+        in_small_segments(driver, 60_000)
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            image_id = str(put(driver).image_id)
+            for done in [pool.submit(driver.discard, image_id) for _ in range(4)]:
+                done.result()
+            assert list(driver.contents()) == []
 
 
 def test_an_object_that_is_gone_is_not_found(
@@ -522,24 +628,40 @@ def test_discard_removes_what_upstream_left(
 # -- direct URLs
 
 
+@pytest.fixture
+def temporary_key(outside: Any) -> Iterator[str]:
+    """The key for temporary URLs, which the account has."""
+    outside.call("POST", headers={"X-Account-Meta-Temp-URL-Key": SECRET})
+    yield SECRET
+    outside.call("POST", headers={"X-Remove-Account-Meta-Temp-URL-Key": "x"})
+
+
 def test_a_direct_url_works_for_everybody(
-    build: Build, container: str, outside: Any, driver: SwiftStore
+    build: Build, container: str, temporary_key: str, driver: SwiftStore
 ) -> None:
     location = put(in_small_segments(build(container)))
+    for signing in (driver, build(container, swift_store_temp_url_key=temporary_key)):
+        url = signing.direct_url(location, 60)
+        assert temporary_key not in url
+        answer = requests.get(url, timeout=30)
+        assert answer.status_code == 200
+        assert answer.content == DATA
+        assert requests.get(url[:-1], timeout=30).status_code == 401
+        assert requests.put(url, data=b"x", timeout=30).status_code == 401
+
+
+def test_a_direct_url_takes_a_key(driver: SwiftStore) -> None:
+    location = put(driver)
     with pytest.raises(StoreDenied, match="temp_url_key"):
         driver.direct_url(location, 60)
-    outside.call("POST", headers={"X-Account-Meta-Temp-URL-Key": SECRET})
-    try:
-        for signing in (driver, build(container, swift_store_temp_url_key=SECRET)):
-            url = signing.direct_url(location, 60)
-            assert SECRET not in url
-            answer = requests.get(url, timeout=30)
-            assert answer.status_code == 200
-            assert answer.content == DATA
-            assert requests.get(url[:-1], timeout=30).status_code == 401
-            assert requests.put(url, data=b"x", timeout=30).status_code == 401
-    finally:
-        outside.call("POST", headers={"X-Remove-Account-Meta-Temp-URL-Key": "x"})
+
+
+def test_a_direct_url_works_for_what_upstream_stored(
+    driver: SwiftStore, container: str, outside: Any, temporary_key: str
+) -> None:
+    make_dynamic(outside, container, "1", "1-")
+    url = driver.direct_url(Location(url=f"swift+config://ref1/{container}/1"), 60)
+    assert requests.get(url, timeout=30).content == DATA
 
 
 # -- quotas
@@ -559,6 +681,32 @@ def test_the_quota_of_the_container_is_its_room(
     put(driver, DATA[:10_000])
 
 
+def test_the_quota_of_the_account_counts_where_it_leaves_less_room(
+    driver: SwiftStore, container: str, outside: Any, site: Any
+) -> None:
+    """Only an administrator of Swift sets it."""
+    admin = {"X-Auth-User": "admin:admin", "X-Auth-Key": "admin"}
+    token = requests.get(site.swift.auth_url, headers=admin, timeout=30).headers["X-Auth-Token"]
+
+    def limit(size: str) -> None:
+        headers = {"X-Auth-Token": token, "X-Account-Meta-Quota-Bytes": size}
+        requests.post(outside.url, headers=headers, timeout=30).raise_for_status()
+
+    outside.call("POST", f"/{container}", headers={"X-Container-Meta-Quota-Bytes": str(10**12)})
+    limit(str(10**9))
+    try:
+        assert driver.usage().total == 10**9
+        limit("0")
+        assert driver.usage() == Usage(total=0, free=0)
+        for way in (driver, in_small_segments(driver, 40_000)):
+            with pytest.raises(StoreFull):
+                put(way)
+        assert outside.names(container) == []
+    finally:
+        limit("")
+    put(driver)
+
+
 # -- who may
 
 
@@ -574,6 +722,30 @@ def test_wrong_credentials_are_denied_without_being_told(build: Build, container
             with pytest.raises(StoreDenied) as refused:
                 call()
             assert chosen["swift_store_key"] not in str(refused.value)
+
+
+def test_the_log_has_no_secrets_however_much_is_logged(
+    build: Build,
+    container: str,
+    outside: Any,
+    temporary_key: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    driver = build(container)
+    with caplog.at_level("DEBUG"):
+        for way in (driver, in_small_segments(build(container))):
+            location = put(way)
+            assert read(way, location.url) == DATA
+            signed = way.direct_url(location, 60)
+            way.delete(location)
+    accounts = driver._accounts
+    assert isinstance(accounts, OwnAccounts)
+    token = accounts.default.session.get_token()
+    signature = signed.partition("temp_url_sig=")[2].partition("&")[0]
+    assert "DEBUG" in caplog.text
+    for secret in (KEY, SECRET, token, signature):
+        assert secret
+        assert secret not in caplog.text
 
 
 def test_what_talks_to_the_server_is_imported_late() -> None:

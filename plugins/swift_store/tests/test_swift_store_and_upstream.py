@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import io
+import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -46,6 +49,25 @@ def file(site: Any, tmp_path: Path) -> Path:
         "auth_version = 3\n"
     )
     return path
+
+
+def test_a_password_in_a_file_means_what_upstream_takes_it_for(
+    build: Build, container: str, site: Any, file: Path, keystone: Any
+) -> None:
+    """Two percent signs are one; a single one, which upstream cannot read, is one, too."""
+    user = keystone.make_user("percent", "service", "admin")
+    keystone.call("PATCH", f"/users/{user}", {"user": {"password": "50%off"}})
+    time.sleep(1.1)  # no token of the same second would count
+    text = file.read_text().replace(":glance", ":percent")
+    options = {"swift_store_config_file": str(file), "default_swift_reference": "ref1"}
+    for written, is_read_by_upstream in (("50%%off", True), ("50%off", False)):
+        file.write_text(re.sub("key = .*", f"key = {written}", text))
+        build(container, **options).check()
+        with (
+            nullcontext() if is_read_by_upstream else pytest.raises(UpstreamError),
+            UpstreamStore("swift", {**options, "swift_store_container": container}) as peer,
+        ):
+            peer.delete(peer.add(str(uuid.uuid4()), b"data"))
 
 
 class TestWithAFile(UpstreamConformance):

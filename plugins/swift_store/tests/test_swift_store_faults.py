@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import socket
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +35,7 @@ from glancekit.plugin import (
     StoreFull,
     StoreUnavailable,
 )
-from glancekit.testing.wire import FaultyWire
+from glancekit.testing.wire import FaultyWire, Line, Wire
 
 MIB = 1 << 20
 DATA = bytes(range(256)) * 65_536
@@ -180,6 +183,46 @@ def test_a_segment_whose_answer_is_lost_is_sent_again(driver: SwiftStore, way: F
     assert read(driver, location) == DATA
 
 
+class LyingWire(Wire):
+    """One on which the server's ETags are others than those that it said."""
+
+    def back(self, line: Line, chunk: bytes) -> bytes | None:
+        if not chunk.startswith(b"HTTP/1.1 201"):
+            return chunk
+        return re.sub(rb"(?i)(etag: \"?)[0-9a-f]{4}", rb"\1f00d", chunk)
+
+
+@pytest.mark.parametrize("kind", ["small", "whole", "in segments"])
+def test_an_etag_of_other_bytes_is_not_taken(
+    build: Build, site: Any, container: str, kind: str, outside: Any
+) -> None:
+    account = site.outside.url.partition("/v1/")[2]
+    with LyingWire(site.swift.port) as way:
+        driver = build(container, swift_store_endpoint=f"{way.url}/v1/{account}")
+        if kind == "in segments":
+            in_segments(driver)
+        with pytest.raises(StoreUnavailable, match="damaged"):
+            put(driver, SMALL if kind == "small" else DATA)
+    assert outside.names(container) == []
+
+
+@pytest.mark.parametrize("deed", ["replaced", "removed"])
+def test_a_segment_that_changes_before_all_are_there_is_found(
+    driver: SwiftStore, outside: Any, container: str, deed: str
+) -> None:
+    """Changed by somebody else, behind our back."""
+
+    def change() -> None:
+        while not (names := outside.names(container)):
+            time.sleep(0.05)
+        data = {"data": b"other"} if deed == "replaced" else {}
+        outside.call("PUT" if data else "DELETE", f"/{container}/{names[0]}", **data)
+
+    with pytest.raises(StoreFailed, match="joining"):
+        in_segments(driver).write(str(uuid.uuid4()), happening_midway(change), len(DATA))
+    assert outside.names(container) == []
+
+
 @pytest.mark.parametrize("kind", ["whole", "in segments"])
 def test_what_is_damaged_on_the_way_is_not_kept(
     driver: SwiftStore, way: FaultyWire, kind: str, outside: Any, container: str
@@ -207,6 +250,71 @@ def test_nobody_listening_is_unavailable(build: Build) -> None:
             with pytest.raises(StoreUnavailable) as raised:
                 call()
             assert "testing" not in str(raised.value)
+
+
+@pytest.fixture
+def nowhere() -> Iterator[str]:
+    """A host that does not even take connections: its queue of them is full."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("what", ["login", "account"])
+def test_a_host_that_takes_no_connection_is_not_waited_for_as_for_an_answer(
+    build: Build, nowhere: str, what: str
+) -> None:
+    address = {
+        "login": {"swift_store_auth_address": nowhere},
+        "account": {"swift_store_endpoint": f"{nowhere}/v1/AUTH_test"},
+    }[what]
+    times = {"swift_store_connect_timeout": 0.3, "swift_store_read_timeout": 2 * PATIENCE}
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        build("images", **address, **times).check()
+    assert time.monotonic() - begun < PATIENCE
+
+
+class StuckWire(Wire):
+    """One on which nothing more of a body goes over."""
+
+    def __init__(self, port: int) -> None:
+        self.is_over = threading.Event()
+        self.requests = 0
+        super().__init__(port)
+        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+
+    def forth(self, line: Line, chunk: bytes) -> bytes | None:
+        if chunk.startswith(b"PUT "):
+            self.requests += 1
+            self.is_over.wait(PATIENCE)
+            return None
+        return chunk
+
+
+def test_a_body_that_is_not_taken_in_is_not_sent_again(
+    build: Build, site: Any, container: str
+) -> None:
+    """Each attempt would take as long as the first."""
+    account = site.outside.url.partition("/v1/")[2]
+    with StuckWire(site.swift.port) as way:
+        driver = build(
+            container,
+            swift_store_endpoint=f"{way.url}/v1/{account}",
+            swift_store_read_timeout=1.0,
+        )
+        try:
+            with pytest.raises(StoreUnavailable):
+                put(driver, DATA[: 8 * MIB])  # all of which is kept
+        finally:
+            way.is_over.set()
+    assert way.requests == 1
 
 
 @pytest.fixture(scope="module")
@@ -290,6 +398,20 @@ def test_a_read_survives_a_restart_of_the_server(own: SwiftStore, private: Any) 
         assert first + b"".join(opened) == DATA
 
 
+def test_a_read_waits_for_a_server_that_is_started_again(own: SwiftStore, private: Any) -> None:
+    """As often as ``swift_store_retry_get_count`` says, with more time each time."""
+    location = put(own)
+    with own.open(location) as opened:
+        first = opened.read(1000)
+        private.swift.stop("proxy")
+        starting = threading.Timer(1.5, private.swift.start, ["proxy"])
+        starting.start()
+        try:
+            assert first + b"".join(opened) == DATA
+        finally:
+            starting.join()
+
+
 def test_a_disk_server_that_is_gone(own: SwiftStore, private: Any) -> None:
     location = put(own)
     private.swift.stop("object")
@@ -310,8 +432,42 @@ def test_tokens_that_are_forgotten_are_renewed(own: SwiftStore, private: Any) ->
     own.delete(location)
 
 
+def test_tokens_may_expire_midway(
+    build: Build, tmp_path: Path, site_of: Callable[[RealSwift], Any]
+) -> None:
+    """Between two segments, and between the two halves of a read that breaks."""
+    with RealSwift(tmp_path / "swift", token_lifetime=2) as swift, FaultyWire(swift.port) as way:
+        site = site_of(swift)
+        account = site.outside.url.partition("/v1/")[2]
+        driver = build(
+            "images",
+            **site.options,
+            swift_store_endpoint=f"{way.url}/v1/{account}",
+            swift_store_create_container_on_put=True,
+            swift_store_expire_soon_interval=0,
+        )
+        in_segments(driver, 9 * MIB)  # more than is kept for a second attempt
+        location = driver.write(
+            str(uuid.uuid4()), happening_midway(lambda: time.sleep(2.5)), len(DATA)
+        )
+        with driver.open(location) as opened:
+            first = opened.read(1000)
+            time.sleep(2.5)
+            way.cut_back = 0
+            assert first + b"".join(opened) == DATA
+        assert way.happened == 1
+        driver.delete(location)
+        assert site_of(swift).outside.names("images") == []
+
+
 @pytest.mark.parametrize("kind", ["whole", "in segments"])
-def test_a_full_disk(build: Build, tmp_path: Path, kind: str, small_disk: Path) -> None:
+def test_a_full_disk(
+    build: Build,
+    tmp_path: Path,
+    kind: str,
+    small_disk: Path,
+    site_of: Callable[[RealSwift], Any],
+) -> None:
     with RealSwift(tmp_path / "swift", devices=small_disk) as swift:
         options = {"swift_store_auth_address": swift.auth_url, "swift_store_read_timeout": 10.0}
         driver = build("images", **options, swift_store_create_container_on_put=True)
@@ -320,6 +476,8 @@ def test_a_full_disk(build: Build, tmp_path: Path, kind: str, small_disk: Path) 
         kept = put(driver, SMALL)
         with pytest.raises((StoreUnavailable, StoreFull)):
             driver.write(str(uuid.uuid4()), IteratorStream(iter([DATA] * 5)), 5 * len(DATA))
+        left = site_of(swift).outside.names("images")
+        assert all(name.startswith(str(kept.image_id)) for name in left)
         assert read(driver, kept) == SMALL
         assert read(driver, put(driver)) == DATA
 

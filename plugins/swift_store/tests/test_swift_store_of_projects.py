@@ -27,6 +27,7 @@ from glancekit.plugin import (
     Location,
     StoreDenied,
 )
+from glancekit.testing.wire import FaultyWire
 
 MIB = 1 << 20
 DATA = bytes(range(256)) * 8192
@@ -178,13 +179,13 @@ def test_a_reader_reads_with_a_token_and_the_service_where_that_does_not_do(
     reader = store.acting_for(caller_of("other-member", "other", owner="demo"))
     with caplog.at_level("INFO", "glancekit_swift_store"):
         assert read(reader, location) == DATA
-    assert "the caller may not read" in caplog.text
+    assert "what the caller may not" in caplog.text
     caplog.clear()
     acting.grant(location, [], public=True)
     with caplog.at_level("INFO", "glancekit_swift_store"):
         assert read(reader, location) == DATA
         assert reader.size(location) == len(DATA)
-    assert "the caller may not read" not in caplog.text
+    assert "what the caller may not" not in caplog.text
     acting.delete(location)
 
 
@@ -271,6 +272,51 @@ def test_a_long_upload_outlives_the_token(
         store.delete(location)
     assert seen == [int(with_trusts)]
     assert trusts_of(keystone, "demo-member") == []
+
+
+def test_what_an_upload_without_a_token_left_is_discarded_for_its_caller(
+    build: Build, container: str, caller_of: CallerOf, account_of: AccountOf, keystone: Any
+) -> None:
+    """At once: not only when somebody looks for what dead writers left."""
+    store = build(container, swift_store_multi_tenant=True, swift_store_use_trusts=False)
+    store._settings = replace(store._settings, segment_size=MIB, whole_below=0)
+    caller, image_id = caller_of("demo-member", "demo"), str(uuid.uuid4())
+
+    def pieces() -> Iterator[bytes]:
+        yield DATA
+        time.sleep(0.5)  # what is on its way arrives
+        keystone.revoke(caller.token)
+        yield DATA
+
+    acting = store.acting_for(caller)
+    with pytest.raises(StoreDenied):
+        acting.write(image_id, IteratorStream(pieces()), None)
+    acting.discard(image_id)
+    names = account_of("demo-member", "demo").containers()
+    assert not [name for name in names if name.startswith(container)]
+
+
+def test_a_broken_read_goes_on_also_when_the_token_has_ended(
+    build: Build, container: str, caller_of: CallerOf, keystone: Any, site: Any
+) -> None:
+    """The reading was allowed when it began."""
+    account = site.outside.url.partition("/v1/")[2]
+    with FaultyWire(site.swift.port) as way:
+        store = build(
+            container,
+            swift_store_multi_tenant=True,
+            swift_store_endpoint=f"{way.url}/v1/{account}",
+        )
+        caller = caller_of("demo-member", "demo")
+        data = DATA * 8  # more than is under way
+        location = put(acting := store.acting_for(caller), data)
+        with acting.open(location) as opened:
+            first = opened.read(1000)
+            keystone.revoke(caller.token)
+            way.cut_back = 0
+            assert first + b"".join(opened) == data
+        assert way.happened == 1
+        store.delete(location)
 
 
 def test_who_can_give_no_trust_uploads_with_the_token(

@@ -135,6 +135,45 @@ def test_tokens_that_are_taken_back_are_renewed(
     driver.delete(location)
 
 
+@pytest.mark.parametrize("size_known", [True, False])
+def test_a_segment_that_cannot_be_sent_twice_finds_a_token_that_counts(
+    build: Build, container: str, keystone: Any, size_known: bool
+) -> None:
+    """A server takes in the whole body before it says that the token was taken back."""
+    driver = build(container)
+    driver._settings = replace(driver._settings, segment_size=9 * MIB, whole_below=0)
+    data = [DATA[:MIB]] * 18
+
+    def pieces() -> Iterator[bytes]:
+        for number, piece in enumerate(data):
+            if number == 9:
+                time.sleep(1.0)  # what is on its way arrives
+                take_back_tokens(keystone)
+            yield piece
+
+    size = sum(map(len, data)) if size_known else None
+    location = driver.write(str(uuid.uuid4()), IteratorStream(pieces()), size)
+    assert read(driver, location) == b"".join(data)
+
+
+def test_no_login_leaves_a_secret_in_the_log(
+    build: Build, container: str, keystone: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    credential = make_credential(keystone)
+    nobody = {"swift_store_user": "", "swift_store_key": ""}
+    with caplog.at_level("DEBUG"):
+        for chosen in ({}, {**nobody, **credential}):
+            driver = build(container, **chosen)
+            assert read(driver, put(driver, b"data")) == b"data"
+            take_back_tokens(keystone)
+            driver.check()
+    assert "DEBUG" in caplog.text
+    # What tokens begin with; and the password as JSON, for the word alone is in names, too.
+    tokens, password = "gAAAA", '"secret"'
+    for secret in (credential["swift_store_application_credential_secret"], tokens, password):
+        assert secret not in caplog.text
+
+
 def test_a_token_that_will_expire_is_renewed_before(build: Build, container: str) -> None:
     driver = build(container, swift_store_expire_soon_interval=10**6)
     assert read(driver, put(driver)) == DATA
