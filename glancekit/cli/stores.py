@@ -24,6 +24,7 @@ _COLUMNS = (
     *("capabilities", "description", "reason"),
 )
 _FOUND = ("answers", "breaker", "detail")
+_LEFT = ("image", "status", "elsewhere")
 
 PATIENCE = 90.0
 """Seconds that the service has: longer than its stores have to tell it."""
@@ -36,13 +37,22 @@ PATIENCE = 90.0
     help="Address of a running service that is asked how it finds the stores, for example "
     "http://127.0.0.1:9292; of its processes, the one answers that the request comes to.",
 )
+@click.option(
+    "--left",
+    metavar="STORE",
+    help="List what is in this store instead, and which other stores have a good copy of it. The "
+    "exit code is 1 while there is anything: the store cannot go yet.",
+)
 @format_option
 @click.pass_obj
-def stores(invocation: Invocation, url: str | None, shape: Shape) -> None:
+def stores(invocation: Invocation, url: str | None, left: str | None, shape: Shape) -> None:
     """Show every configured store and what it can do; with --url, whether it answers."""
     from glancekit.bootstrap.parts import load_parts
 
     config = invocation.load_config()
+    if left is not None:
+        _show_left(config, left, shape)
+        return
     parts = load_parts(config)
     rows = [_row(config, entry, loaded) for entry, loaded in parts.stores.items()]
     if url is None:
@@ -68,6 +78,28 @@ def _row(config: Configuration, entry: StoreEntry, loaded: Loaded) -> dict[str, 
         "description": getattr(options, "store_description", ""),
         "reason": loaded.report.reason,
     }
+
+
+def _show_left(config: Configuration, store: str, shape: Shape) -> None:
+    from glancekit.bootstrap.parts import load_metadata
+    from glancekit.core.errors import StoreNotFound
+    from glancekit.services.stores import left_in
+
+    ids = [entry.id for entry in config.stores]
+    if store not in ids:
+        raise StoreNotFound(store=store, known=", ".join(ids))
+    metadata = load_metadata(config)
+    try:
+        metadata.start()
+        rows = [
+            {"image": one.image_id, "status": one.status, "elsewhere": list(one.elsewhere)}
+            for one in left_in(metadata, store)
+        ]
+    finally:
+        metadata.close()
+    show(_LEFT, rows, shape)
+    if rows:
+        raise click.exceptions.Exit(1)
 
 
 def parts_of(url: str) -> Mapping[str, Mapping[str, Any]]:

@@ -7,10 +7,11 @@ Deleting the image itself is the business of ``images``.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from glancekit.core.contracts.metadata import MetadataDriver
 from glancekit.core.errors import (
     BlobInUse,
     Conflict,
@@ -29,6 +30,9 @@ from glancekit.services.notices import about
 from glancekit.services.world import World
 
 log = logging.getLogger(__name__)
+
+ROWS = 500
+"""Records of copies that are read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,36 @@ def _properties(store: Store) -> Mapping[str, Any]:
     except StoreError as error:
         log.warning("store %s does not say how it is set up: %s", store.id, error)
         return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """An image's data in a store that is to go: ``elsewhere`` are the stores with a good copy."""
+
+    image_id: str
+    status: LocationStatus
+    elsewhere: tuple[str, ...]
+
+
+def left_in(metadata: MetadataDriver, store_id: str) -> Iterator[Left]:
+    """Yield what records say to be in a store, what is being written or removed there included."""
+    rows: Sequence[Location] = ()
+    while True:
+        with metadata.unit_of_work(read_only=True) as work:
+            rows = work.locations.walk(limit=ROWS, after=(rows[-1].id or 0) if rows else 0)
+            here = [row for row in rows if row.store == store_id]
+            copies = work.locations.of_images({row.image_id for row in here}) if here else ()
+        for row in here:
+            elsewhere = dict.fromkeys(
+                copy.store
+                for copy in copies
+                if (copy.image_id, copy.status) == (row.image_id, LocationStatus.ACTIVE)
+                and copy.store != store_id
+                and not copy.is_lost
+            )
+            yield Left(image_id=row.image_id, status=row.status, elsewhere=tuple(elsewhere))
+        if len(rows) < ROWS:
+            return
 
 
 def delete_from(world: World, caller: Identity, store_id: str, image_id: str) -> None:

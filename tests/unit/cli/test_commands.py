@@ -10,14 +10,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from glancekit import __version__
+from glancekit.bootstrap import load_config
+from glancekit.bootstrap.parts import load_metadata
 from glancekit.cli import COMMANDS, cli
 from glancekit.core.config import Configuration
+from glancekit.core.model.image import Finding, Image, Location
+from glancekit.core.model.status import LocationStatus
 
 Run = Callable[..., Any]
 Install = Callable[..., str]
@@ -205,6 +210,35 @@ def test_stores_shows_what_each_can_do(
     assert [row["direct_transfer"] for row in (fast, cheap, gone)] == ["asked", "never", None]
     assert gone["state"] == "missing"
     assert "pip install glancekit-nowhere-store" in gone["reason"]
+
+
+def test_stores_tells_what_is_left_in_one(run: Run, config_file: Path) -> None:
+    stores = "enabled_backends = new:file, old:file\n[glance_store]\ndefault_backend = new\n"
+    config_file.write_text(config_file.read_text() + stores)
+    metadata = load_metadata(load_config([str(config_file)]))
+    metadata.start()
+    pending, lost = LocationStatus.PENDING_DELETE, Finding.MISSING
+    rows = {
+        "alone": [Location(url="x:", store="old"), Location(url="x:", store="new", finding=lost)],
+        "twice": [Location(url="x:", store="old"), Location(url="x:", store="new")],
+        "going": [Location(url="x:", store="old", status=pending)],
+        "moved": [Location(url="x:", store="new")],
+    }
+    with metadata.unit_of_work() as work:
+        for image_id, copies in rows.items():
+            work.images.add(Image(id=image_id, owner="p"))
+            for copy in copies:
+                work.locations.add(replace(copy, image_id=image_id))
+        work.commit()
+    metadata.close()
+    outcome = run("stores", "--left", "old", "-f", "json")
+    assert outcome.code == 1, outcome.err
+    assert [tuple(row.values()) for row in json.loads(outcome.out)] == [
+        ("alone", "active", []),
+        ("twice", "active", ["new"]),
+        ("going", "pending_delete", []),
+    ]
+    assert run("stores", "--left", "nowhere").code == 1
 
 
 def test_stores_says_so_when_the_service_cannot_be_asked(run: Run) -> None:
