@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -27,6 +28,7 @@ from glancekit.plugin import (
     StoreDenied,
     StoreDriver,
     StoreFull,
+    StoreUnavailable,
     SupportsAdopt,
     SupportsDelete,
     SupportsDetails,
@@ -81,13 +83,13 @@ class FileStore(
 
     def open(self, location: Location) -> ByteStream:
         """Open the file."""
-        return FileStream(self._open(location))
+        return _ImageFile(self._open(location))
 
     def open_range(self, location: Location, offset: int, length: int) -> ByteStream:
         """Open the file and go to the offset."""
         file = self._open(location)
         file.seek(offset)
-        return FileStream(file, length=length)
+        return _ImageFile(file, length=length)
 
     def size(self, location: Location) -> int | None:
         """Return the file's length."""
@@ -140,7 +142,7 @@ class FileStore(
     def delete(self, location: Location) -> None:
         """Remove the file, also after a crash."""
         path = self._path(location)
-        with translated("deleting"):
+        with _of_image("deleting", path):
             path.unlink()
             sync_directory(path.parent)
 
@@ -236,7 +238,7 @@ class FileStore(
         raise StoreDenied(f"{path.parent} is none of this store's directories")
 
     def _stat(self, path: Path) -> os.stat_result:
-        with translated("looking up"):
+        with _of_image("looking up", path):
             found = path.lstat()
         if not stat.S_ISREG(found.st_mode):
             raise StoreDenied(f"{path} is not a plain file")
@@ -244,7 +246,7 @@ class FileStore(
 
     def _open(self, location: Location) -> Any:
         path = self._path(location)
-        with translated("opening"):
+        with _of_image("opening", path):
             # Not through a link, and not waiting for the other side where it is a pipe.
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -301,6 +303,27 @@ class FileStore(
             directory.chmod(wanted)
         sync_directory(directory.parent)
         sync_directory(directory)
+
+
+class _ImageFile(FileStream):
+    """An image's file, whose errors are a store's: a mount may die while it is read."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return what the file gives."""
+        with translated("reading"):
+            return super().read(size)
+
+
+@contextmanager
+def _of_image(deed: str, path: Path) -> Iterator[None]:
+    """Translate errors; an image is not lost because its directory is not mounted."""
+    try:
+        with translated(deed):
+            yield
+    except BlobNotFound as error:
+        if path.parent.is_dir():
+            raise
+        raise StoreUnavailable(f"{deed}: {path.parent} is not there") from error
 
 
 def _plain_file(entry: os.DirEntry[str]) -> os.stat_result | None:

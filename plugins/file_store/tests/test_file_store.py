@@ -315,11 +315,33 @@ def test_a_directory_that_goes_and_comes_back_is_used_again(tmp_path: Path) -> N
     driver = one(tmp_path / "images")
     location = put(driver)
     (tmp_path / "images").rename(tmp_path / "away")
-    with pytest.raises((BlobNotFound, StoreDenied)):
-        driver.open(location)
+    calls: list[Callable[[], object]] = [
+        lambda: driver.open(location),
+        lambda: driver.open_range(location, 1, 1),
+        lambda: driver.size(location),
+        lambda: driver.local_path(location),
+        lambda: driver.blob(location),
+        lambda: driver.delete(location),
+    ]
+    for call in calls:
+        with pytest.raises(StoreUnavailable, match="images is not there"):
+            call()
     (tmp_path / "away").rename(tmp_path / "images")
     with driver.open(location) as opened:
         assert opened.read() == DATA
+
+
+def test_a_mount_that_dies_midway_of_a_read_is_unavailable(tmp_path: Path) -> None:
+    class Dying(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    driver = one(tmp_path)
+    with driver.open(put(driver)) as opened:
+        opened._file.close()
+        opened._file = Dying()
+        with pytest.raises(StoreUnavailable, match="Stale"):
+            opened.read(10)
 
 
 @pytest.mark.parametrize(
