@@ -33,6 +33,13 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+THREADS = 4
+"""Calls to one store that may hang at a time; while so many do, further ones fail at once."""
+
+THREADS_OF_MANY = 64
+"""The same for a store that cannot be asked how it is, for each of its locations may be on another
+server: those that hang must not keep the others waiting."""
+
 _ANSWERS = (BlobExists, BlobInUse, BlobNotFound, StoreDenied, StoreFull)
 """Errors that a store can only give when it is there."""
 
@@ -68,7 +75,9 @@ class Guard:
     ) -> None:
         self._store = store
         self._calls = Counters().of("", store) if calls is None else calls
-        self._deadline = Deadline(f"store {store}", deadline) if deadline > 0 else None
+        threads = THREADS if probe is not None else THREADS_OF_MANY
+        name = f"store {store}"
+        self._deadline = Deadline(name, deadline, threads=threads) if deadline > 0 else None
         self._breaker = breaker if probe is not None else None
         self._probe = probe
         self._prober: threading.Thread | None = None

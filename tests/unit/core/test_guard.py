@@ -26,6 +26,7 @@ from glancekit.core.errors import (
     StoreFull,
     StoreUnavailable,
 )
+from glancekit.core.guard import THREADS
 from glancekit.core.model.image import Location
 from glancekit.core.stores import Store
 from glancekit.core.stream import ByteStream
@@ -316,18 +317,38 @@ def test_nobody_asks_any_more_when_it_is_closed(driver: FaultyStore) -> None:
 
 
 class Web(StoreDriver):
-    """Each of its locations is another server."""
+    """Each of its locations is another server, one of which hangs until it is released."""
 
     api_level = 1
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
 
     def open(self, location: Location) -> ByteStream:
         raise StoreUnavailable("this one server")
 
     def size(self, location: Location) -> int | None:
+        if "hung.example" in location.url:
+            self.released.wait(60)
         return len(DATA)
 
     def close(self) -> None:
         """Nothing is kept."""
+
+
+def test_a_server_that_hangs_keeps_no_other_waiting() -> None:
+    """Of a store that is many servers; the calls that hang there are more than one's may be."""
+    web = Web()
+    store = Store("web", web, deadline=60)
+    hung = Location(url="http://hung.example/image", image_id=HERE.image_id)
+    with ThreadPoolExecutor(THREADS + 2) as callers:
+        hanging = [callers.submit(store.size, hung) for _ in range(THREADS + 1)]
+        try:
+            assert callers.submit(store.size, HERE).result(30) == len(DATA)
+            assert not any(call.done() for call in hanging)
+        finally:
+            web.released.set()
+    store.close()
 
 
 def test_a_store_that_cannot_be_asked_how_it_is_has_no_breaker() -> None:
