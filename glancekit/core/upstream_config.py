@@ -130,7 +130,6 @@ KEYSTONE_NAMES: Mapping[str, str] = MappingProxyType(
 )
 """Old names in ``[keystone_authtoken]``. All others are the same in ``[auth]``."""
 
-_LATER = "not in this release"
 _CACHE = "the cache keeps what it knows beside its files: there is one kind only"
 _EVENTS = "glancekit-oslo-notifications has no such option"
 _SCRUB = "the scrubber is a periodic task: see scrub_rate, and 'glancekit image restore'"
@@ -141,7 +140,7 @@ _SERVERS = ("postgresql", "mysql")
 _POOL = "the metadata driver looks after its connections itself"
 _REMOVED = "upstream removed it, and there is nothing like it here"
 _RIGHTS = "rights are always upstream's new defaults, with policy_file over them"
-_KEYS = f"keys and certificates from a key manager are {_LATER}"
+_KEYS = "see [key_manager], which has the addresses of Barbican and Vault and who logs in there"
 _REGISTRY = "a registry of one's own is a metadata driver here: see [metadata] driver"
 _STAGING = "of the place for data on their way in, the folder is all there is to choose"
 _MEMORY = "what may have to be sent again is kept in memory, not on disk"
@@ -152,8 +151,8 @@ IGNORED: Mapping[Place, str] = MappingProxyType(
         ("DEFAULT", "backlog"): _SERVER,
         ("DEFAULT", "tcp_keepidle"): _SERVER,
         ("DEFAULT", "ca_file"): "callers show no certificates; let a proxy check them",
-        ("DEFAULT", "allow_anonymous_access"): f"callers without an identity are {_LATER}",
-        ("DEFAULT", "http_retries"): f"registering data by location is {_LATER}",
+        ("DEFAULT", "allow_anonymous_access"): "callers without an identity are not let in",
+        ("DEFAULT", "http_retries"): "the http store goes on by itself: see its http_read_retries",
         ("DEFAULT", "digest_algorithm"): _REMOVED,
         ("DEFAULT", "metadata_encryption_key"): "locations are kept as they are; protect the "
         "database itself. 'glancekit adopt' reads what was encrypted with it",
