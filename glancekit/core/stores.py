@@ -489,7 +489,10 @@ class ChooseBy(StrEnum):
 
 
 class Stores:
-    """All stores of the service. One of them is the default."""
+    """All stores of the service. One of them is the default.
+
+    ``preferred`` are the ids of those that are read before all others, whatever they weigh.
+    """
 
     def __init__(
         self,
@@ -497,10 +500,12 @@ class Stores:
         default_id: str,
         *,
         choose_by: ChooseBy = ChooseBy.DEFAULT,
+        preferred: Sequence[str] = (),
     ) -> None:
         self.by_id: Mapping[str, Store] = MappingProxyType({store.id: store for store in stores})
         self.default = self.get(default_id)
         self.choose_by = choose_by
+        self._preferred = {id: place for place, id in reversed([*enumerate(preferred)])}
 
     def acting_for(self, caller: Caller) -> Stores:
         """Return the stores as they are for a caller: these, where none acts for anybody."""
@@ -508,6 +513,15 @@ class Stores:
             return self
         acting = [store.acting_for(caller) for store in self]
         return Stores(acting, self.default.id, choose_by=self.choose_by)
+
+    def preferring(self, preferred: Sequence[str]) -> Stores:
+        """Return the stores as they are for whoever would have data from these, in this order.
+
+        :raises StoreNotFound: when there is no such store.
+        """
+        for id in preferred:
+            self.get(id)
+        return Stores(self, self.default.id, choose_by=self.choose_by, preferred=preferred)
 
     @property
     def all(self) -> tuple[Store, ...]:
@@ -538,10 +552,13 @@ class Stores:
 
         Those that are being drained come behind, and last what is in a store that is not here.
         """
+        last = len(self._preferred)
 
-        def rank(location: Location) -> tuple[bool, bool, int]:
+        def rank(location: Location) -> tuple[bool, int, bool, int]:
             store = self.by_id.get(location.store)
-            return (True, False, 0) if store is None else (False, store.draining, -store.weight)
+            if store is None:
+                return True, last, False, 0
+            return False, self._preferred.get(store.id, last), store.draining, -store.weight
 
         return sorted(locations, key=rank)
 

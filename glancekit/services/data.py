@@ -8,6 +8,7 @@ and whatever fails is undone here or, if this process dies, by the reaper.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -264,14 +265,16 @@ def download(
     wanted: ByteRange | None,
     *,
     redirect: Redirect = Redirect.NEVER,
+    prefer: Sequence[str] = (),
 ) -> Download:
     """Open an image's bytes, or the wanted range of them, or say where else they can be had.
 
     What is in the cache comes from there. A copy that cannot be read is passed over for the next,
-    also when it fails midway.
+    also when it fails midway. ``prefer`` are stores whose copies the caller would have first.
 
     :raises ImageNotFound: when there is none that the caller may see.
     :raises Forbidden: when the caller may not, or the image is deactivated.
+    :raises Invalid: when a store that the caller would have is none.
     :raises RangeUnsatisfiable: when no byte of the range is there.
     :raises ImageDamaged: when audits found that no good copy is left.
     :raises StoreError: when no store can give it.
@@ -279,14 +282,23 @@ def download(
     with world.metadata.unit_of_work(read_only=True) as work:
         image = find_visible(world, work, caller, image_id)
     world.access.require(caller, "download_image", owner=image.owner, image=image)
+    if prefer:
+        world.access.require(caller, "download_from_store", owner=image.owner, image=image)
     if image.status is ImageStatus.DEACTIVATED and not caller.is_admin:
         raise Forbidden(action="download a deactivated image")
+    asking = _preferring(acting.with_caller(world, caller, image.owner), prefer)
     if not image.locations:
         return Download(image=image)
     offset, length = _resolve(image, wanted)
-    asking = acting.with_caller(world, caller, image.owner)
     cached = open_cached(asking, image, offset, length, redirect=redirect)
     return cached or copies.open_best(asking, image, offset, length, redirect=redirect)
+
+
+def _preferring(world: World, stores: Sequence[str]) -> World:
+    try:
+        return replace(world, stores=world.stores.preferring(stores)) if stores else world
+    except StoreNotFound as error:
+        raise Invalid(str(error)) from error
 
 
 def _resolve(image: Image, wanted: ByteRange | None) -> tuple[int, int | None]:

@@ -107,6 +107,16 @@ def test_the_heavier_copy_is_read(service: Any, s3: Any, twice: str) -> None:
     assert s3.reads(twice)
 
 
+def test_a_client_may_say_which_copy_it_would_have(service: Any, s3: Any, twice: str) -> None:
+    url = f"{service.url}/v2/images/{twice}/file"
+    s3.asked.clear()
+    answer = requests.get(url, params={"prefer": "local"}, timeout=60)
+    assert (answer.status_code, answer.content) == (200, DATA)
+    assert not s3.reads(twice)
+    refused = requests.get(url, params={"prefer": "local,nowhere"}, timeout=60)
+    assert (refused.status_code, "nowhere" in refused.text) == (400, True)
+
+
 def test_copies_are_shown_in_the_order_in_which_they_are_read(service: Any, twice: str) -> None:
     """Nova and cinder take the first that they can; administrators remove by position."""
     image = service.show(twice)

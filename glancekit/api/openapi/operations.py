@@ -114,6 +114,7 @@ QUERY: Mapping[str, Parameter] = MappingProxyType(
         "sort_dir": _choice("The direction.", "asc", "desc"),
         "project_id": Parameter("One project."),
         "store": Parameter("One store."),
+        "prefer": Parameter("Stores whose copies are read first, with commas between."),
         "from": Parameter("The first day.", {"type": "string", "format": "date"}),
         "to": Parameter("The last day.", {"type": "string", "format": "date"}),
         "task_type": _choice("Tasks of one type.", *TaskType),
@@ -290,6 +291,7 @@ _IMAGES: dict[str, Operation] = {
         more="204 when it has none. 307 with the Location of the data at the store itself, where "
         "the operator lets clients be sent there: always, or if they ask. That URL needs no "
         "token; whoever follows must not send theirs along.",
+        query=("prefer",),
         sends=("Range", "Prefer"),
         tells=("Accept-Ranges", "Content-MD5", "Content-Range", "Location"),
         errors=(403, 416),

@@ -59,7 +59,9 @@ class ImageData:
         """Answer ``GET``."""
         wanted = wanted_range(request.environ)
         redirect = _redirect()
-        found = data.download(self._world, caller(), image_id, wanted, redirect=redirect)
+        found = data.download(
+            self._world, caller(), image_id, wanted, redirect=redirect, prefer=_preferred()
+        )
         if found.elsewhere is not None:
             return _sent_to(found.elsewhere, was_asked=redirect is Redirect.ASKED)
         if not found.has_data:
@@ -110,6 +112,11 @@ def _redirect() -> Redirect:
     words = headers.get("Prefer", "").split(",")
     preferences = (word.partition(";")[0].strip().lower() for word in words)
     return Redirect.ASKED if DIRECT in preferences else Redirect.ACCEPTED
+
+
+def _preferred() -> list[str]:
+    """Return the stores that the client would have the data from."""
+    return [word.strip() for word in request.args.get("prefer", "").split(",") if word.strip()]
 
 
 def _sent_to(url: str, *, was_asked: bool) -> Response:

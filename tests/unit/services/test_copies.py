@@ -12,6 +12,8 @@ from glancekit.core.breaker import Breaker
 from glancekit.core.contracts.store import SupportsDirectUrl
 from glancekit.core.errors import (
     BlobNotFound,
+    Forbidden,
+    Invalid,
     StoreDenied,
     StoreError,
     StoreFailed,
@@ -26,6 +28,7 @@ from glancekit.core.model.status import ImageStatus
 from glancekit.core.stores import DirectTransfer, Store, Stores
 from glancekit.core.stream import ByteStream, IteratorStream
 from glancekit.services import data, health, images
+from glancekit.services.access import Access
 from glancekit.services.copies import Download, Redirect
 from glancekit.services.world import World
 from glancekit.testing.faults import BrokenStream, FaultyStore
@@ -33,6 +36,18 @@ from glancekit.testing.store import sample
 
 DATA = sample(300_077)
 NAMES = ("a", "b", "c")
+
+
+class NoChoice:
+    """An operator's rules: nobody says which store data is to come from."""
+
+    changed = frozenset({"download_from_store"})
+
+    def decide(self, name: str, credentials: object, target: object) -> bool:
+        return False
+
+    def knows(self, name: str) -> bool:
+        return name in self.changed
 
 
 def away() -> StoreUnavailable:
@@ -156,6 +171,31 @@ def test_what_is_being_drained_is_read_when_nothing_else_can_be(
         drivers[name].fail("open", BlobNotFound())
     assert read(data.download(world, member, image.id, None)) == DATA
     assert readers(drivers) == ["a", "b", "c"]
+
+
+def test_what_the_caller_would_have_first_is_read_first(
+    mount: Mount, drivers: dict[str, Signing], member: Identity, image: Image
+) -> None:
+    world = mount(c={"draining": True})
+    readers(drivers)
+    for preferred, read_from in ((["c", "b"], "c"), (["b", "b", "c"], "b"), (["c"], "c")):
+        found = data.download(world, member, image.id, ByteRange(0, 1), prefer=preferred)
+        read(found)
+        assert readers(drivers) == [read_from]
+    drivers["c"].fail("open", BlobNotFound())
+    assert read(data.download(world, member, image.id, None, prefer=["c"])) == DATA
+    assert readers(drivers) == ["a", "c"]
+
+
+def test_what_the_caller_would_have_must_be_a_store_and_allowed(
+    mount: Mount, member: Identity, image: Image
+) -> None:
+    with pytest.raises(Invalid, match="no store 'z' here"):
+        data.download(mount(), member, image.id, None, prefer=["a", "z"])
+    world = replace(mount(), access=Access(NoChoice))
+    with pytest.raises(Forbidden, match="download from store"):
+        data.download(world, member, image.id, None, prefer=["a"])
+    assert data.download(world, member, image.id, None).has_data
 
 
 def test_what_does_not_answer_is_passed_over_without_asking(
