@@ -146,6 +146,10 @@ class Account:
         """Return when the account can be used."""
         self.ask(Request("looking for the account", "HEAD"), {200, 204})
 
+    def require_answer(self) -> None:
+        """Return when the server knows of the account, be it only that there is none."""
+        self.ask(Request("looking for the account", "HEAD"), {200, 204, 404})
+
     def metadata(self) -> Mapping[str, str]:
         """Return the account's own headers."""
         return self.ask(Request("looking for the account", "HEAD"), {200, 204}).headers

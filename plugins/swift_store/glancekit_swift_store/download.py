@@ -51,7 +51,7 @@ class Download(ByteStream):
 
     def read(self, size: int = -1, /) -> bytes:
         """Return what comes next, from another connection where the last one broke."""
-        if self._is_closed or self._at == self._end:
+        if self._is_closed or self._at == self._end or size == 0:
             return b""
         while True:
             try:

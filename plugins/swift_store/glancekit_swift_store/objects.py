@@ -94,7 +94,7 @@ class Container:
         """Say whether the container is there."""
         deed = f"looking for the container {self.name}"
         asked = Request(deed, "HEAD", (self.name,))
-        return self._account.ask(asked, {200, 204, 404}).status_code != 404
+        return not self._is_missed(self._account.ask(asked, {200, 204, 404}))
 
     def require(self, *, create: bool) -> None:
         """Insist on the container, or make it."""
@@ -108,7 +108,8 @@ class Container:
     def drop(self) -> bool:
         """Remove the container; False when there is something in it."""
         asked = Request(f"removing the container {self.name}", "DELETE", (self.name,))
-        return self._account.ask(asked, {204, 404, 409}).status_code != 409
+        answer = self._account.ask(asked, {204, 404, 409})
+        return self._is_missed(answer) or answer.status_code != 409
 
     def let_in(self, readers: str, writers: str) -> None:
         """Say who may read and write besides the account's own users, as Swift writes it.
@@ -117,7 +118,9 @@ class Container:
         """
         headers = {"X-Container-Read": readers, "X-Container-Write": writers}
         deed = f"saying who may read the container {self.name}"
-        self._account.ask(Request(deed, "POST", (self.name,), headers=headers), {204})
+        asked = Request(deed, "POST", (self.name,), headers=headers)
+        if self._is_missed(self._account.ask(asked, {204, 404})):
+            raise BlobNotFound
 
     def names(self, prefix: str) -> Iterator[str]:
         """List the objects whose names begin so; none when the container is not there."""
@@ -149,6 +152,8 @@ class Container:
             deed = f"listing the container {self.name}"
             asked = Request(deed, "GET", (self.name,), query=query)
             answer = self._account.ask(asked, {200, 204, 404})
+            if self._is_missed(answer):
+                return
             page = answer.json() if answer.status_code == 200 else []
             yield from (_listed(entry) for entry in page if "name" in entry)
             if not page:
@@ -280,11 +285,21 @@ class Container:
         try:
             return self._account.ask(asked, wanted or {200, 204})
         except BlobNotFound as error:
-            # What is made needs nothing but its container. Other than that: an image is not lost
-            # because the container's name is mistyped.
-            if method != "PUT" and (self._may_lack or self.is_there()):
-                raise
+            if method == "PUT":  # what is made needs nothing but its container
+                self._account.require_answer()
+            elif self._may_lack or self.is_there():
+                raise  # otherwise: an image is not lost because the container's name is mistyped
             raise self._lacking() from error
+
+    def _is_missed(self, answer: requests.Response) -> bool:
+        """Say whether an answer means that there is no such container.
+
+        A server whose accounts do not answer says the same of all containers.
+        """
+        if answer.status_code != 404:
+            return False
+        self._account.require_answer()
+        return True
 
     def _lacking(self) -> StoreUnavailable:
         return StoreUnavailable(
@@ -300,15 +315,22 @@ def _listed(entry: Mapping[str, Any]) -> Listed:
 
 def _found(answer: requests.Response) -> Found:
     headers = answer.headers
-    length = headers.get("Content-Length")
     return Found(
-        size=None if length is None else int(length),
+        size=_size(headers),
         at=parsedate_to_datetime(headers["Last-Modified"]),
         etag=_etag(answer),
         write=headers.get(_WRITE, ""),
         is_static=headers.get("X-Static-Large-Object", "").lower() == "true",
         manifest=headers.get("X-Object-Manifest", ""),
     )
+
+
+def _size(headers: Mapping[str, str]) -> int | None:
+    """Return how many bytes an object has. Of a dynamic large one of more segments than a listing
+    has the server says nothing, or 0."""
+    length = headers.get("Content-Length", "")
+    is_told = length and (length != "0" or "X-Object-Manifest" not in headers)
+    return int(length) if is_told else None
 
 
 def _etag(answer: requests.Response) -> str:

@@ -41,6 +41,7 @@ default = yes
 
 [swift-constraints]
 max_file_size = {max_file_size}
+container_listing_limit = {listing_limit}
 """
 
 _EACH = """\
@@ -211,6 +212,7 @@ class RealSwift(RealServer):
         service_password: str = "secret",
         token_lifetime: int = 86400,
         max_file_size: int = 5368709122,
+        listing_limit: int = 10000,
         devices: Path | None = None,
     ) -> None:
         """Write its configuration.
@@ -240,6 +242,7 @@ class RealSwift(RealServer):
             service_password=service_password,
             token_lifetime=str(token_lifetime),
             max_file_size=str(max_file_size),
+            listing_limit=str(listing_limit),
             fernet_key=self._fernet_key,
         )
 

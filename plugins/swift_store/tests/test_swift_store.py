@@ -20,7 +20,7 @@ import requests
 from glancekit_swift_store.accounts import OwnAccounts
 from glancekit_swift_store.driver import SwiftStore
 from glancekit_swift_store.options import MB
-from glancekit_swift_store.testing import KEY, READER, READER_KEY, USER
+from glancekit_swift_store.testing import KEY, READER, READER_KEY, USER, RealSwift
 from glancekit_swift_store.upload import MOST_SEGMENTS, Upload
 
 from glancekit.plugin import (
@@ -492,6 +492,24 @@ def test_a_dynamic_large_object_is_read_and_deleted(
     assert outside.names(container) == ["10"]
 
 
+def test_a_dynamic_large_object_of_very_many_segments_is_read(
+    build: Build, tmp_path: Path, site_of: Callable[[RealSwift], Any]
+) -> None:
+    """Of more than one listing has; how large it is the server does not know then."""
+    with RealSwift(tmp_path / "swift", listing_limit=2) as swift:
+        site = site_of(swift)
+        site.outside.call("PUT", "/images")
+        make_dynamic(site.outside, "images", "1", "1-")
+        driver = build("images", **site.options)
+        location = Location(url="swift+config://ref1/images/1")
+        assert driver.size(location) is None
+        assert read(driver, location.url) == DATA
+        with driver.open_range(location, 29_999, 2) as opened:
+            assert b"".join(opened) == DATA[29_999:30_001]
+        with pytest.raises(StoreFailed, match="parts"):
+            driver.open_range(location, 65_000, 2)
+
+
 def test_a_manifest_that_stands_for_others_removes_nothing(
     driver: SwiftStore, container: str, outside: Any
 ) -> None:
@@ -559,6 +577,13 @@ def test_several_may_discard_at_once(driver: SwiftStore, kind: str) -> None:
             for done in [pool.submit(driver.discard, image_id) for _ in range(4)]:
                 done.result()
             assert list(driver.contents()) == []
+
+
+def test_nothing_read_is_not_the_end(driver: SwiftStore) -> None:
+    with driver.open(put(driver)) as opened:
+        assert opened.read(0) == b""
+        assert b"".join(opened) == DATA
+        assert opened.read(0) == opened.read() == b""
 
 
 def test_an_object_that_is_gone_is_not_found(

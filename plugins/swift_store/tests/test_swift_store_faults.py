@@ -422,6 +422,38 @@ def test_a_disk_server_that_is_gone(own: SwiftStore, private: Any) -> None:
     assert read(own, location) == DATA
 
 
+def test_accounts_that_do_not_answer_are_not_taken_for_missing_containers(
+    build: Build, private: Any
+) -> None:
+    """Which is what the server says: what is to be discarded would be left for good."""
+    driver = build(
+        "images",
+        **private.options,
+        swift_store_read_timeout=1.0,
+        swift_store_create_container_on_put=True,
+    )
+    image_id = str(uuid.uuid4())
+    segment = f"{image_id}/{uuid.uuid4().hex}/00001"
+    private.outside.call("PUT", f"/images/{segment}", data=b"half")
+    container = driver._accounts.to_discard(image_id)[0]
+    private.swift.stop("account")
+    calls: list[Callable[[], object]] = [
+        lambda: driver.discard(image_id),
+        lambda: driver.remnants(0),
+        lambda: list(driver.contents()),
+        lambda: put(driver, SMALL),
+        lambda: container.drop(),
+        lambda: container.let_in("*:*", ""),
+    ]
+    for call in calls:
+        with pytest.raises(StoreUnavailable, match="account"):
+            call()
+    private.swift.start("account")
+    assert private.outside.names("images") == [segment]
+    driver.discard(image_id)
+    assert private.outside.names("images") == []
+
+
 def test_tokens_that_are_forgotten_are_renewed(own: SwiftStore, private: Any) -> None:
     location = put(own)
     private.swift.forget_tokens()

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +69,29 @@ def test_an_application_credential_is_enough(build: Build, container: str, keyst
     driver = build(container, **nobody, **make_credential(keystone))
     driver.check()
     assert read(driver, put(driver)) == DATA
+
+
+def test_a_file_may_have_users_and_application_credentials(
+    build: Build, container: str, keystone: Any, tmp_path: Path
+) -> None:
+    """Each under the name that locations call it by."""
+    credential = make_credential(keystone)
+    path = tmp_path / "references.conf"
+    path.write_text(
+        f"[DEFAULT]\nauth_address = {keystone.url}\n"
+        "[by_user]\nuser = service:glance\nkey = secret\nproject_domain_name = Default\n"
+        "[by_credential]\n"
+        + "".join(
+            f"{name.removeprefix('swift_store_')} = {credential[name]}\n" for name in credential
+        )
+    )
+    for name in ("by_user", "by_credential"):
+        chosen = {"swift_store_config_file": str(path), "default_swift_reference": name}
+        driver = build(container, **chosen)
+        location = put(driver)
+        assert location.url == f"swift+config://{name}/{container}/{location.image_id}"
+        for other in ("by_user", "by_credential"):
+            assert read(driver, replace(location, url=location.url.replace(name, other))) == DATA
 
 
 @pytest.mark.parametrize(
