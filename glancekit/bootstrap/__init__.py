@@ -46,6 +46,7 @@ from glancekit.core.native_threads import keep_eventlet_out
 from glancekit.core.periodic_options import PERIODIC_OPTIONS
 from glancekit.core.periodic_options import SECTION as PERIODIC_SECTION
 from glancekit.core.stores import ChooseBy, DirectTransfer, Stores
+from glancekit.core.urifilter import FILTER_SECTION, UriFilter
 from glancekit.flows.options import FLOW_OPTIONS
 from glancekit.flows.options import SECTION as FLOW_SECTION
 from glancekit.services.keeping.options import (
@@ -136,6 +137,7 @@ def bootstrap(config: Configuration, observer: Observer | None = None) -> World:
         background=background,
         auditing=Auditing.of(config.section(AUDITOR), background.stopping),
         placement=placement,
+        web_filter=UriFilter(config.section(FILTER_SECTION)),
         plugins=parts.plugins,
         counters=parts.counters,
     )

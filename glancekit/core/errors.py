@@ -155,7 +155,7 @@ class SignatureInvalid(Invalid):
 class UriRefused(Invalid):
     """The operator does not let the service be sent there. Facts: ``reason``."""
 
-    template = "The URL is not one that this service may fetch from: {reason}"
+    template = "The URL does not pass filtering: {reason}"
 
 
 # -- who asks, and may they --------------------------------------------------------------------

@@ -130,6 +130,21 @@ KEYSTONE_NAMES: Mapping[str, str] = MappingProxyType(
 )
 """Old names in ``[keystone_authtoken]``. All others are the same in ``[auth]``."""
 
+_SAME_USER = (
+    *("auth_url", "username", "password", "project_name", "user_domain_name", "user_domain_id"),
+    *("project_domain_name", "project_domain_id"),
+    *("application_credential_id", "application_credential_secret"),
+)
+GLANCE_DOWNLOAD_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        **dict(zip(_SAME_USER, _SAME_USER, strict=True)),
+        "cafile": "https_ca_certificates_file",
+        "insecure": "https_insecure",
+    }
+)
+"""What of ``[keystone_authtoken]`` finds other regions' image services, too. Upstream asks the
+catalog in the caller's token."""
+
 _CACHE = "the cache keeps what it knows beside its files: there is one kind only"
 _EVENTS = "glancekit-oslo-notifications has no such option"
 _SCRUB = "the scrubber is a periodic task: see scrub_rate, and 'glancekit image restore'"
@@ -363,11 +378,15 @@ class _Translator:
             self._take(("paste_deploy", "flavor"), {("auth", "driver"): "keystone"})
         elif flavor:
             self._ignore(("paste_deploy", "flavor"), "see [auth] driver")
+        methods = _items(self._get("DEFAULT", "enabled_import_methods") or "")
         for name, value in keystone.items():
             source = (sources[name], name)
             if (section, name) not in IGNORED:
                 ours = KEYSTONE_NAMES.get(name, name)
-                self._take(source, {("auth", ours): value}, weak=ours != name)
+                targets = {("auth", ours): value}
+                if "glance-download" in methods and ours in GLANCE_DOWNLOAD_NAMES:
+                    targets["glance_download_properties", GLANCE_DOWNLOAD_NAMES[ours]] = value
+                self._take(source, targets, weak=ours != name)
         if keystone and ("auth", "driver") not in self._values:
             self._values["auth", "driver"] = Taken(("keystone",), (section, "*"))
 

@@ -12,6 +12,7 @@ from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import (
     BlobInUse,
     BlobNotFound,
+    CapabilityMissing,
     Forbidden,
     ImageNotFound,
     Protected,
@@ -393,12 +394,16 @@ def _still_there(world: World, location: Location) -> bool:
 def remove_bytes(world: World, location: Location) -> bool:
     """Remove one copy; False when its store cannot do it now.
 
+    What is in a store that never deletes is not ours, and stays.
+
     :raises BlobInUse: when others depend on it.
     """
     try:
         world.stores.get(location.store).delete(location)
     except BlobNotFound:
         log.info("the data of image %s was gone from %s", location.image_id, location.store)
+    except CapabilityMissing:
+        log.info("the data of image %s stays in %s", location.image_id, location.store)
     except BlobInUse:
         raise
     except (StoreError, StoreNotFound) as error:

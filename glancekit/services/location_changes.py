@@ -14,11 +14,17 @@ from glancekit.core.model.changes import LocationChange, NewLocation, Op
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, Location
 from glancekit.core.model.status import ImageStatus, LocationStatus
-from glancekit.core.model.task import Task
 from glancekit.core.quota import Quota
-from glancekit.services import acting, digests
+from glancekit.services import acting
 from glancekit.services.images import find_visible, show
-from glancekit.services.locations import Placed, activate, locate, require_room, scheme_of
+from glancekit.services.locations import (
+    Placed,
+    activate,
+    locate,
+    require_digest,
+    require_room,
+    scheme_of,
+)
 from glancekit.services.notices import about
 from glancekit.services.quotas import allowance_for
 from glancekit.services.stores import remove_copies
@@ -28,6 +34,9 @@ _OF_THIS_HOST = frozenset({"file", "filesystem"})
 """Schemes of URLs that would show a client what lies on the disks of the service."""
 
 _CHANGEABLE = (ImageStatus.ACTIVE, ImageStatus.QUEUED)
+
+_TRIES = 5
+"""How often a change is begun anew when others change the image meanwhile."""
 
 
 def change(
@@ -134,6 +143,16 @@ def _described(location: Location, metadata: object) -> Location:
 def _place(
     world: World, caller: Identity, image_id: str, changes: Sequence[LocationChange]
 ) -> None:
+    for _ in range(_TRIES):
+        if _is_placed(world, caller, image_id, changes):
+            return
+    raise Conflict(f"Image {image_id} was changed by somebody else meanwhile")
+
+
+def _is_placed(
+    world: World, caller: Identity, image_id: str, changes: Sequence[LocationChange]
+) -> bool:
+    """Do it, unless the image was changed while the stores were asked."""
     with world.metadata.unit_of_work(read_only=True) as work:
         before = find_visible(world, work, caller, image_id)
         _require_changeable(world, caller, before)
@@ -150,13 +169,12 @@ def _place(
         image = find_visible(world, work, caller, image_id)
         _require_changeable(world, caller, image)
         if image.version != before.version:
-            raise Conflict(f"Image {image_id} was changed by somebody else meanwhile")
+            return False
         require_room(world, image, found)
         for location in wanted.kept:
             work.locations.save(location, expect_status=LocationStatus.ACTIVE)
-        task: Task | None = None
         if image.status is ImageStatus.QUEUED and found:
-            task = activate(world, work, caller, Placed(image, found, wanted.new[0]))
+            activate(work, caller, Placed(image, found, wanted.new[0]))
         else:
             for location in found:
                 work.locations.add(location)
@@ -165,8 +183,7 @@ def _place(
         if found:
             allowed.require(work, image.owner, Quota.IMAGE_SIZE_TOTAL)
         work.commit()
-    if task is not None:
-        digests.begin(world, task)
+    return True
 
 
 def _require_changeable(world: World, caller: Identity, image: Image) -> None:
@@ -185,9 +202,17 @@ def _require_fit(world: World, image: Image, new: NewLocation) -> None:
     if new.hash_value is None:
         return
     if image.status is not ImageStatus.QUEUED:
-        raise StatusConflict(image_id=image.id, status=image.status, wanted=ImageStatus.QUEUED)
+        _require_same_digests(image, new)
+        return
+    require_digest(new)
     if new.hash_algo != world.settings.hashing_algorithm:
         raise Invalid(f"os_hash_algo must be {world.settings.hashing_algorithm} here")
+
+
+def _require_same_digests(image: Image, new: NewLocation) -> None:
+    said = (new.checksum or image.checksum, new.hash_algo, new.hash_value)
+    if said != (image.checksum, image.os_hash_algo, image.os_hash_value):
+        raise Conflict(f"Image {image.id} has other digests than this location is said to have")
 
 
 def _require_same_size(image: Image, found: Sequence[Location]) -> None:

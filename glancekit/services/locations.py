@@ -7,9 +7,11 @@ The older way, by PATCH, is the business of ``location_changes``; reading what w
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from string import hexdigits
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +37,8 @@ HASH_ALGORITHMS = ("sha1", "sha256", "sha512", "md5")
 
 _WEB = frozenset({"http", "https"})
 
+_HEXADECIMAL = frozenset(hexdigits)
+
 NAMES_CREDENTIALS = "swift+config"
 """The scheme of URLs that stand for credentials in the service's own configuration."""
 
@@ -59,9 +63,11 @@ def register(world: World, caller: Identity, image_id: str, new: NewLocation) ->
     :raises ImageNotFound: when there is none that the caller may see.
     :raises Forbidden: when the caller may not, or not with such a URL.
     :raises StatusConflict: when the image is not queued.
-    :raises Invalid: when no store has data at that place.
+    :raises Invalid: when no store has data at that place, or the digest is none.
+    :raises UriRefused: when the operator's filter has something against the URL.
     :raises LimitExceeded: when there is too much of it.
     """
+    require_digest(new)
     with world.metadata.unit_of_work(read_only=True) as work:
         _require_ready(find_for(world, work, caller, image_id, "add_image_location"))
     _require_own_kind_of_url(world, caller, new.url)
@@ -77,7 +83,11 @@ def register(world: World, caller: Identity, image_id: str, new: NewLocation) ->
             saved = work.images.save(waiting, expect_status={ImageStatus.QUEUED})
             work.events.append(about(saved, "image.prepare", caller))
         else:
-            task = activate(world, work, caller, Placed(image, (location,), new))
+            is_unknown = world.settings.do_secure_hash
+            algorithm = world.settings.hashing_algorithm if is_unknown else new.hash_algo
+            said = replace(new, hash_algo=algorithm)  # which the digest will be of is known now
+            activate(work, caller, Placed(image, (location,), said))
+            task = _keep_task(world, work, caller, digests.task_input(location, new), is_unknown)
             allowed.require(work, image.owner, Quota.IMAGE_SIZE_TOTAL)
         work.commit()
     if task is not None:
@@ -99,6 +109,18 @@ def require_formats(image: Image) -> None:
         raise Invalid(
             "Properties disk_format, container_format must be set before image data is registered"
         )
+
+
+def require_digest(new: NewLocation) -> None:
+    """Insist on a digest that its algorithm can give.
+
+    :raises Invalid: when it is another's, or none's.
+    """
+    if new.hash_algo is None or new.hash_value is None:
+        return
+    digits = 2 * hashlib.new(new.hash_algo, usedforsecurity=False).digest_size
+    if len(new.hash_value) != digits or not set(new.hash_value) <= _HEXADECIMAL:
+        raise Invalid(f"os_hash_value of {new.hash_algo} has {digits} hexadecimal digits")
 
 
 def _require_own_kind_of_url(world: World, caller: Identity, url: str) -> None:
@@ -138,10 +160,14 @@ def locate(world: World, image_id: str, new: NewLocation) -> Location:
     can reach.
 
     :raises Invalid: when no store has data there.
+    :raises UriRefused: when the operator's filter has something against the URL.
     """
     metadata = dict(new.metadata)
     wanted = metadata.pop("store", None)
     scheme = scheme_of(new.url)
+    if scheme in _WEB and world.web_filter is not None:
+        # A name without an address may be known to a store's proxy.
+        world.web_filter.judge(new.url, is_resolved_elsewhere=True)
     for store_id in stores_for(world, scheme):
         if wanted not in (None, store_id):
             continue
@@ -180,10 +206,10 @@ class Placed:
     said: NewLocation
 
 
-def activate(world: World, work: UnitOfWork, caller: Identity, placed: Placed) -> Task | None:
-    """Make a queued image active with data that is in its store; return what is left to be done.
+def activate(work: UnitOfWork, caller: Identity, placed: Placed) -> None:
+    """Make a queued image active with data that is in its store.
 
-    The digests are those that the caller said, or None and then found out by the returned task.
+    The digests are those that the caller said, or None.
     """
     image, location = placed.image, placed.locations[0]
     require_formats(image)
@@ -201,8 +227,6 @@ def activate(world: World, work: UnitOfWork, caller: Identity, placed: Placed) -
     active = work.images.get(image.id)
     work.events.append(about(active, "image.update", caller))
     work.events.append(about(active, "image.activate", caller))
-    is_unknown = world.settings.do_secure_hash and placed.said.hash_value is None
-    return _keep_task(world, work, caller, digests.task_input(location, placed.said), is_unknown)
 
 
 def _keep_task(

@@ -17,6 +17,7 @@ from glancekit.core.contracts.metadata import MetadataDriver, UnitOfWork
 from glancekit.core.errors import (
     BlobInUse,
     BlobNotFound,
+    CapabilityMissing,
     Conflict,
     ImageNotFound,
     StoreError,
@@ -229,6 +230,8 @@ def finish_delete(world: Recoverable, row: Location) -> bool:
         return _keep_in_use(world, row)
     except BlobNotFound:
         log.info("the condemned data of image %s was gone already", row.image_id)
+    except CapabilityMissing:  # what is in a store that never deletes is not ours
+        log.info("the data of image %s stays in %s", row.image_id, row.store)
     except (StoreError, StoreNotFound) as error:
         log.warning("cannot remove condemned data, will try again: %s", error)
         return False

@@ -21,6 +21,7 @@ from glancekit.core.drivers import PluginReport
 from glancekit.core.hooks import Hooks
 from glancekit.core.lease import Lease
 from glancekit.core.stores import Stores
+from glancekit.core.urifilter import UriFilter
 from glancekit.flows.ports import Job
 from glancekit.services.access import Access
 from glancekit.services.keeping.options import Auditing, Placement
@@ -113,8 +114,9 @@ class World:
     """The parts of a running service; a context manager that closes them.
 
     ``staging`` is the folder for image data on their way in; it may not be there yet.
-    ``cache_error`` says why there is no cache where the operator wants one. In ``counters`` is
-    what the plugins were asked.
+    ``cache_error`` says why there is no cache where the operator wants one. ``web_filter`` says
+    to which web servers clients may send the service; None leaves that to the stores. In
+    ``counters`` is what the plugins were asked.
     """
 
     metadata: MetadataDriver
@@ -134,6 +136,7 @@ class World:
     background: Background = field(default_factory=Background)
     auditing: Auditing = field(default_factory=Auditing)
     placement: Placement = field(default_factory=Placement)
+    web_filter: UriFilter | None = None
     plugins: tuple[PluginReport, ...] = ()
     counters: Counters = field(default_factory=Counters)
 

@@ -97,13 +97,17 @@ def test_registered_without_a_digest(place: Place, nova: Client) -> None:
 def test_registered_with_a_digest(place: Place, nova: Client) -> None:
     for value, status in ((SHA256, "active"), ("0" * 64, "queued")):
         image, url = nova.create(), place.put("one")
-        said = {"os_hash_algo": "sha256", "os_hash_value": value}
+        said = digest("sha256", value)
         answer = nova.post(
             f"/v2/images/{image['id']}/locations", {"url": url, "validation_data": said}
         )
         assert answer.status == 202
         settled(nova, image["id"])
         assert nova.show(image["id"])["status"] == status
+
+
+def digest(algorithm: str, value: str) -> dict[str, str]:
+    return {"os_hash_algo": algorithm, "os_hash_value": value}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +121,15 @@ def test_registered_with_a_digest(place: Place, nova: Client) -> None:
         {"url": "swift+config://a/b/c"},
         {"url": "file:///x", "validation_data": {"os_hash_algo": "sha256"}},
         {"url": "file:///x", "validation_data": {"os_hash_value": "0" * 64}},
-        {"url": "file:///x", "validation_data": {"os_hash_algo": "no", "os_hash_value": SHA256}},
+        {"url": "file:///x", "validation_data": digest("no", SHA256)},
+        {
+            "url": "file:///x",
+            "validation_data": {"os_hash_algo": "sha512", "os_hash_value": SHA256},
+        },
+        {
+            "url": "file:///x",
+            "validation_data": {"os_hash_algo": "md5", "os_hash_value": "g" * 32},
+        },
         {"url": "file:///x", "metadata": {}},
     ],
 )

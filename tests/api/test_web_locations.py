@@ -165,6 +165,7 @@ def test_by_default_nothing_on_this_host_may_be_named(build: Build, mirror: str)
     image_id = member.create()["id"]
     answer = member.post(f"/v2/images/{image_id}/locations", {"url": mirror})
     assert answer.status == 400
+    assert b"does not pass filtering" in answer.body
     assert b"hunter2" not in answer.body
 
 

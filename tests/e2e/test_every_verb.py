@@ -154,7 +154,7 @@ GLANCE: list[Row] = [
     ("member", "location-delete", "--url {place_h} {active_g}", NO_LOCATIONS),
     ("member", "import-info", "", "import-methods"),
     ("member", "image-import", "--import-method web-download --uri http://127.0.0.1/ {queued_s}",
-     Refused("not one that this service may fetch from")),
+     Refused("does not pass filtering")),
     ("member", "image-stage", "--file {file} {queued_s}", ""),
     ("member", "image-import", "--stores local {queued_s}", r"\| status +\| importing "),
     ("member", "image-create-via-import",

@@ -124,3 +124,13 @@ def test_it_speaks_tls_and_bounds_the_handshake(start, tmp_path):
     assert received > 48 << 20
     with server.connect() as silent:
         assert silent.recv(1000) == b""
+
+
+@pytest.mark.parametrize("wish", ["websocket", "h2c", "TLS/1.0"])
+def test_who_wishes_for_another_protocol_is_served_in_this_one(start, wish):
+    """RFC 9110, 7.8: a server may pass the wish over."""
+    wishes = f"GET /pid HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: {wish}\r\n\r\n"
+    plain = "GET /pid HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    answers = start().ask((wishes + plain).encode())
+    assert answers.count(b" 200 OK") == 2
+    assert b" 101 " not in answers

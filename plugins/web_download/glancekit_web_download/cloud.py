@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from keystoneauth1.exceptions import ClientException
-from keystoneauth1.identity.v3 import Password
+from keystoneauth1.identity import Password, V3ApplicationCredential
 from keystoneauth1.session import Session
 
 from glancekit.plugin import DictOpt, Invalid, StrOpt, Unavailable
+
+SECTION = "glance_download_properties"
 
 OPTIONS: Sequence[Any] = (
     DictOpt(
@@ -29,7 +31,14 @@ OPTIONS: Sequence[Any] = (
     StrOpt("password", secret=True, help="That user's password."),
     StrOpt("project_name", default="service", help="That user's project."),
     StrOpt("user_domain_name", default="Default", help="That user's domain."),
+    StrOpt("user_domain_id", help="That user's domain by its id, which counts more."),
     StrOpt("project_domain_name", default="Default", help="That project's domain."),
+    StrOpt("project_domain_id", help="That project's domain by its id, which counts more."),
+    StrOpt(
+        "application_credential_id",
+        help="An application credential of that user's, instead of name and password.",
+    ),
+    StrOpt("application_credential_secret", secret=True, help="The credential's secret."),
 )
 
 _SECONDS = 30.0
@@ -43,16 +52,8 @@ class Cloud:
         self._given: Mapping[str, str] = options.endpoints
         self._session: Session | None = None
         if options.auth_url:
-            user = Password(
-                options.auth_url,
-                username=options.username,
-                password=options.password,
-                project_name=options.project_name,
-                user_domain_name=options.user_domain_name,
-                project_domain_name=options.project_domain_name,
-            )
             trusted = options.https_ca_certificates_file or not options.https_insecure
-            self._session = Session(auth=user, verify=trusted, timeout=_SECONDS)
+            self._session = Session(auth=_login(options), verify=trusted, timeout=_SECONDS)
 
     def endpoint(self, region: str, interface: str) -> str:
         """Return the address of a region's image service, without ``/v2``.
@@ -68,8 +69,9 @@ class Cloud:
                 )
         if not found:
             raise Invalid(
-                f"there is no image service in the region '{region}' with an endpoint that is "
-                f"{interface}"
+                f"no image service is known in the region '{region}' with an endpoint that is "
+                f"{interface}; the operator names it in [{SECTION}] endpoints, or the Keystone "
+                "that knows it in auth_url"
             )
         return found.rstrip("/").removesuffix("/v2")
 
@@ -82,6 +84,25 @@ class Cloud:
             return {}
         with _asking():
             return {"X-Auth-Token": str(self._session.get_token())}
+
+
+def _login(options: Any) -> V3ApplicationCredential | Password:
+    if options.application_credential_id:
+        return V3ApplicationCredential(
+            options.auth_url,
+            application_credential_id=options.application_credential_id,
+            application_credential_secret=options.application_credential_secret,
+        )
+    return Password(
+        options.auth_url,
+        username=options.username,
+        password=options.password,
+        project_name=options.project_name,
+        user_domain_name=options.user_domain_name,
+        user_domain_id=options.user_domain_id,
+        project_domain_name=options.project_domain_name,
+        project_domain_id=options.project_domain_id,
+    )
 
 
 @contextmanager

@@ -36,12 +36,10 @@ from glancekit.plugin import (
     UriFilter,
 )
 from glancekit_web_download.cloud import OPTIONS as CLOUD
-from glancekit_web_download.cloud import Cloud
+from glancekit_web_download.cloud import SECTION, Cloud
 from glancekit_web_download.digests import ALGORITHMS, Digest
 from glancekit_web_download.download import Bounds, Download, Nothing, as_imports_errors
 from glancekit_web_download.options import OPTIONS, bounds_of
-
-INTERFACES = ("public", "internal", "admin")
 
 _KNOWN = {"name", "glance_image_id", "glance_region", "glance_service_interface"}
 
@@ -80,7 +78,7 @@ class GlanceDownload(ImportMethod, SupportsDescription):
     """Copy an active image, its formats and the properties that the operator names."""
 
     api_level: ClassVar[int] = 1
-    section: ClassVar[str] = "glance_download_properties"
+    section: ClassVar[str] = SECTION
     shared_sections: ClassVar[Sequence[str]] = ("DEFAULT", FILTER_SECTION)
     options: ClassVar[Sequence[Any]] = (
         ListOpt(
@@ -113,8 +111,8 @@ class GlanceDownload(ImportMethod, SupportsDescription):
         if not isinstance(region, str) or not region:
             raise Invalid("glance-download needs glance_region, the region to copy from")
         _image_id(arguments)
-        if _interface(arguments) not in INTERFACES:
-            raise Invalid(f"glance_service_interface is one of {', '.join(INTERFACES)}")
+        if not isinstance(_interface(arguments), str):
+            raise Invalid("glance_service_interface is a word: public, internal or admin")
 
     def describe(self, image: Image, arguments: Mapping[str, Any], *, caller: Identity) -> Image:
         """Take over formats and properties.
@@ -267,8 +265,9 @@ def _image_id(arguments: Mapping[str, Any]) -> str:
     try:
         return str(uuid.UUID(arguments.get("glance_image_id", "")))
     except (ValueError, AttributeError, TypeError):
-        raise Invalid("glance-download needs glance_image_id, a UUID") from None
+        raise Invalid("glance-download: the image id does not look like a UUID") from None
 
 
-def _interface(arguments: Mapping[str, Any]) -> str:
-    return str(arguments.get("glance_service_interface") or "public")
+def _interface(arguments: Mapping[str, Any]) -> Any:
+    """Which interfaces a region has, its catalog knows: one that it lacks is found out there."""
+    return arguments.get("glance_service_interface") or "public"

@@ -121,7 +121,7 @@ class TestGlanceDownload(ImportMethodConformance):
         {"glance_region": "north", "glance_image_id": "../tasks"},
         {"glance_region": "north", "glance_image_id": 7},
         {"glance_region": 7, "glance_image_id": str(uuid.uuid4())},
-        arguments_of(str(uuid.uuid4()), glance_service_interface="secret"),
+        arguments_of(str(uuid.uuid4()), glance_service_interface=["secret"]),
         arguments_of(str(uuid.uuid4()), uri="http://127.0.0.1/"),
     )
 

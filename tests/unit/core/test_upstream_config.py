@@ -177,6 +177,24 @@ def test_old_names_count_where_new_ones_are_missing() -> None:
         assert becomes(f"[keystone_authtoken]\n{text}")[place] == "http://new"
 
 
+def test_other_regions_are_found_by_the_same_user() -> None:
+    text = (
+        "[DEFAULT]\nenabled_import_methods = [web-download,glance-download]\n"
+        "[keystone_authtoken]\nauth_url = http://a\nusername = u\npassword = p\n"
+        "project_domain_id = default\ncafile = /etc/ca.pem\nregion_name = north\n"
+    )
+    section = "glance_download_properties"
+    assert {name: value for (group, name), value in becomes(text).items() if group == section} == {
+        "auth_url": "http://a",
+        "username": "u",
+        "password": "p",
+        "project_domain_id": "default",
+        "https_ca_certificates_file": "/etc/ca.pem",
+    }
+    without = text.replace(",glance-download", "")
+    assert not any(group == section for group, _ in becomes(without))
+
+
 # -- records
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from glancekit.core.errors import (
     BlobInUse,
+    CapabilityMissing,
     Conflict,
     Duplicate,
     Forbidden,
@@ -280,6 +281,27 @@ def test_data_that_others_depend_on_stops_a_delete_and_all_is_as_before(
     assert [location.url for location in kept.locations] == [
         location.url for location in active.locations
     ]
+
+
+def test_what_a_store_never_deletes_stays_there_and_nothing_waits_for_it(
+    world: World, store: FaultyStore, member: Identity, active: Image
+) -> None:
+    store.fail("delete", CapabilityMissing(store="fast", capability="SupportsDelete"))
+    images.delete(world, member, active.id)
+    assert rows(world, active) == []
+    assert events(world)[-1] == "image.delete"
+    assert list(store.blobs.values()) == [b"data"]
+
+
+def test_what_was_condemned_in_such_a_store_is_let_go(
+    world: World, store: FaultyStore, member: Identity, active: Image
+) -> None:
+    store.fail("delete", StoreUnavailable("away"))
+    images.delete(world, member, active.id)
+    store.fail("delete", CapabilityMissing(store="fast", capability="SupportsDelete"))
+    recover(world)
+    assert rows(world, active) == []
+    assert events(world)[-1] == "image.delete"
 
 
 def test_a_store_that_cannot_delete_now_does_not_keep_the_image(

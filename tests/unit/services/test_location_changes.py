@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from glancekit.core.errors import (
+    Conflict,
     Duplicate,
     Forbidden,
     ImageNotFound,
@@ -16,7 +17,7 @@ from glancekit.core.errors import (
     SizeMismatch,
     StatusConflict,
 )
-from glancekit.core.model.changes import LocationChange, NewImage, NewLocation, Op
+from glancekit.core.model.changes import Change, LocationChange, NewImage, NewLocation, Op
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image
 from glancekit.core.model.status import LocationStatus
@@ -142,7 +143,7 @@ def test_locations_replace_none(world: World, member: Identity, queued: Image) -
         ([in_slow(), in_slow()], Invalid),
         ([add("memory://fast/x")], Duplicate),
         ([add("memory://slow/x", 7)], Invalid),
-        ([add("memory://slow/x", hash_algo="sha512", hash_value=SHA512)], StatusConflict),
+        ([add("memory://slow/x", hash_algo="sha512", hash_value=SHA512)], Conflict),
         ([LocationChange(Op.REPLACE)], Forbidden),
         ([LocationChange(Op.REPLACE, None, (NewLocation(url="memory://slow/x"),))], Invalid),
         ([in_slow(), LocationChange(Op.REMOVE, 0)], Invalid),
@@ -168,13 +169,84 @@ def test_states_quotas_and_algorithms(
     tight = replace(world, settings=replace(world.settings, image_location_quota=1))
     with pytest.raises(LimitExceeded):
         location_changes.change(tight, member, active.id, [in_slow()])
-    other = add("memory://fast/x", hash_algo="md5", hash_value="0" * 32)
     fresh = images.create(world, member, NewImage(disk_format="raw", container_format="bare"))
-    with pytest.raises(Invalid):
-        location_changes.change(world, member, fresh.id, [other])
+    for algorithm, digits in (("md5", 32), ("sha512", 64)):
+        other = add("memory://fast/x", hash_algo=algorithm, hash_value="0" * digits)
+        with pytest.raises(Invalid):
+            location_changes.change(world, member, fresh.id, [other])
     actions.deactivate(world, member, active.id)
     with pytest.raises(StatusConflict):
         location_changes.change(world, member, active.id, [in_slow()])
+
+
+def test_nothing_is_read_for_digests_that_nobody_gave(
+    world: World, member: Identity, queued: Image
+) -> None:
+    """As in Glance, whose clients may take it that a location by PATCH has none."""
+    location_changes.change(world, member, queued.id, [add("memory://fast/x")])
+    with world.metadata.unit_of_work(read_only=True) as work:
+        assert work.tasks.of_image(queued.id) == []
+    assert images.show(world, member, queued.id).os_hash_value is None
+
+
+@pytest.mark.parametrize(
+    ("said", "fits"),
+    [
+        ({}, True),
+        ({"checksum": "1" * 32}, True),
+        ({"checksum": "2" * 32}, False),
+        ({"hash_value": "2" * 128}, False),
+        ({"hash_algo": "sha256", "hash_value": "0" * 64}, False),
+    ],
+)
+def test_a_further_copy_has_the_digests_of_the_image(
+    world: World, member: Identity, queued: Image, said: dict[str, str], fits: bool
+) -> None:
+    digests = {"checksum": "1" * 32, "hash_algo": "sha512", "hash_value": SHA512}
+    location_changes.change(world, member, queued.id, [add("memory://fast/x", **digests)])
+    new = NewLocation(
+        url="memory://slow/x",
+        metadata={"store": "slow"},
+        **{"hash_algo": "sha512", "hash_value": SHA512, **said},
+    )
+    change = LocationChange(Op.ADD, None, (new,))
+    if fits:
+        location_changes.change(world, member, queued.id, [change])
+    else:
+        with pytest.raises(Conflict):
+            location_changes.change(world, member, queued.id, [change])
+    assert len(images.show(world, member, queued.id).locations) == 1 + fits
+
+
+@pytest.mark.parametrize(("times", "is_done"), [(1, True), (100, False)])
+def test_an_image_changed_in_between_is_looked_at_again(
+    world: World,
+    member: Identity,
+    active: Image,
+    second: MemoryStore,
+    times: int,
+    is_done: bool,
+) -> None:
+    class Meddling(MemoryStore):
+        left = times
+
+        def size(self, location):
+            if self.left:
+                self.left -= 1
+                images.update(world, member, active.id, [Change(Op.ADD, "n", str(self.left))])
+            return super().size(location)
+
+    meddling = Meddling(name="slow")
+    meddling.blobs = second.blobs
+    world.stores.by_id["slow"].driver = meddling
+    if is_done:
+        location_changes.change(world, member, active.id, [in_slow()])
+    else:
+        with pytest.raises(Conflict):
+            location_changes.change(world, member, active.id, [in_slow()])
+    shown = images.show(world, member, active.id)
+    assert (len(shown.locations) == 2) is is_done
+    assert "n" in shown.properties
 
 
 def test_an_image_deleted_in_between_stays_so(
