@@ -309,6 +309,8 @@ def test_one_more_waits_for_its_turn(
     driver.released.set()
     waiting.join(30)
     assert not waiting.is_alive()
+    for thread in threads:
+        thread.join(30)
     assert tally(counters, "write").errors == len(threads)  # those that hung, and got no image
     for thread in threads:
         thread.join(30)
