@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from keystoneauth1.exceptions import ClientException
-from keystoneauth1.identity import Password, V3ApplicationCredential
+from keystoneauth1.identity import V3ApplicationCredential, V3Password
 from keystoneauth1.session import Session
 
 from glancekit.plugin import DictOpt, Invalid, StrOpt, Unavailable
@@ -86,14 +86,14 @@ class Cloud:
             return {"X-Auth-Token": str(self._session.get_token())}
 
 
-def _login(options: Any) -> V3ApplicationCredential | Password:
+def _login(options: Any) -> V3ApplicationCredential | V3Password:
     if options.application_credential_id:
         return V3ApplicationCredential(
             options.auth_url,
             application_credential_id=options.application_credential_id,
             application_credential_secret=options.application_credential_secret,
         )
-    return Password(
+    return V3Password(
         options.auth_url,
         username=options.username,
         password=options.password,
