@@ -147,7 +147,7 @@ def test_a_server_that_is_killed_for_good_ends_the_read_until_it_is_back(
 def test_a_server_that_freezes_ends_the_read_in_time(
     nginx: Nginx, build: Build, file: Path
 ) -> None:
-    driver = build(http_idle_timeout=0.3, http_read_retries=1)
+    driver = build(http_idle_timeout=0.8, http_read_retries=1)
     location = Location(url=nginx.url(file.name), size=len(DATA))
     begun = time.monotonic()
     with driver.open(location) as opened:

@@ -422,7 +422,7 @@ def test_a_clock_that_is_wrong_is_denied_and_told(
         monkeypatch.setattr("botocore.auth.get_current_datetime", clock.now)
         monkeypatch.setattr("glancekit_s3_store.failures.datetime", clock)
         for call in (driver.check, lambda: put(driver), lambda: driver.open(location)):
-            with pytest.raises(StoreDenied, match=r"clock .* (3599|36\d\d) seconds apart"):
+            with pytest.raises(StoreDenied, match=r"clock .* 3[56]\d\d seconds apart"):
                 call()
         monkeypatch.undo()
         assert read(driver, location) == DATA
@@ -450,7 +450,7 @@ def test_a_wrong_region_is_denied_and_asked_after(build: Build, server: Any, buc
 @pytest.mark.parametrize("server", ["deployed"], indirect=True)
 def test_a_signed_url_ends_when_its_time_is_over(build: Build, server: Any, bucket: str) -> None:
     driver = build(bucket)
-    url = driver.direct_url(put(driver), 2)
+    url = driver.direct_url(put(driver), 5)
     with urlopen(url, timeout=60) as answer:
         assert answer.read() == DATA
     end = time.monotonic() + 30

@@ -189,7 +189,7 @@ def test_a_server_that_hangs_is_not_waited_for_twice(
     build: Build, server: Any, bucket: str, client: Any, way: Any
 ) -> None:
     """The unfinished upload is left to discard, which the service calls anyway."""
-    driver = in_parts(build(bucket, s3_store_host=way.url, s3_store_read_timeout=0.3))
+    driver = in_parts(build(bucket, s3_store_host=way.url, s3_store_read_timeout=0.5))
     image_id = str(uuid.uuid4())
     with pytest.raises(StoreUnavailable):
         try:
