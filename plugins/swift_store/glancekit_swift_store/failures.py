@@ -25,6 +25,8 @@ _BY_KIND: Mapping[type[BaseException], type[GlancekitError]] = {
     login.Unauthorized: StoreDenied,
     login.Forbidden: StoreDenied,
     login.NotFound: StoreDenied,  # an application credential, or the address
+    login.BadRequest: StoreDenied,  # a location without a user
+    login.EmptyCatalog: StoreDenied,  # one without a project
     login.AuthorizationFailure: StoreDenied,
     login.MissingRequiredOptions: StoreDenied,
     requests.RequestException: StoreUnavailable,

@@ -129,6 +129,30 @@ def test_who_may_not_log_in_is_denied(
 
 
 @pytest.mark.parametrize(
+    "credentials",
+    [
+        "service%3Aglance:hunter2",
+        "nobody:hunter2",
+        "%3A:hunter2",
+        "%3Aglance:secret",
+        "service%3A:hunter2",
+        "demo%3Aglance:secret",
+        "a%3Ab%3Ac:hunter2",
+        ":",
+    ],
+)
+def test_a_location_s_login_that_is_none_says_nothing_of_the_store(
+    build: Build, container: str, keystone: Any, credentials: str
+) -> None:
+    """It is denied: many that "do not answer" would have the whole store passed over."""
+    host = keystone.url.removeprefix("http://")
+    location = Location(url=f"swift+http://{credentials}@{host}/{container}/1")
+    with pytest.raises(StoreDenied) as refused:
+        build(container).size(location)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     "chosen", [{"swift_store_region": "elsewhere"}, {"swift_store_service_type": "other"}]
 )
 def test_a_catalog_without_the_endpoint_is_told(
