@@ -8,7 +8,6 @@ call is kept from hanging or failing others is the business of guard.py.
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, TypeVar, cast
 
+from glancekit.core import answers
 from glancekit.core.breaker import Breaker, BreakerStatus
 from glancekit.core.contracts.store import (
     CAPABILITIES,
@@ -202,7 +202,7 @@ class Store:
         self.require_writable()
         driver = cast(SupportsWrite, self.driver)
         with self._guard.told("write"):
-            location = _a(Location, driver.write(image_id, source, size))
+            location = answers.of_kind(Location, driver.write(image_id, source, size))
         return replace(location, store=self.id, image_id=image_id, size=size)
 
     def open(self, location: Location) -> ByteStream:
@@ -218,7 +218,7 @@ class Store:
             driver = cast(SupportsRange, self.driver)
             stream = self._guard.answer(
                 "open_range",
-                lambda: _a_stream(driver.open_range(location, offset, length)),
+                lambda: answers.stream(driver.open_range(location, offset, length)),
                 tells=Tells.NOTHING,
                 too_late=_close,
             )
@@ -235,7 +235,7 @@ class Store:
         """Open it; that it works is known when the first byte has come."""
         return self._guard.answer(
             "open",
-            lambda: _a_stream(self.driver.open(location)),
+            lambda: answers.stream(self.driver.open(location)),
             tells=Tells.NOTHING,
             too_late=_close,
         )
@@ -275,7 +275,7 @@ class Store:
             return None
         driver = cast(SupportsAdopt, self.driver)
         location = self._guard.answer(
-            "adopt", lambda: _one_or_none(Location, driver.adopt(path, image_id))
+            "adopt", lambda: answers.of_kind_or_none(Location, driver.adopt(path, image_id))
         )
         if location is None:
             return None
@@ -286,7 +286,7 @@ class Store:
         self.require(SupportsSweep)
         driver = cast(SupportsSweep, self.driver)
         return self._guard.answer(
-            "remnants", lambda: [_a(Remnant, found) for found in driver.remnants(age)]
+            "remnants", lambda: [answers.of_kind(Remnant, found) for found in driver.remnants(age)]
         )
 
     def sweep(self, remnant: Remnant) -> None:
@@ -305,7 +305,7 @@ class Store:
         driver = cast(SupportsListing, self.driver)
         listing = self._guard.answer("contents", lambda: iter(driver.contents()))
         while page := self._guard.answer(
-            "contents", lambda: [_a(Blob, found) for found in islice(listing, LISTED)]
+            "contents", lambda: [answers.of_kind(Blob, found) for found in islice(listing, LISTED)]
         ):
             yield from page
 
@@ -316,14 +316,16 @@ class Store:
         """
         self.require(SupportsListing)
         driver = cast(SupportsListing, self.driver)
-        return self._guard.answer("blob", lambda: _dated(_a(Blob, driver.blob(location))))
+        return self._guard.answer(
+            "blob", lambda: answers.dated(answers.of_kind(Blob, driver.blob(location)))
+        )
 
     # -- questions
 
     def size(self, location: Location) -> int | None:
         """Return how many bytes are at a location, None when the store cannot tell."""
         return self._guard.answer(
-            "size", lambda: _one_or_none(int, self.driver.size(location), least=0)
+            "size", lambda: answers.of_kind_or_none(int, self.driver.size(location), least=0)
         )
 
     def local_path(self, location: Location) -> Path | None:
@@ -332,7 +334,7 @@ class Store:
             return None
         driver = cast(SupportsLocalFile, self.driver)
         return self._guard.answer(
-            "local_path", lambda: _one_or_none(Path, driver.local_path(location))
+            "local_path", lambda: answers.of_kind_or_none(Path, driver.local_path(location))
         )
 
     def direct_url(self, location: Location) -> str:
@@ -344,7 +346,7 @@ class Store:
         driver = cast(SupportsDirectUrl, self.driver)
         return self._guard.answer(
             "direct_url",
-            lambda: _a(str, driver.direct_url(location, self.direct_transfer_ttl)),
+            lambda: answers.of_kind(str, driver.direct_url(location, self.direct_transfer_ttl)),
             tells=Tells.NOTHING,
         )
 
@@ -353,7 +355,9 @@ class Store:
         if not self.supports(SupportsUsage):
             return Usage(total=None, free=None)
         driver = cast(SupportsUsage, self.driver)
-        return self._guard.answer("usage", lambda: _a(Usage, driver.usage()), tells=Tells.NOTHING)
+        return self._guard.answer(
+            "usage", lambda: answers.of_kind(Usage, driver.usage()), tells=Tells.NOTHING
+        )
 
     def details(self) -> Mapping[str, Any]:
         """Return how the driver is set up, as far as it tells: JSON values by their names."""
@@ -361,7 +365,7 @@ class Store:
             return {}
         driver = cast(SupportsDetails, self.driver)
         return self._guard.answer(
-            "details", lambda: _json_object(driver.details()), tells=Tells.NOTHING
+            "details", lambda: answers.json_object(driver.details()), tells=Tells.NOTHING
         )
 
     def check(self) -> None:
@@ -409,7 +413,7 @@ class _Opened(ByteStream):
     def _take(self, size: int) -> bytes:
         chunk = self._stream.read(size)
         if type(chunk) is not bytes or len(chunk) > size >= 0:
-            raise StoreFailed(f"read({size}) returned {_named(chunk)}")
+            raise StoreFailed(f"read({size}) returned {answers.named(chunk)}")
         if self._left is not None:
             self._left -= len(chunk)
             if not chunk:
@@ -419,51 +423,6 @@ class _Opened(ByteStream):
     def close(self) -> None:
         with self._guard.stamped("close"):
             self._stream.close()
-
-
-def _a(kind: type[T], answer: Any) -> T:
-    """Return an answer that is what it should be; a driver's nonsense goes no further."""
-    if not isinstance(answer, kind):
-        raise StoreFailed(f"it returned {_named(answer)}, no {kind.__name__}")
-    return answer
-
-
-def _json_object(answer: Any) -> dict[str, Any]:
-    """Return a mapping as JSON has it, which is how clients are shown it."""
-    named = _a(Mapping, answer)  # type: ignore[type-abstract]
-    try:
-        return dict(json.loads(json.dumps(dict(named), allow_nan=False)))
-    except (TypeError, ValueError) as error:
-        raise StoreFailed(f"it returned what JSON has no word for: {error}") from error
-
-
-def _dated(blob: Blob) -> Blob:
-    """Return a blob of which is known how old it is: nothing is removed that may be new."""
-    if blob.modified_at is None or blob.modified_at.tzinfo is None:
-        raise StoreFailed("it does not tell when a blob was written")
-    return blob
-
-
-def _one_or_none(kind: type[T], answer: Any, *, least: Any = None) -> T | None:
-    if answer is None:
-        return None
-    found = _a(kind, answer)
-    if least is not None and answer < least:
-        raise StoreFailed(f"it returned {_named(answer)}, less than {least}")
-    return found
-
-
-def _a_stream(answer: Any) -> ByteStream:
-    if not (callable(getattr(answer, "read", None)) and callable(getattr(answer, "close", None))):
-        raise StoreFailed(f"it returned {_named(answer)}, no stream")
-    return cast(ByteStream, answer)
-
-
-def _named(answer: object) -> str:
-    """Return what an answer was, in a few words: it may be anything, of any size."""
-    if isinstance(answer, bytes | str):
-        return f"{len(answer)} of {type(answer).__name__}"
-    return f"{answer!r:.40}" if isinstance(answer, int | None) else f"a {type(answer).__name__}"
 
 
 def _skip(stream: ByteStream) -> None:
