@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from glancekit.plugin import GlancekitError, StoreUnavailable
-from glancekit_rbd_store.bindings import ConnectionLost, bindings, translated
+from glancekit_rbd_store.bindings import ConnectionLost, bindings, meaning_of, translated
 from glancekit_rbd_store.options import Settings
 
 LOG = logging.getLogger(__name__)
@@ -35,6 +37,10 @@ class Cluster:
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._process = 0
+        self._connecting = threading.Lock()
+        self._renewing = threading.Lock()
+        self._failures = 0
+        self._failure: GlancekitError | None = None
 
     @property
     def fsid(self) -> str:
@@ -45,13 +51,11 @@ class Cluster:
     @contextmanager
     def connected(self) -> Iterator[Connection]:
         """Lend the connection; it stays up until all who have it gave it back."""
-        with self._lock:
-            connection = self._current()
-            connection.users += 1
+        connection = self._taken() or self._made()
         try:
             yield connection
         except ConnectionLost:
-            self.forget()
+            self._forget(connection)
             raise
         finally:
             with self._lock:
@@ -88,23 +92,107 @@ class Cluster:
         """Unwind a stack in the background, after an error of the cluster."""
         if isinstance(error, ConnectionLost):
             self.forget()
-        threading.Thread(target=_unwind, args=(stack,), name="rbd-cleanup", daemon=True).start()
+        work = partial(self._clean_up, stack)
+        threading.Thread(target=work, name="rbd-cleanup", daemon=True).start()
+
+    def ask_monitor(self) -> None:
+        """Insist on an answer of the monitor, which is what snapshots come and go by.
+
+        librbd waits for it without a time-out when it looks for clones or takes back a snapshot,
+        and meanwhile all other calls over the same connection wait, too.
+        """
+        deed = "asking the monitor"
+        with self.connected() as connection, translated(deed):
+            code, _, _ = connection.client.mon_command(json.dumps({"prefix": "fsid"}), b"")
+            if code:
+                raise meaning_of(code, deed)
 
     def forget(self) -> None:
         """Use the connection for nothing new; the next call makes another one."""
         with self._lock:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.wanted = False
-                self._end_unused(connection)
+            connection = self._connection
+        if connection is not None:
+            self._forget(connection)
 
-    def _current(self) -> Connection:
-        if self._process != os.getpid():
-            # Made before a fork, its threads are not in this process: nothing to shut down here.
-            self._process, self._connection = os.getpid(), None
-        if self._connection is None:
-            self._connection = self._connect()
-        return self._connection
+    def _clean_up(self, stack: ExitStack) -> None:
+        try:
+            stack.close()
+        except GlancekitError as error:
+            LOG.warning("rbd: what an interrupted call left is not removed yet: %s", error)
+        if self._renewing.acquire(blocking=False):
+            try:
+                self._renew_if_cut_off()
+            finally:
+                self._renewing.release()
+
+    def _renew_if_cut_off(self) -> None:
+        """Connect anew where the monitors answer everybody but the connection there is.
+
+        So it is once the user has another key: a connection goes on with the one it was made with,
+        and asks in vain for ever. Where they answer nobody it stays: images are read by it.
+        """
+        with self._lock:
+            connection = self._connection
+        if connection is None:
+            return
+        try:
+            self.ask_monitor()
+            return
+        except GlancekitError as error:
+            LOG.info("rbd: connecting anew after: %s", error)
+        try:
+            another = self._connect()
+        except GlancekitError as error:
+            LOG.warning("rbd: the old connection is kept: %s", error)
+            return
+        with self._lock:
+            if self._connection is connection:
+                self._connection, connection.wanted = another, False
+                self._end_unused(connection)
+                return
+        another.client.shutdown()
+
+    def _forget(self, connection: Connection) -> None:
+        with self._lock:
+            if self._connection is connection:
+                self._connection = None
+            connection.wanted = False
+            self._end_unused(connection)
+
+    def _taken(self) -> Connection | None:
+        """Return the connection that there is, one user more."""
+        with self._lock:
+            if self._process != os.getpid():
+                # Made before a fork, its threads are not in this process: nothing to shut down.
+                self._process, self._connection = os.getpid(), None
+            if self._connection is not None:
+                self._connection.users += 1
+            return self._connection
+
+    def _made(self) -> Connection:
+        """Return a connection, new or just made by somebody else, one user more.
+
+        Whoever waits while another tries in vain does not try after it: with monitors that do not
+        answer, one after the other would.
+        """
+        failures = self._failures
+        with self._connecting:
+            connection = self._taken()
+            if connection is not None:
+                return connection
+            if self._failure is not None and self._failures != failures:
+                raise type(self._failure)(self._failure.facts["detail"]) from self._failure
+            try:
+                connection = self._connect()
+            except GlancekitError as error:
+                self._failures += 1
+                self._failure = error
+                raise
+            self._failure = None
+            connection.users = 1
+            with self._lock:
+                self._connection = connection
+            return connection
 
     def _connect(self) -> Connection:
         rados = bindings().rados
@@ -140,10 +228,3 @@ def _configuration(settings: Settings) -> dict[str, str]:
     if settings.operation_timeout > 0:
         chosen["rados_osd_op_timeout"] = str(max(1, round(settings.operation_timeout)))
     return chosen
-
-
-def _unwind(stack: ExitStack) -> None:
-    try:
-        stack.close()
-    except GlancekitError as error:
-        LOG.warning("rbd: what an interrupted call left is not removed yet: %s", error)

@@ -46,7 +46,7 @@ from glancekit_rbd_store.removing import exists, purge, remove, unneeded
 from glancekit_rbd_store.writing import (
     Filler,
     NewImage,
-    claim_of,
+    clear_name,
     freeze,
     unfinished,
     written_names,
@@ -107,12 +107,14 @@ class RbdStore(
         with self._cluster.session() as stack:
             new = self._new(stack, image_id)
             begin = self._settings.chunk_size if size is None else size
+            self._cluster.ask_monitor()
             new.create(begin)
             with_image = stack.enter_context(ExitStack())
             image = with_image.enter_context(new.opened())
             filler = Filler(image, begin, self._settings)
             with_image.callback(filler.settle)
             filler.fill(source)
+            self._cluster.ask_monitor()
             freeze(image)
             with_image.close()
             new.publish()
@@ -124,6 +126,7 @@ class RbdStore(
             place = self._place(location)
             parents = stack.enter_context(self._cluster.pool(self._pool_of(place)))
             new = self._new(stack, image_id)
+            self._cluster.ask_monitor()
             new.clone(parents, place.image, place.snapshot or SNAPSHOT)
             with_image = stack.enter_context(ExitStack())
             freeze(with_image.enter_context(new.opened()))
@@ -140,17 +143,16 @@ class RbdStore(
                 names = bindings().rbd.RBD().list(pool)
             for name in (image_id, *(name for name in names if name.startswith(unfinished))):
                 if name in names:
-                    with suppress(BlobNotFound):  # what cleans up behind a time-out was faster
-                        remove(pool, name)
-            with translated("discarding"), suppress(bindings().rados.ObjectNotFound):
-                pool.remove_object(claim_of(image_id))
+                    self._remove(pool, name)
+            clear_name(pool, image_id)
 
     def delete(self, location: Location) -> None:
         """Remove the image; one that clones of the new format need goes into the trash."""
         with self._cluster.session() as stack:
             place = self._place(location)
             pool = stack.enter_context(self._cluster.pool(self._pool_of(place)))
-            remove(pool, place.image)
+            self._cluster.ask_monitor()
+            remove(pool, place.image, place.snapshot or SNAPSHOT)
 
     def remnants(self, age: float) -> list[Remnant]:
         """Return unfinished images that are so old, and deleted ones that no clone needs now."""
@@ -166,10 +168,11 @@ class RbdStore(
         with self._cluster.session() as stack:
             pool = stack.enter_context(self._cluster.pool(self._settings.pool))
             if remnant.name.startswith(_TRASHED):
+                self._cluster.ask_monitor()
                 purge(pool, remnant.name.removeprefix(_TRASHED))
                 return
-            with suppress(BlobNotFound, BlobInUse):
-                remove(pool, remnant.name)
+            with suppress(BlobInUse):
+                self._remove(pool, remnant.name)
 
     # -- what is there
 
@@ -251,8 +254,16 @@ class RbdStore(
         place = Place(self._cluster.fsid, self._settings.pool, image_id, SNAPSHOT)
         return Location(url=place.url)
 
+    def _remove(self, pool: Any, name: str) -> None:
+        """Remove an image, if it is there: what cleans up behind a time-out may be faster."""
+        self._cluster.ask_monitor()
+        with suppress(BlobNotFound):
+            remove(pool, name)
+
     def _new(self, stack: ExitStack, image_id: str) -> NewImage:
         pool = stack.enter_context(self._cluster.pool(self._settings.pool))
+        if self._settings.data_pool is not None:  # librbd says of its absence: no such image
+            stack.enter_context(self._cluster.pool(self._settings.data_pool))
         if exists(pool, image_id):
             raise BlobExists
         return stack.enter_context(NewImage(pool, image_id, self._settings))
@@ -266,7 +277,7 @@ class RbdStore(
         pool = stack.enter_context(self._cluster.pool(self._pool_of(place)))
         with translated("opening"):
             image = bindings().rbd.Image(pool, place.image, read_only=True)
-            stack.callback(image.close)
+            stack.callback(_close, image)
             if place.snapshot is not None:
                 image.set_snap(place.snapshot)
         return image
@@ -293,6 +304,11 @@ class RbdStore(
                 settings=self._settings,
                 look=look,
             )
+
+
+def _close(image: Any) -> None:
+    with translated("closing an image"):
+        image.close()
 
 
 def _ask(pool: Any) -> None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from glancekit.plugin import CHUNK_SIZE, ByteStream, StoreUnavailable
+from glancekit.plugin import CHUNK_SIZE, ByteStream, GlancekitError, StoreUnavailable
 from glancekit_rbd_store.cluster import Cluster
 from glancekit_rbd_store.flights import Flight
 from glancekit_rbd_store.options import Settings
@@ -49,6 +49,7 @@ class ImageStream(ByteStream):
         self._pending: deque[Flight] = deque()
         self._rest = memoryview(b"")
         self._closed = False
+        self._failure: GlancekitError | None = None
         stack.callback(self._settle)
 
     def read(self, size: int = -1, /) -> bytes:
@@ -58,12 +59,7 @@ class ImageStream(ByteStream):
         if size < 0:
             return b"".join(self)
         if not self._rest:
-            try:
-                piece = self._arriving()
-            except StoreUnavailable as error:
-                self._closed = True
-                self._cluster.let_go(self._stack.pop_all(), error)
-                raise
+            piece = self._next_piece()
             if len(piece) <= size:
                 return piece  # as it came; slices are copies
             self._rest = memoryview(piece)
@@ -74,6 +70,20 @@ class ImageStream(ByteStream):
         """Let go of the image."""
         self._closed = True
         self._stack.close()
+
+    def _next_piece(self) -> bytes:
+        """Return what comes next; what this raised once it raises again: nothing is skipped."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return self._arriving()
+        except StoreUnavailable as error:
+            self._failure = error
+            self._cluster.let_go(self._stack.pop_all(), error)
+            raise
+        except GlancekitError as error:
+            self._failure = error
+            raise
 
     def _arriving(self) -> bytes:
         self._ask_ahead()

@@ -90,6 +90,7 @@ osd memory target = 1073741824
 osd op num shards = 2
 osd op num threads per shard = 2
 osd max object name len = 2048
+osd client watch timeout = 12
 """
 
 
@@ -157,6 +158,32 @@ class Cluster(RealServer):
     def thaw(self) -> None:
         """Let that OSD go on."""
         self._daemons["osd.0"].thaw()
+
+    def freeze_monitor(self) -> None:
+        """Stop the monitor in its tracks: who is connected goes on with the OSDs."""
+        self._daemons["mon"].freeze()
+
+    def thaw_monitor(self) -> None:
+        """Let the monitor go on."""
+        self._daemons["mon"].thaw()
+
+    def restart_monitor(self) -> None:
+        """Kill the monitor and start it again."""
+        self._daemons.pop("mon").kill()
+        self._spawn("mon", "ceph-mon", "-i", "a")
+
+    def change_key(self, user: str) -> None:
+        """Give a user another key, as is done when the old one has become known."""
+        self.disconnect()
+        entity = f"client.{user}"
+        self.command("auth del", entity=entity)
+        block = f"[{entity}]\n\tkey = {_new_key()}\n"
+        _write_secret(self.folder / f"ceph.{entity}.keyring", block)
+        rights = "".join(f'\tcaps {of} = "{right}"\n' for of, right in _USERS[user].items())
+        asked = json.dumps({"prefix": "auth import"})
+        code, _, problem = self.client("admin").mon_command(asked, (block + rights).encode())
+        if code:
+            raise RuntimeError(f"auth import: {problem} ({code})")
 
     def restart_osd(self) -> None:
         """Kill the first OSD and start it again."""

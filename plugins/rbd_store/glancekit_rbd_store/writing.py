@@ -8,7 +8,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -19,7 +19,7 @@ from glancekit_rbd_store.bindings import bindings, translated
 from glancekit_rbd_store.flights import Flight
 from glancekit_rbd_store.options import Settings
 from glancekit_rbd_store.places import SNAPSHOT
-from glancekit_rbd_store.removing import exists, remove
+from glancekit_rbd_store.removing import exists, make_removable, remove
 
 LOG = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ _HOLE = 64 << 10
 _ZEROS = bytes(_HOLE)
 _CHUNK_OF_ZEROS = bytes(CHUNK_SIZE)
 _MOST_GROWTH = 8 << 30
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def written_names(image_id: str) -> str:
@@ -44,20 +45,36 @@ def unfinished(pool: Any, age: float) -> Iterator[tuple[str, str]]:
     with translated("looking for unfinished images"):
         for name in rbd.RBD().list(pool):
             image_id, word, _ = name.partition(_WRITING)
-            try:
-                if word and (age <= 0 or _made_at(pool, name) <= until):
-                    yield name, image_id
-            except rbd.ImageNotFound:
-                continue  # it was finished meanwhile
+            if word and (age <= 0 or _made_at(pool, name) <= until):
+                yield name, image_id
 
 
 def _made_at(pool: Any, name: str) -> datetime:
-    with bindings().rbd.Image(pool, name, read_only=True) as image:
-        made: datetime = image.create_timestamp()
+    """Return when it was made. One that has no more than a name, as who made or removed it died
+    over it, does not say; nor does one that was finished meanwhile, which is safe: a name like
+    this is used once."""
+    rbd = bindings().rbd
+    try:
+        with rbd.Image(pool, name, read_only=True) as image:
+            made: datetime = image.create_timestamp()
+    except rbd.ImageNotFound:
+        return _LONG_AGO
     return made.replace(tzinfo=UTC)
 
 
-def claim_of(image_id: str) -> str:
+def clear_name(pool: Any, image_id: str) -> None:
+    """Remove what a writer leaves that dies while it gives an image its name.
+
+    That is its claim and, once the unfinished image is gone, a name of nothing: librbd finds no
+    image under it, and lets none have it. There must be no image of this name.
+    """
+    with translated("clearing a name"):
+        for key in (_claim_of(image_id), f"rbd_id.{image_id}"):
+            with suppress(bindings().rados.ObjectNotFound):
+                pool.remove_object(key)
+
+
+def _claim_of(image_id: str) -> str:
     """Return the name of the object that is there while a writer gives an image its name."""
     return f"glancekit_claim.{image_id}"
 
@@ -102,7 +119,7 @@ class NewImage:
         """
         self._leftover = True
         with translated("creating an image"):
-            self._keep_removable()
+            make_removable(self._pool)
             rbd = bindings().rbd
             rbd.RBD().create(
                 self._pool,
@@ -117,13 +134,15 @@ class NewImage:
     def clone(self, parents: Any, parent: str, snapshot: str) -> None:
         """Make it out of another image's snapshot."""
         self._leftover = True
+        rbd = bindings().rbd
         with translated("cloning an image"):
-            bindings().rbd.RBD().clone(
+            rbd.RBD().clone(
                 parents,
                 parent,
                 snapshot,
                 self._pool,
                 self._name,
+                features=rbd.RBD_FEATURE_LAYERING,
                 data_pool=self._settings.data_pool,
             )
 
@@ -152,7 +171,7 @@ class NewImage:
     @contextmanager
     def _claimed_name(self) -> Iterator[None]:
         """Keep other writers of the same image out: of renames at one time several succeed."""
-        rados, claim = bindings().rados, claim_of(self._final)
+        rados, claim = bindings().rados, _claim_of(self._final)
         with rados.WriteOpCtx() as operation:
             operation.new(rados.LIBRADOS_CREATE_EXCLUSIVE)
             self._pool.operate_write_op(operation, claim)
@@ -160,16 +179,6 @@ class NewImage:
             yield
         finally:
             self._pool.remove_object(claim)
-
-    def _keep_removable(self) -> None:
-        """Make the object through which librbd removes images.
-
-        It makes it itself when it first removes one, but in a full pool it cannot.
-        """
-        rados = bindings().rados
-        with rados.WriteOpCtx() as operation:
-            operation.new(rados.LIBRADOS_CREATE_IDEMPOTENT)
-            self._pool.operate_write_op(operation, "rbd_trash")
 
 
 class Filler:

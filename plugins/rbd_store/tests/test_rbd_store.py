@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -142,6 +143,13 @@ def test_options_that_make_no_sense(make_store: MakeStore, given: dict[str, obje
         make_store(**given)
 
 
+def test_a_data_pool_that_is_not_there_is_named(make_store: MakeStore) -> None:
+    store = make_store(rbd_store_data_pool="nowhere")
+    for call in (store.check, lambda: put(store)):
+        with pytest.raises(StoreUnavailable, match="pool nowhere"):
+            call()
+
+
 def test_without_the_bindings_the_packages_are_named(
     store: RbdStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,7 +262,234 @@ def test_images_of_upstream_are_opened_and_closed_often(ceph: Cluster, pool: Any
     assert done.returncode == 0, done.stderr
 
 
+def test_a_stream_that_failed_fails_again(
+    store: RbdStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not go on with what comes after the piece that it could not give."""
+    location = put(store, bytes(40 * MIB))
+
+    def look_in_vain() -> None:
+        monkeypatch.undo()
+        raise BlobNotFound
+
+    with store.open(location) as opened:
+        opened.read(MIB)
+        monkeypatch.setattr(opened, "_look", look_in_vain)
+        for _ in range(2):
+            with pytest.raises(BlobNotFound):
+                b"".join(opened)
+
+
+# -- what the dead leave
+
+
+class Death(BaseException):
+    """Whoever does this does nothing after it."""
+
+
+def half_deleted(
+    store: RbdStore, location: Location, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Begin to delete an image, and die before a step."""
+
+    def die(*_: object) -> None:
+        raise Death
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"glancekit_rbd_store.removing.{step}", die)
+        with pytest.raises(Death):
+            store.delete(location)
+
+
+@pytest.mark.parametrize("step", ["_to_trash", "purge"])
+def test_who_dies_over_a_deletion_leaves_what_is_found(
+    store: RbdStore, pool: Any, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    location = put(store)
+    half_deleted(store, location, monkeypatch, step)
+    with suppress(BlobNotFound):  # the service tries again
+        store.delete(location)
+    for remnant in store.remnants(3600):
+        assert remnant.image_id == name_of(location)
+        store.sweep(remnant)
+    assert objects_of_images(pool) == []
+
+
+@pytest.mark.parametrize("part", ["rbd_id.{name}", "rbd_header.{id}"])
+def test_half_an_image_is_removed(store: RbdStore, pool: Any, part: str) -> None:
+    """A deletion that ended midway has taken its name, one half made has no header yet."""
+    location, rbd = put(store), bindings().rbd
+    with rbd.Image(pool, name_of(location)) as image:
+        image_id = image.id()
+        image.metadata_set("glancekit_deleted", "yes")
+        image.unprotect_snap("snap")
+        image.remove_snap("snap")
+        if "header" in part:
+            image.resize(0)
+    pool.remove_object(part.format(name=name_of(location), id=image_id))
+    store.delete(location)
+    assert rbd.RBD().list(pool) == []
+    with pytest.raises(BlobNotFound):
+        store.delete(location)
+    for remnant in store.remnants(0):
+        store.sweep(remnant)
+    assert objects_of_images(pool) == []
+
+
+def test_an_unfinished_image_that_is_a_mere_name_is_swept(store: RbdStore, pool: Any) -> None:
+    name, rbd = f"{uuid.uuid4()}.writing.0123456789ab", bindings().rbd
+    rbd.RBD().create(pool, name, MIB)
+    with rbd.Image(pool, name) as image:
+        header = f"rbd_header.{image.id()}"
+    pool.remove_object(header)
+    (remnant,) = store.remnants(3600)
+    store.sweep(remnant)
+    assert store.remnants(0) == rbd.RBD().list(pool) == []
+
+
+def test_what_was_not_moved_to_its_end_is_removed(store: RbdStore, pool: Any) -> None:
+    location, rbd = put(store), bindings().rbd
+    with rbd.Image(pool, name_of(location)) as image:
+        image_id = image.id()
+        image.metadata_set("glancekit_deleted", "yes")
+        image.unprotect_snap("snap")
+        image.remove_snap("snap")
+    rbd.RBD().trash_move(pool, name_of(location), 0)
+    in_trash(pool, image_id, -1, 1)  # its state: still on its way
+    (remnant,) = store.remnants(0)
+    store.sweep(remnant)
+    assert store.remnants(0) == objects_of_images(pool) == []
+
+
+def test_others_images_on_the_move_do_not_hide_ours(store: RbdStore, pool: Any) -> None:
+    rbd = bindings().rbd
+    rbd.RBD().create(pool, "migrating", MIB)
+    with rbd.Image(pool, "migrating") as image:
+        image_id = image.id()
+    rbd.RBD().trash_move(pool, "migrating", 0)
+    in_trash(pool, image_id, 6, 2)  # its source: a migration
+    try:
+        assert store.remnants(0) == []
+    finally:
+        in_trash(pool, image_id, 6, 0)
+        rbd.RBD().trash_remove(pool, image_id)
+
+
+def in_trash(pool: Any, image_id: str, at: int, value: int) -> None:
+    """Change a byte of what the trash knows of an image."""
+    rados, key = bindings().rados, f"id_{image_id}"
+    with rados.ReadOpCtx() as operation:
+        found, _ = pool.get_omap_vals(operation, "", key, 1)
+        pool.operate_read_op(operation, "rbd_trash")
+        known = bytearray(dict(found)[key])
+    known[at] = value
+    with rados.WriteOpCtx() as change:
+        pool.set_omap(change, (key,), (bytes(known),))
+        pool.operate_write_op(change, "rbd_trash")
+
+
+def test_a_name_of_nothing_is_given_away_again(store: RbdStore, pool: Any) -> None:
+    """Who dies while giving an image its name may leave it with both, or the new one with none."""
+    image_id, rbd = str(uuid.uuid4()), bindings().rbd
+    rbd.RBD().create(pool, f"{image_id}.writing.0123456789ab", MIB)
+    known = pool.read(f"rbd_id.{image_id}.writing.0123456789ab")
+    pool.write_full(f"rbd_id.{image_id}", known)
+    store.discard(image_id)
+    assert read(store, put(store, image_id=image_id)) == DATA
+
+
+@pytest.mark.parametrize("step", ["_to_trash", "unprotected"])
+def test_an_image_in_use_is_whole_after_half_a_deletion(
+    store: RbdStore, pool: Any, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    location = put(store)
+    if step == "_to_trash":
+        half_deleted(store, location, monkeypatch, step)
+    else:
+        with bindings().rbd.Image(pool, name_of(location)) as image:
+            image.metadata_set("glancekit_deleted", "yes")
+            image.unprotect_snap("snap")
+    with bindings().rbd.Image(pool, name_of(location)), pytest.raises(BlobInUse):
+        store.delete(location)
+    assert is_frozen(pool, name_of(location))
+    assert read(store, location) == DATA
+    store.delete(location)
+    assert objects_of_images(pool) == []
+
+
+WRITES_AND_DELETES = """
+import io, sys, uuid
+from types import SimpleNamespace
+from glancekit_rbd_store.driver import RbdStore
+from glancekit.plugin import FileStream
+
+settings = {option.name: option.default for option in RbdStore.options}
+settings |= {"rbd_store_ceph_conf": sys.argv[1], "rbd_store_user": "glance"}
+settings |= {"rbd_store_chunk_size": 1}
+store = RbdStore(SimpleNamespace(**settings), name="rbd")
+while True:
+    image_id = str(uuid.uuid4())
+    print(image_id, flush=True)
+    store.delete(store.write(image_id, FileStream(io.BytesIO(bytes(24 << 20))), None))
+"""
+
+
+def test_those_who_are_killed_leave_no_bytes(store: RbdStore, ceph: Cluster, pool: Any) -> None:
+    """At some instant of a write or a deletion, a dozen times."""
+    begun: list[str] = []
+    for number in range(12):
+        program = [sys.executable, "-c", WRITES_AND_DELETES, str(ceph.conf)]
+        with subprocess.Popen(
+            program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as process:
+            assert process.stdout is not None
+            begun.append(process.stdout.readline().strip())
+            time.sleep(number * 0.06)
+            process.kill()
+            begun.extend(line.strip() for line in process.stdout)
+    for image_id in begun:
+        wait_until(lambda image_id=image_id: discarded(store, image_id))
+
+    def is_swept() -> bool:
+        for remnant in store.remnants(0):
+            store.sweep(remnant)
+        return objects_of_images(pool) == []
+
+    wait_until(is_swept)
+
+
+def objects_of_images(pool: Any) -> list[str]:
+    """Return what there is of images but their mere names."""
+    kinds = ("rbd_data.", "rbd_header.", "rbd_object_map.", "glancekit_claim.")
+    return [each.key for each in pool.list_objects() if each.key.startswith(kinds)]
+
+
 # -- deleting what is in use
+
+
+def test_a_snapshot_may_have_another_name(store: RbdStore, ceph: Cluster, pool: Any) -> None:
+    """As the location says, which somebody registered."""
+    rbd = bindings().rbd
+    rbd.RBD().create(pool, "theirs", MIB)
+    with rbd.Image(pool, "theirs") as image:
+        image.create_snap("mine")
+        image.protect_snap("mine")
+    store.delete(Location(url=f"rbd://{ceph.fsid}/images/theirs/mine"))
+    assert rbd.RBD().list(pool) == []
+
+
+def test_a_clone_is_as_plain_as_other_images(store: RbdStore, ceph: Cluster, pool: Any) -> None:
+    """Also of an image of upstream's, which has more features."""
+    rbd = bindings().rbd
+    rbd.RBD().create(pool, "theirs", MIB, old_format=False, features=61)
+    with rbd.Image(pool, "theirs") as image:
+        image.create_snap("snap")
+        image.protect_snap("snap")
+    url = f"rbd://{ceph.fsid}/images/theirs/snap"
+    clone = store.clone(Location(url=url), str(uuid.uuid4()))
+    with rbd.Image(pool, name_of(clone), read_only=True) as image:
+        assert image.features() == rbd.RBD_FEATURE_LAYERING
+    store.delete(clone)
 
 
 def clone(ceph: Cluster, location: Location) -> None:
@@ -341,8 +576,11 @@ def test_what_somebody_holds_is_not_touched(store: RbdStore, pool: Any, holder: 
 # -- a cluster in need
 
 
-def test_a_full_cluster_says_so_and_can_be_emptied(make_store: MakeStore, ceph: Cluster) -> None:
-    store = make_store()
+@pytest.mark.parametrize("data_pool", [None, "data"])
+def test_a_full_cluster_says_so_and_can_be_emptied(
+    make_store: MakeStore, ceph: Cluster, data_pool: str | None
+) -> None:
+    store = make_store(rbd_store_data_pool=data_pool)
     location = put(store)
 
     class Filling(FileStream):
@@ -359,8 +597,10 @@ def test_a_full_cluster_says_so_and_can_be_emptied(make_store: MakeStore, ceph: 
     try:
         with pytest.raises(StoreFull):
             store.write(str(uuid.uuid4()), Filling(io.BytesIO(DATA)), len(DATA))
+        begun = time.monotonic()
         with pytest.raises(StoreFull):
             put(store)
+        assert time.monotonic() - begun < 5
         assert read(store, location) == DATA
         store.delete(location)
         with ceph.client("glance").open_ioctx("images") as pool:
@@ -457,13 +697,86 @@ def test_wrong_credentials_and_places(make_store: MakeStore, ceph: Cluster, tmp_
             make_store(**given).check()
 
 
+def test_a_monitor_that_stops_answering_is_told_in_time(
+    make_store: MakeStore, ceph: Cluster
+) -> None:
+    """Without it no snapshot comes or goes; what is there is read all the same."""
+    store = make_store(rados_connect_timeout=1)
+    location, image_id = put(store), str(uuid.uuid4())
+
+    class Freezing(FileStream):
+        """A source in the middle of which the monitor stops."""
+
+        is_frozen = False
+
+        def read(self, size: int = -1, /) -> bytes:
+            if not self.is_frozen:
+                self.is_frozen = True
+                ceph.freeze_monitor()
+            return super().read(size)
+
+    begun = time.monotonic()
+    try:
+        with pytest.raises(StoreUnavailable):
+            store.write(image_id, Freezing(io.BytesIO(DATA)), len(DATA))
+        for call in (lambda: put(store), lambda: store.delete(location), store.usage):
+            with pytest.raises(StoreUnavailable):
+                call()
+        assert read(store, location) == DATA
+        assert time.monotonic() - begun < 15
+    finally:
+        ceph.thaw_monitor()
+    wait_until(lambda: discarded(store, image_id))
+    assert read(store, put(store, image_id=image_id)) == DATA
+    store.delete(location)
+
+
+def test_a_new_key_is_taken_up(make_store: MakeStore, ceph: Cluster) -> None:
+    """The connection was made with the old one, which no monitor takes any more."""
+    store = make_store(rados_connect_timeout=1)
+    location = put(store)
+    ceph.change_key("glance")
+    ceph.restart_monitor()
+    wait_until(lambda: "quorum" in str(ceph.command("quorum_status")))
+    with pytest.raises(StoreUnavailable):
+        put(store)
+
+    def is_well() -> bool:
+        with suppress(StoreUnavailable):
+            store.delete(put(store))
+            return True
+        return False
+
+    wait_until(is_well)
+    assert read(store, location) == DATA
+
+
+def test_those_who_wait_for_a_connection_fail_with_it(
+    make_store: MakeStore, ceph: Cluster
+) -> None:
+    """With monitors that hang they would have to wait one after the other."""
+    store = make_store(rados_connect_timeout=1)
+    ceph.freeze_monitor()
+    try:
+        begun = time.monotonic()
+        with ThreadPoolExecutor(10) as threads:
+            for each in [threads.submit(store.check) for _ in range(10)]:
+                assert isinstance(each.exception(30), StoreUnavailable)
+        assert time.monotonic() - begun < 5
+    finally:
+        ceph.thaw_monitor()
+    store.check()
+
+
 def test_no_monitor(make_store: MakeStore, ceph: Cluster, tmp_path: Any) -> None:
     conf = tmp_path / "ceph.conf"
     text = ceph.conf.read_text()
     mon = next(line for line in text.splitlines() if line.startswith("mon host"))
     conf.write_text(text.replace(mon, "mon host = [v2:127.0.0.1:9/0]"))
+    begun = time.monotonic()
     with pytest.raises(StoreUnavailable):
         make_store(rbd_store_ceph_conf=str(conf), rados_connect_timeout=1).check()
+    assert time.monotonic() - begun < 10  # Ceph's own time-out is 300 s
 
 
 def discarded(store: RbdStore, image_id: str) -> bool:

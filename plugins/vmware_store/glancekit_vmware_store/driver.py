@@ -125,7 +125,7 @@ class VmwareStore(
         )
 
     def check(self) -> None:
-        """Insist on that every datastore is there and accessible."""
+        """Insist that every datastore is there and accessible."""
         vcenter = self._parts().vcenter
         for datastore in self._settings.datastores:
             if not vcenter.room(datastore).accessible:

@@ -4,7 +4,6 @@ from somewhere on. What becomes of a broken transfer is not its business."""
 
 from __future__ import annotations
 
-import logging
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from glancekit.plugin import (
     BlobNotFound,
     GlancekitError,
     StoreDenied,
+    StoreFailed,
     StoreFull,
     StoreUnavailable,
 )
@@ -25,13 +25,12 @@ from glancekit_vmware_store.options import Settings
 from glancekit_vmware_store.places import Place
 from glancekit_vmware_store.vcenter import Session, VCenter
 
-log = logging.getLogger(__name__)
-
 _BY_STATUS: Mapping[int, type[GlancekitError]] = {
-    401: StoreDenied,
+    401: StoreUnavailable,  # the session has ended just now; with a new one it works
     403: StoreDenied,
     409: BlobExists,
     413: StoreFull,
+    416: StoreFailed,  # the file is shorter than it was
     423: BlobInUse,
     507: StoreFull,
 }
@@ -45,7 +44,9 @@ class Opened:
     connection: Connection
     response: HTTPResponse
     length: int
+    """Of the part that was asked for, in bytes."""
     total: int
+    """Of the whole file."""
     version: str
     """When the file was last written, as the server says it."""
 
@@ -96,7 +97,7 @@ class Folder:
                 connection.putheader("Transfer-Encoding", "chunked")
             else:
                 connection.putheader("Content-Length", str(size))
-            answer = self._send(connection, chunks, is_chunked=size is None)
+            answer = _answer_to(connection, _body(chunks, is_chunked=size is None))
             if answer.status not in (200, 201, 204):
                 raise self._refused("writing", answer, session)
         finally:
@@ -104,69 +105,35 @@ class Folder:
 
     # -- how
 
-    def _send(
-        self, connection: Connection, chunks: Iterable[bytes], *, is_chunked: bool
-    ) -> HTTPResponse:
-        """Send a body and return the answer; one that comes early, instead of the rest."""
-        with translated("writing"):
-            connection.endheaders()
-        for parts in _body(chunks, is_chunked=is_chunked):
-            if not self._take(connection, parts):
-                break
-        with translated("writing"):
-            return connection.getresponse()
-
-    def _take(self, connection: Connection, parts: Iterable[bytes]) -> bool:
-        """Send some bytes; False where the server wants no more, and may have said why."""
-        try:
-            for part in parts:
-                connection.send(part)
-        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
-            return False
-        except (OSError, HTTPException):
-            with translated("writing"):
-                raise
-        return True
-
     def _fetch(self, method: str, place: Place, headers: Mapping[str, str]) -> Opened:
         """Ask for a file; once more where the session turns out to have ended."""
-        for is_second in (False, True):
-            session = self._vcenter.session()
-            opened = self._ask(method, place, {**headers, "Cookie": session.cookie})
-            status = opened.response.status
-            if status in (200, 206):
-                return self._expected(opened, headers)
+        session = self._vcenter.session()
+        opened = self._ask(method, place, headers, session)
+        if opened.response.status == 401:
             opened.close()
-            if status == 404:
-                raise self._missing(place)
-            error = self._refused("reading", opened.response, session)
-            if status != 401 or is_second:
-                raise error
-        raise AssertionError("the second time is the last")
+            self._vcenter.forget(session)
+            session = self._vcenter.session()
+            opened = self._ask(method, place, headers, session)
+        status = opened.response.status
+        if status in (200, 206):
+            return _as_asked(opened, headers)
+        opened.close()
+        if status == 404:
+            raise self._missing(place)
+        raise self._refused("reading", opened.response, session)
 
-    def _ask(self, method: str, place: Place, headers: Mapping[str, str]) -> Opened:
+    def _ask(
+        self, method: str, place: Place, headers: Mapping[str, str], session: Session
+    ) -> Opened:
         connection = self._connect()
         try:
             with translated("reading"):
-                connection.request(method, place.target, headers=dict(headers))
-                response = connection.getresponse()
-                return _opened(connection, response)
+                asked = {**headers, "Cookie": session.cookie}
+                connection.request(method, place.target, headers=asked)
+                return _opened(connection, connection.getresponse())
         except BaseException:
             connection.close()
             raise
-
-    def _expected(self, opened: Opened, headers: Mapping[str, str]) -> Opened:
-        """Insist on a length, and on the very part that was asked for."""
-        answer, problem = opened.response, ""
-        if answer.getheader("Content-Length") is None:
-            problem = "the server does not say how long the file is"
-        part = headers.get("Range", "").replace("=", " ")
-        if part and not (answer.getheader("Content-Range") or "").startswith(part):
-            problem = "the server sent another part of the file than was asked for"
-        if problem:
-            opened.close()
-            raise StoreUnavailable(problem)
-        return opened
 
     def _missing(self, place: Place) -> GlancekitError:
         """Return what it means that there is no such file: its datastore may be away."""
@@ -175,10 +142,11 @@ class Folder:
         return BlobNotFound()
 
     def _refused(self, deed: str, answer: HTTPResponse, session: Session) -> GlancekitError:
+        """Return what an answer means; a session that is no good is not used again."""
         if answer.status == 401:
             self._vcenter.forget(session)
         kind = _BY_STATUS.get(answer.status, StoreUnavailable)
-        if kind in (StoreDenied, StoreUnavailable):
+        if kind in (StoreDenied, StoreFailed, StoreUnavailable):
             return kind(f"{deed}: the server answered {answer.status} {answer.reason}")
         return kind()
 
@@ -188,6 +156,30 @@ class Folder:
             connection.connect()
         connection.sock.settimeout(self._settings.idle_timeout)
         return connection
+
+
+def _answer_to(connection: Connection, body: Iterable[Iterable[bytes]]) -> HTTPResponse:
+    """Send a body and return the answer; one that comes early, instead of the rest."""
+    with translated("writing"):
+        connection.endheaders()
+    for parts in body:
+        if not _is_sent(connection, parts):
+            break
+    with translated("writing"):
+        return connection.getresponse()
+
+
+def _is_sent(connection: Connection, parts: Iterable[bytes]) -> bool:
+    """Send some bytes; False where the server wants no more, and may have said why."""
+    try:
+        for part in parts:
+            connection.send(part)
+    except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+        return False
+    except (OSError, HTTPException):
+        with translated("writing"):
+            raise
+    return True
 
 
 def _body(chunks: Iterable[bytes], *, is_chunked: bool) -> Iterator[tuple[bytes, ...]]:
@@ -210,3 +202,17 @@ def _opened(connection: Connection, response: HTTPResponse) -> Opened:
         int(total) if total.isdigit() else length,
         response.getheader("Last-Modified") or "",
     )
+
+
+def _as_asked(opened: Opened, headers: Mapping[str, str]) -> Opened:
+    """Insist on a length, and on the part that was asked for, up to the end of the file."""
+    answer, problem = opened.response, ""
+    if answer.getheader("Content-Length") is None:
+        problem = "the server does not say how long the file is"
+    part = headers.get("Range", "").partition("-")[0].replace("=", " ")
+    if part and not (answer.getheader("Content-Range") or "").startswith(f"{part}-"):
+        problem = "the server sent another part of the file than was asked for"
+    if problem:
+        opened.close()
+        raise StoreUnavailable(problem)
+    return opened

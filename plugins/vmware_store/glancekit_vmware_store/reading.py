@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from glancekit.plugin import CHUNK_SIZE, ByteStream, StoreFailed, StoreUnavailable
 from glancekit_vmware_store.failures import translated
@@ -12,8 +13,11 @@ from glancekit_vmware_store.places import Place
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 3
+ATTEMPTS = 5
 """How often it is tried again without a single byte in between."""
+
+_FIRST_PAUSE = 0.1
+"""Seconds before it is tried once more after a try in vain, three times as many each time."""
 
 
 class Download(ByteStream):
@@ -31,6 +35,7 @@ class Download(ByteStream):
         self._opened = self._first = folder.get(place, offset, length)
         self._at = offset
         self._end = offset + self._opened.length
+        self._is_broken = False
         self._failures = 0
         self._failure: BaseException | None = None
 
@@ -55,15 +60,24 @@ class Download(ByteStream):
         """Receive, by another connection where the last one broke."""
         while size:
             try:
+                if self._is_broken:
+                    self._reopen()
                 return self._receive(size)
             except StoreUnavailable as error:
-                self._failures += 1
-                if self._failures > ATTEMPTS:
-                    raise
-                name, at = self._place.name, self._at
-                log.warning("reading %s goes on at byte %d after: %s", name, at, error)
-                self._reopen()
+                self._pause_after(error)
         return b""
+
+    def _pause_after(self, error: StoreUnavailable) -> None:
+        """Take note of a broken connection. At once it is tried again only the first time, and not
+        at all where the server then does not answer."""
+        self._is_broken = True
+        self._failures += 1
+        is_second = self._failures > 1
+        if self._failures > ATTEMPTS or (is_second and isinstance(error.__cause__, TimeoutError)):
+            raise error
+        if is_second:
+            time.sleep(_FIRST_PAUSE * 3 ** (self._failures - 2))
+        log.warning("reading %s goes on at byte %d after: %s", self._place.name, self._at, error)
 
     def _receive(self, size: int) -> bytes:
         with translated("reading"):
@@ -77,6 +91,7 @@ class Download(ByteStream):
     def _reopen(self) -> None:
         self._opened.close()
         self._opened = self._folder.get(self._place, self._at, self._end - self._at)
+        self._is_broken = False
         now, first = self._opened, self._first
         if (now.total, now.version) != (first.total, first.version):
             raise StoreFailed("the file was replaced while it was being read")

@@ -58,8 +58,8 @@ class Writer:
         """Write all bytes of the source, and only when all are there give them their name."""
         self._require_unused(image_id)
         datastore = self._choose(size or 0)
+        first = source.read(CHUNK_SIZE)  # it may be long in coming, and the session end meanwhile
         self._vcenter.make_folder(datastore)
-        first = source.read(CHUNK_SIZE)
         final = place_of(datastore, image_id, self._settings)
         partial = place_of(datastore, f"{image_id}.{uuid.uuid4().hex}.part", self._settings)
         counted = _Counted(first, source)

@@ -29,6 +29,7 @@ from glancekit.plugin import (
     Location,
     Remnant,
     StoreDenied,
+    StoreFailed,
     StoreUnavailable,
 )
 
@@ -341,6 +342,21 @@ def test_a_session_that_ends_in_the_middle_is_begun_anew(
     assert files() == []
 
 
+@pytest.mark.parametrize("size", [len(DATA), None])
+def test_a_session_may_end_before_the_first_byte_has_come(
+    build: Build, vcenter: Simulator, size: int | None
+) -> None:
+    driver = build()
+
+    def chunks() -> Any:
+        end_session(vcenter, driver)
+        yield DATA
+
+    location = driver.write(str(uuid.uuid4()), IteratorStream(chunks()), size)
+    assert read(driver, location.url) == DATA
+    driver.delete(location)
+
+
 def test_closing_ends_the_session(build: Build) -> None:
     driver = build()
     driver.check()
@@ -415,3 +431,17 @@ def test_what_is_deleted_behind_our_back_is_missing(build: Build, files: Files) 
     ):
         with pytest.raises(BlobNotFound):
             call()
+
+
+def test_what_became_shorter_behind_our_back_ends_where_it_ends(
+    build: Build, files: Files
+) -> None:
+    driver = build()
+    location = put(driver)
+    (path,) = files()
+    os.truncate(path, 1000)
+    with driver.open_range(location, 900, 200) as opened:
+        assert b"".join(opened) == DATA[900:1000]
+    with pytest.raises(StoreFailed, match="416"):
+        driver.open_range(location, 1000, 10)
+    driver.delete(location)

@@ -125,6 +125,23 @@ def test_a_server_that_restarts_midway_of_a_read(vcenter: Simulator, driver: Vmw
     driver.delete(location)
 
 
+def test_a_server_that_is_away_for_a_moment_midway_of_a_read(
+    vcenter: Simulator, driver: VmwareStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glancekit_vmware_store.reading._FIRST_PAUSE", 1.0)  # on a busy machine
+    location = put(driver)
+    with driver.open(location) as opened:
+        start = opened.read(MIB)
+        vcenter.stop()
+        back = threading.Timer(0.2, vcenter.start)
+        back.start()
+        try:
+            assert start + b"".join(opened) == DATA
+        finally:
+            back.join()
+    driver.delete(location)
+
+
 def test_nobody_listening_is_unavailable(vcenter: Simulator, driver: VmwareStore) -> None:
     location = put(driver)
     vcenter.stop()
