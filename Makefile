@@ -3,7 +3,7 @@
 
 VENV := .venv
 # What tests have for a peer is no dependency: each lives in an environment of its own.
-PEERS := keystone moto swift vcsim glance-store glance barbican
+PEERS := keystone moto swift vcsim glance-store glance barbican tempest
 PEER_ENVIRONMENTS := $(PEERS:%=.venv-%/.installed)
 BIN := $(VENV)/bin
 PLUGINS := $(wildcard plugins/*/setup.cfg)
