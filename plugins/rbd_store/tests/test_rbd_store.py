@@ -600,7 +600,7 @@ def test_a_full_cluster_says_so_and_can_be_emptied(
         begun = time.monotonic()
         with pytest.raises(StoreFull):
             put(store)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 15
         assert read(store, location) == DATA
         store.delete(location)
         with ceph.client("glance").open_ioctx("images") as pool:
@@ -723,7 +723,7 @@ def test_a_monitor_that_stops_answering_is_told_in_time(
             with pytest.raises(StoreUnavailable):
                 call()
         assert read(store, location) == DATA
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 60  # some would wait for ever
     finally:
         ceph.thaw_monitor()
     wait_until(lambda: discarded(store, image_id))
@@ -755,14 +755,14 @@ def test_those_who_wait_for_a_connection_fail_with_it(
     make_store: MakeStore, ceph: Cluster
 ) -> None:
     """With monitors that hang they would have to wait one after the other."""
-    store = make_store(rados_connect_timeout=1)
+    store = make_store(rados_connect_timeout=3)
     ceph.freeze_monitor()
     try:
         begun = time.monotonic()
         with ThreadPoolExecutor(10) as threads:
             for each in [threads.submit(store.check) for _ in range(10)]:
                 assert isinstance(each.exception(30), StoreUnavailable)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20  # and not 30
     finally:
         ceph.thaw_monitor()
     store.check()
