@@ -28,12 +28,8 @@ _to_json = json.JSONEncoder(default=str, ensure_ascii=False).encode
 LOG_FILE = "glancekit.log"
 """The file in log_dir when nobody names one."""
 
-CHATTY = (
-    *("sqlalchemy", "alembic", "stevedore", "urllib3", "tooz", "oslo_config"),
-    *("boto3", "botocore", "s3transfer"),
-)
-"""Libraries whose INFO is for their own developers, and whose DEBUG is not for logs: botocore
-writes down every body that it sends, which is images, and headers with what it logs in with."""
+CHATTY = ("sqlalchemy", "alembic", "stevedore", "urllib3", "tooz", "oslo_config")
+"""Libraries whose INFO is for their own developers."""
 
 
 def set_up(config: Configuration) -> None:

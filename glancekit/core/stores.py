@@ -464,7 +464,7 @@ class Stores:
         self.by_id: Mapping[str, Store] = MappingProxyType({store.id: store for store in stores})
         self.default = self.get(default_id)
         self.choose_by = choose_by
-        self._preferred = {id: place for place, id in reversed([*enumerate(preferred)])}
+        self._preferred = {id: place for place, id in enumerate(dict.fromkeys(preferred))}
 
     def acting_for(self, caller: Caller) -> Stores:
         """Return the stores as they are for a caller: these, where none acts for anybody."""

@@ -137,7 +137,7 @@ _SAME_USER = (
 )
 GLANCE_DOWNLOAD_NAMES: Mapping[str, str] = MappingProxyType(
     {
-        **dict(zip(_SAME_USER, _SAME_USER, strict=True)),
+        **{name: name for name in _SAME_USER},
         "cafile": "https_ca_certificates_file",
         "insecure": "https_insecure",
     }

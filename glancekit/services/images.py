@@ -12,7 +12,6 @@ from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import (
     BlobInUse,
     BlobNotFound,
-    CapabilityMissing,
     Forbidden,
     ImageNotFound,
     Protected,
@@ -33,6 +32,7 @@ from glancekit.services.notices import about
 from glancekit.services.permitted import READ_AHEAD, fill_page
 from glancekit.services.protections import Operation, View
 from glancekit.services.quotas import allowance
+from glancekit.services.removing import is_removed
 from glancekit.services.world import World
 
 log = logging.getLogger(__name__)
@@ -394,24 +394,9 @@ def _still_there(world: World, location: Location) -> bool:
 def remove_bytes(world: World, location: Location) -> bool:
     """Remove one copy; False when its store cannot do it now.
 
-    What is in a store that never deletes is not ours, and stays.
-
     :raises BlobInUse: when others depend on it.
     """
-    try:
-        world.stores.get(location.store).delete(location)
-    except BlobNotFound:
-        log.info("the data of image %s was gone from %s", location.image_id, location.store)
-    except CapabilityMissing:
-        log.info("the data of image %s stays in %s", location.image_id, location.store)
-    except BlobInUse:
-        raise
-    except (StoreError, StoreNotFound) as error:
-        log.warning(
-            "could not remove the data of image %s, will try again: %s", location.image_id, error
-        )
-        return False
-    return True
+    return is_removed(location, lambda: world.stores.get(location.store).delete(location))
 
 
 def _finish_delete(work: UnitOfWork, image: Image, caller: Identity | None) -> None:

@@ -16,8 +16,6 @@ from typing import Protocol
 from glancekit.core.contracts.metadata import MetadataDriver, UnitOfWork
 from glancekit.core.errors import (
     BlobInUse,
-    BlobNotFound,
-    CapabilityMissing,
     Conflict,
     ImageNotFound,
     StoreError,
@@ -32,6 +30,7 @@ from glancekit.core.turns import require_turn
 from glancekit.services import acting
 from glancekit.services.importing.records import LOCK, forget_staged
 from glancekit.services.notices import about
+from glancekit.services.removing import is_removed
 from glancekit.services.staging import Staging
 
 log = logging.getLogger(__name__)
@@ -220,27 +219,25 @@ def _back_to_queued(work: UnitOfWork, image_id: str) -> None:
 
 def finish_delete(world: Recoverable, row: Location) -> bool:
     """Remove bytes that were condemned, and the image's record with its last copy."""
-    try:
+
+    def remove() -> None:
         store = acting.store_of(world.stores, row)
         if row.url:
             store.delete(row)
         else:  # what an upload left before it knew its place
             store.discard(row.image_id)
+
+    try:
+        if not is_removed(row, remove):
+            return False
     except BlobInUse:
         return _keep_in_use(world, row)
-    except BlobNotFound:
-        log.info("the condemned data of image %s was gone already", row.image_id)
-    except CapabilityMissing:  # what is in a store that never deletes is not ours
-        log.info("the data of image %s stays in %s", row.image_id, row.store)
-    except (StoreError, StoreNotFound) as error:
-        log.warning("cannot remove condemned data, will try again: %s", error)
-        return False
     with world.metadata.unit_of_work() as work:
         if row.id is not None:
             work.locations.remove(row.id)
         _delete_record(work, row.image_id)
         work.commit()
-    log.info("removed the condemned data of image %s from store %s", row.image_id, row.store)
+    log.info("done with the condemned data of image %s in store %s", row.image_id, row.store)
     return True
 
 

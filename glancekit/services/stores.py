@@ -86,15 +86,14 @@ def left_in(metadata: MetadataDriver, store_id: str) -> Iterator[Left]:
             rows = work.locations.walk(limit=ROWS, after=(rows[-1].id or 0) if rows else 0)
             here = [row for row in rows if row.store == store_id]
             copies = work.locations.of_images({row.image_id for row in here}) if here else ()
+        good: dict[str, list[str]] = {}
+        for copy in copies:
+            is_good = copy.status is LocationStatus.ACTIVE and not copy.is_lost
+            if is_good and copy.store != store_id:
+                good.setdefault(copy.image_id, []).append(copy.store)
         for row in here:
-            elsewhere = dict.fromkeys(
-                copy.store
-                for copy in copies
-                if (copy.image_id, copy.status) == (row.image_id, LocationStatus.ACTIVE)
-                and copy.store != store_id
-                and not copy.is_lost
-            )
-            yield Left(image_id=row.image_id, status=row.status, elsewhere=tuple(elsewhere))
+            elsewhere = tuple(good.get(row.image_id, ()))
+            yield Left(image_id=row.image_id, status=row.status, elsewhere=elsewhere)
         if len(rows) < ROWS:
             return
 

@@ -11,11 +11,8 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +23,13 @@ pytest.importorskip("glancekit_http_store", reason="glancekit-http-store is not 
 pytest.importorskip("glancekit_web_download", reason="glancekit-web-download is not installed")
 
 from glancekit_keystone_auth.testing import PASSWORD, RealKeystone
+from glancekit_web_reading import testing as web_reading
 
-ENVIRONMENT = os.environ.get("GLANCEKIT_TEST_TEMPEST") or str(
-    Path(__file__).parents[2] / ".venv-tempest"
-)
+from glancekit.testing.servers import find_environment
+
+ENVIRONMENT = "GLANCEKIT_TEST_TEMPEST"
+"""Environment variable that names the environment; default is .venv-tempest here or above."""
+
 LIMIT = 900
 ENOUGH = 85
 """Tests that pass, at least: what is skipped for want of something is no proof."""
@@ -119,27 +119,20 @@ NAMESPACE = {
 @pytest.fixture(scope="module")
 def tempest() -> Path:
     """The folder of its programs."""
-    programs = Path(ENVIRONMENT).absolute() / "bin"
-    if not (programs / "stestr").exists():
+    environment = find_environment(ENVIRONMENT, ".venv-tempest", has="bin/stestr")
+    if environment is None:
         pytest.skip("there are no acceptance tests: sh tools/tempest.sh .venv-tempest")
-    return programs
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+    return environment / "bin"
 
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a web server that has an image."""
-    folder = tmp_path_factory.mktemp("web")
-    (folder / "image").write_bytes(os.urandom(300_000))
-    handler = partial(_Quiet, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
+    if reason := web_reading.missing():
+        pytest.skip(reason)
+    with web_reading.Nginx(tmp_path_factory.mktemp("web")) as server:
+        (server.root / "image").write_bytes(os.urandom(300_000))
+        yield server.port
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,11 +28,12 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from glancekit_keystone_auth.testing import PASSWORD, RealKeystone
 from oslo_config import cfg
 
-from glancekit.testing.servers import ServerProcess, free_port
+from glancekit.testing.servers import ServerProcess, find_environment, free_port
 
-ENVIRONMENT = os.environ.get("GLANCEKIT_TEST_BARBICAN") or str(
-    Path(__file__).parents[2] / ".venv-barbican"
-)
+ENVIRONMENT = "GLANCEKIT_TEST_BARBICAN"
+"""Environment variable that names the environment; default is .venv-barbican here or above."""
+
+PASTE = "etc/barbican/barbican-api-paste.ini"
 PATIENCE = 90.0
 DATA = bytes(range(256)) * 9000
 
@@ -85,9 +85,8 @@ password = {password}
 @pytest.fixture(scope="module")
 def barbican(keystone: RealKeystone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running Barbican."""
-    environment = Path(ENVIRONMENT).absolute()
-    paste = environment / "etc" / "barbican" / "barbican-api-paste.ini"
-    if not paste.exists():
+    environment = find_environment(ENVIRONMENT, ".venv-barbican", has=PASTE)
+    if environment is None:
         pytest.skip("there is no Barbican to test with: sh tools/barbican.sh .venv-barbican")
     folder = tmp_path_factory.mktemp("barbican")
     port = free_port()
@@ -105,7 +104,7 @@ def barbican(keystone: RealKeystone, tmp_path_factory: pytest.TempPathFactory) -
     python = str(environment / "bin" / "python")
     server = ServerProcess(folder / "barbican.log")
     server.launch(
-        [python, "-W", "ignore", "-c", SERVER, str(port), str(paste)],
+        [python, "-W", "ignore", "-c", SERVER, str(port), str(environment / PASTE)],
         environment={"HOME": str(folder)},
     )
     try:

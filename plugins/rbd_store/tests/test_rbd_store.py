@@ -315,16 +315,22 @@ def test_who_dies_over_a_deletion_leaves_what_is_found(
     assert objects_of_images(pool) == []
 
 
+def begin_to_delete(pool: Any, location: Location) -> str:
+    """Do what a removal does before anything goes, and return the image's id."""
+    with bindings().rbd.Image(pool, name_of(location)) as image:
+        image.metadata_set("glancekit_deleted", "yes")
+        image.unprotect_snap("snap")
+        image.remove_snap("snap")
+        return str(image.id())
+
+
 @pytest.mark.parametrize("part", ["rbd_id.{name}", "rbd_header.{id}"])
 def test_half_an_image_is_removed(store: RbdStore, pool: Any, part: str) -> None:
     """A deletion that ended midway has taken its name, one half made has no header yet."""
     location, rbd = put(store), bindings().rbd
-    with rbd.Image(pool, name_of(location)) as image:
-        image_id = image.id()
-        image.metadata_set("glancekit_deleted", "yes")
-        image.unprotect_snap("snap")
-        image.remove_snap("snap")
-        if "header" in part:
+    image_id = begin_to_delete(pool, location)
+    if "header" in part:
+        with rbd.Image(pool, name_of(location)) as image:
             image.resize(0)
     pool.remove_object(part.format(name=name_of(location), id=image_id))
     store.delete(location)
@@ -349,11 +355,7 @@ def test_an_unfinished_image_that_is_a_mere_name_is_swept(store: RbdStore, pool:
 
 def test_what_was_not_moved_to_its_end_is_removed(store: RbdStore, pool: Any) -> None:
     location, rbd = put(store), bindings().rbd
-    with rbd.Image(pool, name_of(location)) as image:
-        image_id = image.id()
-        image.metadata_set("glancekit_deleted", "yes")
-        image.unprotect_snap("snap")
-        image.remove_snap("snap")
+    image_id = begin_to_delete(pool, location)
     rbd.RBD().trash_move(pool, name_of(location), 0)
     in_trash(pool, image_id, -1, 1)  # its state: still on its way
     (remnant,) = store.remnants(0)

@@ -393,7 +393,8 @@ def _addressing(settings: Settings) -> str:
 
 
 def _keep_requests_out_of_logs() -> None:
-    """Have the SDK tell no details: its requests carry session tokens, and answers new keys."""
+    """Have the SDK tell no details: its requests carry images and session tokens, and answers new
+    keys."""
     sdk = logging.getLogger("botocore")
     sdk.setLevel(max(logging.INFO, sdk.getEffectiveLevel()))
 

@@ -111,7 +111,7 @@ class GlanceDownload(ImportMethod, SupportsDescription):
         if not isinstance(region, str) or not region:
             raise Invalid("glance-download needs glance_region, the region to copy from")
         _image_id(arguments)
-        if not isinstance(_interface(arguments), str):
+        if not isinstance(arguments.get("glance_service_interface", ""), str | None):
             raise Invalid("glance_service_interface is a word: public, internal or admin")
 
     def describe(self, image: Image, arguments: Mapping[str, Any], *, caller: Identity) -> Image:
@@ -268,6 +268,6 @@ def _image_id(arguments: Mapping[str, Any]) -> str:
         raise Invalid("glance-download: the image id does not look like a UUID") from None
 
 
-def _interface(arguments: Mapping[str, Any]) -> Any:
-    """Which interfaces a region has, its catalog knows: one that it lacks is found out there."""
-    return arguments.get("glance_service_interface") or "public"
+def _interface(arguments: Mapping[str, Any]) -> str:
+    """Return what is asked for. What a region has, its catalog knows, and so what it lacks."""
+    return str(arguments.get("glance_service_interface") or "public")
