@@ -105,9 +105,9 @@ class Ledger:
         :param was_asked_for: run it now, due and paused or not.
         :raises MetadataError: when it cannot be written down; then it must not begin.
         """
-        key, at = self.key_of(task), now()
+        key = self.key_of(task)
         if not was_asked_for and self._goes_without(task):
-            return Begun(key, at, is_written=False)
+            return Begun(key, now(), is_written=False)
         try:
             with self._metadata.unit_of_work() as work:
                 state = work.periodic.get(*key)
@@ -117,6 +117,7 @@ class Ledger:
                     return wait
                 if state.is_under_way:
                     _remember_cut_off(work, state)
+                at = now()  # the interval begins here, however long the records let it wait
                 work.periodic.save(self._started(task, state, at))
                 work.commit()
         except Conflict:

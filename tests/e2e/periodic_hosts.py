@@ -56,6 +56,10 @@ def register_periodic_tasks():
     return [*tasks, PeriodicTask(name="long", interval=1.0, run=items)]
 """
 
+EARLY = 0.5
+"""Of its interval, by which a start may seem early: the one before was written into the records a
+moment before its task could say so here, and on a busy machine that moment is long."""
+
 SLACK = 4.0
 """Seconds beyond a lease until another host is seen at work: looks, and a busy machine."""
 
@@ -293,9 +297,8 @@ def too_soon(entries: Sequence[Entry]) -> dict[str, int]:
     starts: dict[str, list[float]] = defaultdict(list)
     for entry in entries:
         starts[entry.what].append(entry.at)
-    # A start is written down a moment before the task says so, and that moment varies.
     return {
-        name: sum(b - a < interval - 0.5 for a, b in itertools.pairwise(starts[name]))
+        name: sum(b - a < interval * (1 - EARLY) for a, b in itertools.pairwise(starts[name]))
         for name, interval in INTERVALS.items()
     }
 

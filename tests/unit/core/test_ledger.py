@@ -70,6 +70,26 @@ def test_a_task_runs_once_in_its_interval_whoever_asks(metadata: MetadataDriver)
     assert begun(other.begin(HOURLY)).is_written
 
 
+def test_an_interval_begins_when_the_records_let_it(
+    metadata: MetadataDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waited for a connection begins later, and so does the next in turn."""
+    one, clock = ledger(metadata, "one"), [now()]
+    opened = metadata.unit_of_work
+
+    def opened_late(*, read_only: bool = False) -> UnitOfWork:
+        clock[0] += MINUTE
+        return opened(read_only=read_only)
+
+    monkeypatch.setattr(module, "now", lambda: clock[0])
+    monkeypatch.setattr(metadata, "unit_of_work", opened_late)
+    asked_at = clock[0]
+    begun(one.begin(HOURLY))
+    kept = state(metadata)
+    assert kept.started_at == asked_at + MINUTE
+    assert kept.due_at == asked_at + MINUTE + timedelta(hours=1)
+
+
 def test_jitter_puts_the_next_start_off(
     metadata: MetadataDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
