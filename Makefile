@@ -74,7 +74,7 @@ $(VENV)/.installed: setup.cfg $(PLUGINS)
 
 $(VENV)/.dev: $(VENV)/.installed
 	@sh tools/debian_packages.sh git:git qemu-img:qemu-utils xorriso:xorriso curl:curl nginx:nginx-light \
-		openssl:openssl ceph-mon:ceph-mon ceph-osd:ceph-osd rbd:ceph-common \
+		openssl:openssl ceph-mon:ceph-mon ceph-osd:ceph-osd ceph-mgr:ceph-mgr rbd:ceph-common \
 		pg_ctlcluster:postgresql mariadbd:mariadb-server redis-server:redis-server \
 		etcd:etcd-server /usr/share/zookeeper/bin/zkServer.sh:zookeeper \
 		rabbitmq-server:rabbitmq-server minisign:minisign zstd:zstd xz:xz-utils bzip2:bzip2

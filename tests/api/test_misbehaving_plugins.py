@@ -28,6 +28,7 @@ from glancekit.plugin import Identity
 from glancekit.services.cache.keeping import prune
 from glancekit.services.world import World
 from glancekit.testing.client import Client, WsgiTransport
+from glancekit.testing.waiting import wait_until
 
 PATIENCE = 0.5
 
@@ -311,9 +312,9 @@ def test_after_commit(
     running = periodic_work(world, config)
     running.start()
     try:
-        _wait_for(lambda: any(image in line for line in caplog.text.splitlines()))  # audit_log
+        wait_until(lambda: any(image in line for line in caplog.text.splitlines()))  # audit_log
         if way != "hangs":
-            _wait_for(lambda: "listener odd failed" in caplog.text)
+            wait_until(lambda: "listener odd failed" in caplog.text)
             assert told(client, "after_commit")["errors"] >= 1
     finally:
         released.set()
@@ -384,9 +385,9 @@ def test_a_periodic_task_that_runs(
         for _ in range(3):
             assert fine.acquire(timeout=30), "the others run"
         if way == "hangs":
-            _wait_for(lambda: "periodic task odd task has been running for" in caplog.text)
+            wait_until(lambda: "periodic task odd task has been running for" in caplog.text)
         elif way != "leaks_threads":
-            _wait_for(lambda: "periodic task odd task failed" in caplog.text)
+            wait_until(lambda: "periodic task odd task failed" in caplog.text)
     finally:
         released.set()
         running.stop(5.0)
@@ -447,7 +448,7 @@ def test_cache_policy(
     images = [upload(client), upload(client)]
     for image in [*images, *images]:
         assert client.download(image).body == b"data"
-        _wait_for(lambda: method == "admits" or (folder.names() and not folder.incomplete()))
+        wait_until(lambda: method == "admits" or (folder.names() and not folder.incomplete()))
     prune(world.cache)
     assert "'odd'" in caplog.text
     assert told(client, method)["errors"] >= 1
@@ -472,14 +473,6 @@ def test_threads_that_are_left_behind(odd: types.ModuleType, world: World, clien
     tallies = [tally for operations in calls for tally in operations.values()]
     assert tallies
     assert not [tally for tally in tallies if tally["errors"]]
-
-
-def _wait_for(claim: Callable[[], bool]) -> None:
-    for _ in range(600):
-        if claim():
-            return
-        threading.Event().wait(0.05)
-    raise AssertionError("it did not come about")
 
 
 def test_no_hook_of_the_service_is_left_out() -> None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real Ceph of one monitor and one OSD, for tests: in one folder, on 127.0.0.1, without root.
 
+A manager, who knows how much is in each pool, is started when a quota is asked for.
+
 No running service imports it. Also by hand: ``python -m glancekit_rbd_store.testing FOLDER`` keeps
 one up until its standard input ends, and prints the path of its ceph.conf.
 """
@@ -24,7 +26,8 @@ from typing import Any
 from glancekit.testing.servers import START_LIMIT, RealServer, ServerProcess, free_port
 from glancekit_rbd_store.bindings import bindings
 
-PACKAGES = "ceph-mon ceph-osd python3-rados python3-rbd"
+PACKAGES = "ceph-mon ceph-osd ceph-mgr python3-rados python3-rbd"
+PROGRAMS = ("ceph-mon", "ceph-osd", "ceph-mgr", "monmaptool")
 POOLS = ("images", "data", "volumes")
 
 _USERS = {
@@ -79,6 +82,11 @@ mon data avail crit = 0
 mon mgr mkfs grace = 315360000
 paxos propose interval = 0.02
 paxos min wait = 0.01
+[mgr]
+mgr data = {folder}/mgr.a
+mgr initial modules =
+mgr tick period = 1
+mgr stats period = 1
 [osd]
 osd data = {folder}/osd.$id
 osd journal =
@@ -96,8 +104,7 @@ osd client watch timeout = 12
 
 def missing() -> str | None:
     """Say what has to be installed before a cluster can be started; None when nothing."""
-    found = all(shutil.which(program) for program in ("ceph-mon", "ceph-osd", "monmaptool"))
-    if not found:
+    if not all(map(shutil.which, PROGRAMS)):
         return f"needs a Ceph; run: apt-get install --no-install-recommends {PACKAGES}"
     try:
         bindings()
@@ -210,6 +217,25 @@ class Cluster(RealServer):
             "the cluster to notice how full it is",
         )
 
+    def set_quota(self, pool: str, most: int) -> None:
+        """Let a pool hold so many bytes, 0 for any number, and wait until its OSD goes by it.
+
+        A pool whose quota is new must hold more already.
+        """
+        if "mgr" not in self._daemons:
+            (self.folder / "mgr.a").mkdir()
+            self._spawn("mgr", "ceph-mgr", "-i", "a")
+        self.command("osd pool set-quota", pool=pool, field="max_bytes", val=str(most))
+        self._wait(
+            lambda: self._has_met_its_quota(pool) is bool(most),
+            f"the manager to count what is in {pool}",
+        )
+
+    def _has_met_its_quota(self, pool: str) -> bool:
+        pools = json.loads(self.command("osd dump", format="json"))["pools"]
+        (flags,) = (each["flags_names"] for each in pools if each["pool_name"] == pool)
+        return "full_quota" in flags.split(",")
+
     # -- starting
 
     def start(self) -> None:
@@ -268,6 +294,7 @@ class Cluster(RealServer):
         """Write each one's key, and all with their rights for the monitor."""
         daemons: dict[str, Mapping[str, str]] = {
             "mon.": {"mon": "allow *"},
+            "mgr.a": {"mon": "allow profile mgr", "osd": "allow *"},
             **{
                 f"osd.{number}": {"mon": "allow profile osd", "osd": "allow *"}
                 for number in self._osds

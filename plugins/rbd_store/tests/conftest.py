@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from glancekit_rbd_store.bindings import bindings
 from glancekit_rbd_store.driver import RbdStore
 from glancekit_rbd_store.testing import Cluster, missing
 
@@ -40,7 +41,33 @@ def make_store(ceph: Cluster) -> Iterator[MakeStore]:
 
 
 @pytest.fixture
+def store(make_store: MakeStore) -> RbdStore:
+    return make_store()
+
+
+@pytest.fixture
 def pool(ceph: Cluster) -> Iterator[Any]:
     """The pool of the images, as the store's user sees it."""
     with ceph.client("glance").open_ioctx("images") as ioctx:
         yield ioctx
+
+
+@pytest.fixture
+def an_empty_pool(ceph: Cluster) -> Iterator[None]:
+    """Remove what a test leaves on purpose, clones first."""
+    yield
+    rbd = bindings().rbd
+    for name in ("volumes", "images"):
+        with ceph.client("admin").open_ioctx(name) as ioctx:
+            for image in rbd.RBD().list(ioctx):
+                _remove(ioctx, image)
+
+
+def _remove(pool: Any, name: str) -> None:
+    rbd = bindings().rbd
+    with rbd.Image(pool, name) as image:
+        for snapshot in list(image.list_snaps()):
+            if image.is_protected_snap(snapshot["name"]):
+                image.unprotect_snap(snapshot["name"])
+            image.remove_snap(snapshot["name"])
+    rbd.RBD().remove(pool, name)

@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is the RBD store's own: locations, holes, clones of both formats, and a cluster in need."""
+"""What is the RBD store's own: locations, holes, what the dead leave, clones of both formats."""
 
 from __future__ import annotations
 
 import io
-import re
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -27,7 +24,6 @@ from glancekit.plugin import (
     FileStream,
     Location,
     StoreDenied,
-    StoreFull,
     StoreUnavailable,
 )
 from glancekit.testing.faults import WatchedStream
@@ -37,31 +33,7 @@ DATA = bytes(range(256)) * 4096 * 3
 
 MakeStore = Callable[..., RbdStore]
 
-
-@pytest.fixture
-def store(make_store: MakeStore) -> RbdStore:
-    return make_store()
-
-
-@pytest.fixture(autouse=True)
-def an_empty_pool(ceph: Cluster) -> Iterator[None]:
-    """Remove what a test leaves on purpose, clones first."""
-    yield
-    rbd = bindings().rbd
-    for name in ("volumes", "images"):
-        with ceph.client("admin").open_ioctx(name) as ioctx:
-            for image in rbd.RBD().list(ioctx):
-                remove(ioctx, image)
-
-
-def remove(pool: Any, name: str) -> None:
-    rbd = bindings().rbd
-    with rbd.Image(pool, name) as image:
-        for snapshot in list(image.list_snaps()):
-            if image.is_protected_snap(snapshot["name"]):
-                image.unprotect_snap(snapshot["name"])
-            image.remove_snap(snapshot["name"])
-    rbd.RBD().remove(pool, name)
+pytestmark = pytest.mark.usefixtures("an_empty_pool")
 
 
 def put(store: RbdStore, data: bytes = DATA, image_id: str | None = None) -> Location:
@@ -160,6 +132,17 @@ def test_without_the_bindings_the_packages_are_named(
             store.check()
     finally:
         bindings.cache_clear()
+
+
+def test_an_image_without_its_snapshot_is_no_blob(store: RbdStore, pool: Any) -> None:
+    image_id = str(uuid.uuid4())
+    bindings().rbd.RBD().create(pool, image_id, 1 << 20)
+    try:
+        (listed,) = (blob for blob in store.contents() if blob.image_id == image_id)
+        with pytest.raises(BlobNotFound):
+            store.blob(Location(url=listed.url))
+    finally:
+        bindings().rbd.RBD().remove(pool, image_id)
 
 
 # -- bytes
@@ -419,47 +402,6 @@ def test_an_image_in_use_is_whole_after_half_a_deletion(
     assert objects_of_images(pool) == []
 
 
-WRITES_AND_DELETES = """
-import io, sys, uuid
-from types import SimpleNamespace
-from glancekit_rbd_store.driver import RbdStore
-from glancekit.plugin import FileStream
-
-settings = {option.name: option.default for option in RbdStore.options}
-settings |= {"rbd_store_ceph_conf": sys.argv[1], "rbd_store_user": "glance"}
-settings |= {"rbd_store_chunk_size": 1}
-store = RbdStore(SimpleNamespace(**settings), name="rbd")
-while True:
-    image_id = str(uuid.uuid4())
-    print(image_id, flush=True)
-    store.delete(store.write(image_id, FileStream(io.BytesIO(bytes(24 << 20))), None))
-"""
-
-
-def test_those_who_are_killed_leave_no_bytes(store: RbdStore, ceph: Cluster, pool: Any) -> None:
-    """At some instant of a write or a deletion, a dozen times."""
-    begun: list[str] = []
-    for number in range(12):
-        program = [sys.executable, "-c", WRITES_AND_DELETES, str(ceph.conf)]
-        with subprocess.Popen(
-            program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as process:
-            assert process.stdout is not None
-            begun.append(process.stdout.readline().strip())
-            time.sleep(number * 0.06)
-            process.kill()
-            begun.extend(line.strip() for line in process.stdout)
-    for image_id in begun:
-        wait_until(lambda image_id=image_id: discarded(store, image_id))
-
-    def is_swept() -> bool:
-        for remnant in store.remnants(0):
-            store.sweep(remnant)
-        return objects_of_images(pool) == []
-
-    wait_until(is_swept)
-
-
 def objects_of_images(pool: Any) -> list[str]:
     """Return what there is of images but their mere names."""
     kinds = ("rbd_data.", "rbd_header.", "rbd_object_map.", "glancekit_claim.")
@@ -573,234 +515,3 @@ def test_what_somebody_holds_is_not_touched(store: RbdStore, pool: Any, holder: 
             store.delete(location)
     assert is_frozen(pool, name_of(location))
     assert read(store, location) == DATA
-
-
-# -- a cluster in need
-
-
-@pytest.mark.parametrize("data_pool", [None, "data"])
-def test_a_full_cluster_says_so_and_can_be_emptied(
-    make_store: MakeStore, ceph: Cluster, data_pool: str | None
-) -> None:
-    store = make_store(rbd_store_data_pool=data_pool)
-    location = put(store)
-
-    class Filling(FileStream):
-        """A source in the middle of which the cluster becomes full."""
-
-        full = False
-
-        def read(self, size: int = -1, /) -> bytes:
-            if not self.full:
-                self.full = True
-                ceph.set_full(True)
-            return super().read(size)
-
-    try:
-        with pytest.raises(StoreFull):
-            store.write(str(uuid.uuid4()), Filling(io.BytesIO(DATA)), len(DATA))
-        begun = time.monotonic()
-        with pytest.raises(StoreFull):
-            put(store)
-        assert time.monotonic() - begun < 15
-        assert read(store, location) == DATA
-        store.delete(location)
-        with ceph.client("glance").open_ioctx("images") as pool:
-            assert bindings().rbd.RBD().list(pool) == []
-    finally:
-        ceph.set_full(False)
-    assert read(store, put(store)) == DATA
-
-
-def test_an_osd_that_stops_answering_is_told_in_time(make_store: MakeStore, ceph: Cluster) -> None:
-    store = make_store(rbd_store_operation_timeout=1)
-    image_id, location = str(uuid.uuid4()), put(store)
-
-    class Freezing(FileStream):
-        """A source in the middle of which the OSD stops."""
-
-        left = 20
-
-        def read(self, size: int = -1, /) -> bytes:
-            self.left -= 1
-            if self.left == 0:
-                ceph.freeze()
-            return super().read(size)
-
-    with store.open(location) as opened:
-        try:
-            with pytest.raises(StoreUnavailable):
-                store.write(image_id, Freezing(io.BytesIO(DATA * 14)), len(DATA * 14))
-            for call in (store.open, store.size, store.delete):
-                with pytest.raises(StoreUnavailable):
-                    call(location)
-            with pytest.raises(StoreUnavailable):
-                store.check()
-            with pytest.raises(StoreUnavailable):
-                opened.read(MIB)
-        finally:
-            ceph.thaw()
-    assert read(store, location) == DATA  # by the same connection
-    wait_until(lambda: discarded(store, image_id))
-    assert read(store, put(store, image_id=image_id)) == DATA
-
-
-def test_an_osd_that_comes_back_is_used_again(store: RbdStore, ceph: Cluster) -> None:
-    location = put(store)
-    ceph.restart_osd()
-    assert read(store, location) == DATA
-    assert read(store, put(store)) == DATA
-
-
-def test_an_osd_that_is_restarted_midway_is_waited_for(store: RbdStore, ceph: Cluster) -> None:
-    """Of a write, and of a read: what was under way is done by the one that comes back."""
-    data = DATA * 10
-
-    class Restarting(FileStream):
-        left = 12
-
-        def read(self, size: int = -1, /) -> bytes:
-            self.left -= 1
-            if self.left == 0:
-                ceph.restart_osd()
-            return super().read(size)
-
-    location = store.write(str(uuid.uuid4()), Restarting(io.BytesIO(data)), len(data))
-    with store.open(location) as opened:
-        begun = opened.read(MIB)
-        ceph.restart_osd()
-        assert begun + b"".join(opened) == data
-
-
-def test_a_client_that_is_shut_out_connects_again(store: RbdStore, ceph: Cluster) -> None:
-    location = put(store)
-    with store._cluster.connected() as connection:
-        (address,) = re.findall(r"[\d.]+:0/\d+", connection.client.get_addrs())
-    ceph.command("osd blocklist", blocklistop="add", addr=address)
-    with pytest.raises(StoreUnavailable):
-        for _ in range(100):
-            read(store, location)
-    assert read(store, location) == DATA
-
-
-def test_wrong_credentials_and_places(make_store: MakeStore, ceph: Cluster, tmp_path: Any) -> None:
-    ring = tmp_path / "ring"
-    ring.write_text((ceph.folder / "ceph.client.cinder.keyring").read_text())
-    ring.write_text(ring.read_text().replace("cinder", "glance"))
-    conf = tmp_path / "ceph.conf"
-    rings = f"keyring = {ceph.folder}/ceph.$name.keyring"
-    conf.write_text(ceph.conf.read_text().replace(rings, f"keyring = {ring}"))
-    with pytest.raises(StoreDenied):
-        make_store(rbd_store_ceph_conf=str(conf)).check()
-    with pytest.raises(StoreDenied):
-        put(make_store(rbd_store_user="cinder"))
-    for given in ({"rbd_store_ceph_conf": "/nowhere"}, {"rbd_store_pool": "nowhere"}):
-        with pytest.raises(StoreUnavailable, match=r"nowhere|connecting"):
-            make_store(**given).check()
-
-
-def test_a_monitor_that_stops_answering_is_told_in_time(
-    make_store: MakeStore, ceph: Cluster
-) -> None:
-    """Without it no snapshot comes or goes; what is there is read all the same."""
-    store = make_store(rados_connect_timeout=1)
-    location, image_id = put(store), str(uuid.uuid4())
-
-    class Freezing(FileStream):
-        """A source in the middle of which the monitor stops."""
-
-        is_frozen = False
-
-        def read(self, size: int = -1, /) -> bytes:
-            if not self.is_frozen:
-                self.is_frozen = True
-                ceph.freeze_monitor()
-            return super().read(size)
-
-    begun = time.monotonic()
-    try:
-        with pytest.raises(StoreUnavailable):
-            store.write(image_id, Freezing(io.BytesIO(DATA)), len(DATA))
-        for call in (lambda: put(store), lambda: store.delete(location), store.usage):
-            with pytest.raises(StoreUnavailable):
-                call()
-        assert read(store, location) == DATA
-        assert time.monotonic() - begun < 60  # some would wait for ever
-    finally:
-        ceph.thaw_monitor()
-    wait_until(lambda: discarded(store, image_id))
-    assert read(store, put(store, image_id=image_id)) == DATA
-    store.delete(location)
-
-
-def test_a_new_key_is_taken_up(make_store: MakeStore, ceph: Cluster) -> None:
-    """The connection was made with the old one, which no monitor takes any more."""
-    store = make_store(rados_connect_timeout=1)
-    location = put(store)
-    ceph.change_key("glance")
-    ceph.restart_monitor()
-    wait_until(lambda: "quorum" in str(ceph.command("quorum_status")))
-    with pytest.raises(StoreUnavailable):
-        put(store)
-
-    def is_well() -> bool:
-        with suppress(StoreUnavailable):
-            store.delete(put(store))
-            return True
-        return False
-
-    wait_until(is_well)
-    assert read(store, location) == DATA
-
-
-def test_those_who_wait_for_a_connection_fail_with_it(
-    make_store: MakeStore, ceph: Cluster
-) -> None:
-    """With monitors that hang they would have to wait one after the other."""
-    store = make_store(rados_connect_timeout=3)
-    ceph.freeze_monitor()
-    try:
-        begun = time.monotonic()
-        with ThreadPoolExecutor(10) as threads:
-            for each in [threads.submit(store.check) for _ in range(10)]:
-                assert isinstance(each.exception(30), StoreUnavailable)
-        assert time.monotonic() - begun < 20  # and not 30
-    finally:
-        ceph.thaw_monitor()
-    store.check()
-
-
-def test_no_monitor(make_store: MakeStore, ceph: Cluster, tmp_path: Any) -> None:
-    conf = tmp_path / "ceph.conf"
-    text = ceph.conf.read_text()
-    mon = next(line for line in text.splitlines() if line.startswith("mon host"))
-    conf.write_text(text.replace(mon, "mon host = [v2:127.0.0.1:9/0]"))
-    begun = time.monotonic()
-    with pytest.raises(StoreUnavailable):
-        make_store(rbd_store_ceph_conf=str(conf), rados_connect_timeout=1).check()
-    assert time.monotonic() - begun < 10  # Ceph's own time-out is 300 s
-
-
-def discarded(store: RbdStore, image_id: str) -> bool:
-    with suppress(BlobInUse, StoreUnavailable):  # the cluster still sees the dead handle
-        store.discard(image_id)
-        return True
-    return False
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < end, "waited a minute"
-        time.sleep(0.2)
-
-
-def test_an_image_without_its_snapshot_is_no_blob(store: RbdStore, pool: Any) -> None:
-    image_id = str(uuid.uuid4())
-    bindings().rbd.RBD().create(pool, image_id, 1 << 20)
-    try:
-        (listed,) = (blob for blob in store.contents() if blob.image_id == image_id)
-        with pytest.raises(BlobNotFound):
-            store.blob(Location(url=listed.url))
-    finally:
-        bindings().rbd.RBD().remove(pool, image_id)

@@ -18,6 +18,7 @@ from glancekit.core import coordination as module
 from glancekit.core.coordination import Coordination
 from glancekit.core.errors import ConfigError
 from glancekit.core.periodic_options import PERIODIC_OPTIONS, PeriodicSettings
+from glancekit.testing.waiting import wait_until
 
 LEASE = 1
 PATIENCE = 30.0
@@ -152,7 +153,7 @@ def test_beats_prolong_a_turn_from_before_they_were_sent(
         clock.at += 0.6 * LEASE
         for _ in range(2):  # the first may have begun before the clock went on
             assert server.beats.acquire(timeout=PATIENCE)
-        assert _soon(lambda: not turn.is_over())
+        wait_until(lambda: not turn.is_over())
 
 
 def test_silence_ends_a_turn_and_news_that_come_too_late_do_not_begin_it_again(
@@ -164,7 +165,7 @@ def test_silence_ends_a_turn_and_news_that_come_too_late_do_not_begin_it_again(
     turn = connect().take("t")
     assert turn is not None
     server.is_silent = True
-    assert _soon(lambda: "no answer" in caplog.text)
+    wait_until(lambda: "no answer" in caplog.text)
     clock.at += LEASE
     assert turn.is_over()
     server.is_silent = False
@@ -184,7 +185,7 @@ def test_a_lock_that_is_another_s_by_now_ends_the_turn(
     for name, lock in list(server.owner.items()):
         lock.acquired = False  # type: ignore[attr-defined]
         server.owner[name] = object()
-    assert _soon(turn.is_over)
+    wait_until(turn.is_over)
 
 
 def test_a_server_that_is_away_costs_turns_and_is_asked_anew(
@@ -239,12 +240,3 @@ def test_settings_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("glancekit.core.periodic_options.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'glancekit\[etcd\]'"):
         settings(coordination="etcd3+http://u:secret@h")
-
-
-def _soon(holds: Callable[[], bool]) -> bool:
-    pause = threading.Event()
-    for _ in range(int(PATIENCE * 20)):
-        if holds():
-            return True
-        pause.wait(0.05)
-    return False

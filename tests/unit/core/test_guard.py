@@ -7,7 +7,6 @@ The breaker's own arithmetic is test_breaker's.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -33,6 +32,7 @@ from glancekit.core.stream import ByteStream
 from glancekit.plugin import StoreDriver
 from glancekit.testing.faults import BrokenStream, FaultyStore
 from glancekit.testing.store import sample, stream
+from glancekit.testing.waiting import wait_until
 
 DATA = sample(1000)
 IMAGE = "11111111-2222-3333-4444-555555555555"
@@ -74,13 +74,6 @@ def fails(store: Store, call: Call) -> StoreError:
 def read(store: Store) -> bytes:
     with store.open(HERE) as opened:
         return b"".join(opened)
-
-
-def wait_until(claim: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not claim():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def closes(store: Store) -> bool:

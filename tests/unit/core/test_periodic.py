@@ -27,6 +27,7 @@ from glancekit.core.periodic import (
     Turn,
     to_the_end,
 )
+from glancekit.testing.waiting import wait_until
 
 PATIENCE = 30.0
 """Seconds after which something that should have happened did not."""
@@ -284,10 +285,7 @@ def test_a_task_that_goes_on_after_its_turn_is_named(
     try:
         assert began.wait(PATIENCE)
         cluster.over.set()
-        deadline = time.monotonic() + PATIENCE
-        while "the task goes on" not in caplog.text:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: "the task goes on" in caplog.text)
         time.sleep(0.2)
         assert caplog.text.count("the task goes on") == 1
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -29,6 +28,7 @@ from glancekit.core.stream import IteratorStream
 from glancekit.services import data, digests, images, locations, tasks
 from glancekit.services.world import World
 from glancekit.testing.faults import FaultyStore
+from glancekit.testing.waiting import wait_until
 
 DATA = b"data of an image" * 1000
 URL = "memory://fast/snapshot"
@@ -89,13 +89,6 @@ def with_patience_gone(world: World, image: Image) -> World:
         if task.image_id == image.id:
             state.tasks[task.id] = replace(task, updated_at=task.updated_at - digests.PAUSE)
     return world
-
-
-def wait_until(claim: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not claim():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_with_a_digest_it_waits_until_the_data_has_it(

@@ -35,6 +35,7 @@ from glancekit.services.importing.work import Work
 from glancekit.services.imports import ImportRequest
 from glancekit.services.staging import Staging
 from glancekit.services.world import Importing, World
+from glancekit.testing.waiting import wait_until
 
 STALL = 0.5
 PATIENCE = 60.0
@@ -187,14 +188,6 @@ def imported(world: World, caller: Identity, image: Image) -> tuple[Image, Task]
     raise AssertionError("the import does not end")
 
 
-def is_told(caplog: pytest.LogCaptureFixture, *names: str) -> bool:
-    """Say whether the log has one of these; it is written a moment after the records."""
-    end = time.monotonic() + PATIENCE
-    while not (told := any(name in caplog.text for name in names)) and time.monotonic() < end:
-        time.sleep(0.02)
-    return told
-
-
 def errors(world: World, operation: str) -> int:
     tallies = world.counters.snapshot().items()
     return sum(tally.errors for key, tally in tallies if key.operation == operation)
@@ -229,7 +222,7 @@ def test_the_import_fails_and_the_next_one_does_not(
     assert task.message
     assert "region" not in task.message
     assert ("has not moved for 0.5 s" in task.message) == (way is hangs)
-    assert is_told(caplog, METHOD, STEP)
+    wait_until(lambda: METHOD in caplog.text or STEP in caplog.text)  # a moment after the records
     assert METHOD in task.message or STEP in task.message
     if what != "read" or way is not hangs:
         assert errors(importing, COUNTED_AS.get(what, what)) == 1
@@ -265,7 +258,7 @@ def test_an_undoing_that_misbehaves_is_passed_over(
     odd.ways |= {"execute": raises, "revert": way}
     image, task = imported(importing, member, queued)
     assert (image.status, task.status) == ("queued", TaskStatus.FAILURE)
-    assert is_told(caplog, f"step {STEP} could not be undone")
+    wait_until(lambda: f"step {STEP} could not be undone" in caplog.text)
     assert errors(importing, "revert") == 1
     assert not Path(Staging(importing.staging).of(queued.id)).exists()
 
@@ -291,7 +284,7 @@ def test_a_step_that_returns_what_cannot_be(
     odd.ways["execute"] = lambda proper: MADE[what](proper())
     image, task = imported(importing, member, queued)
     assert (image.status, task.status) == ("queued", TaskStatus.FAILURE)
-    assert is_told(caplog, f"'{STEP}'")
+    wait_until(lambda: f"'{STEP}'" in caplog.text)
     assert errors(importing, "execute") == 1
 
 
