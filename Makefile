@@ -52,7 +52,7 @@ audit: $(VENV)/.dev ## Look for known vulnerabilities in what is installed (asks
 	$(BIN)/python tools/audit.py
 
 bench: $(VENV)/.dev ## The benchmarks, each beside its floor; BENCH='...' passes options.
-	@sh tools/debian_packages.sh nginx:nginx-light wrk:wrk curl:curl
+	@sh tools/debian_packages.sh nginx:nginx-light wrk:wrk curl:curl aws:awscli
 	$(BIN)/python -m benchmarks $(BENCH)
 
 fuzz: $(VENV)/.dev ## Ten thousand requests at random, each answer held against the OpenAPI document.

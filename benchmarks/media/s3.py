@@ -1,79 +1,56 @@
 # SPDX-License-Identifier: Apache-2.0
-"""S3: Swift's own S3 API, beside boto3's transfer manager with parts of the same size."""
+"""S3: Swift's own S3 API, beside ``aws s3 cp`` with parts of the same size, as many at once."""
 
 from __future__ import annotations
 
-import io
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
-import boto3
-from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
 from glancekit_s3_store.options import OPTIONS
 from glancekit_swift_store.testing import KEY, USER, RealSwift
 
 from benchmarks.media.medium import MIB, Medium, digested
 
-BUCKET = "images"
-OBJECT = "by-the-tool"
+BUCKET = "s3://images"
+OBJECT = f"{BUCKET}/by-the-tool"
 
-
-class InOrder(io.RawIOBase):
-    """A pipe that takes the parts of a file as they come, and passes them on in their order.
-
-    To a file that says it cannot seek, the transfer manager waits for ever.
-    """
-
-    def __init__(self, to: BinaryIO) -> None:
-        super().__init__()
-        self._to = to
-        self._passed = self._at = 0
-        self._early: dict[int, bytes] = {}
-
-    def writable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is, in a way."""
-        return True
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Say where the next piece belongs."""
-        self._at = offset
-        return offset
-
-    def write(self, data: Any, /) -> int:
-        """Pass it on, now or when it is its turn."""
-        self._early[self._at] = bytes(data)
-        self._at += len(data)
-        while (piece := self._early.pop(self._passed, None)) is not None:
-            self._to.write(piece)
-            self._passed += len(piece)
-        return len(data)
+CONFIG = """\
+[default]
+region = us-east-1
+request_checksum_calculation = when_required
+response_checksum_validation = when_required
+s3 =
+    addressing_style = path
+    multipart_threshold = {part}MB
+    multipart_chunksize = {part}MB
+    max_concurrent_requests = {parallel}
+"""
 
 
 class S3(Medium):
     """A bucket of a Swift."""
 
     driver = "s3"
-    tool = "boto3"
+    tool = "aws s3 cp"
 
     def __init__(self, folder: Path) -> None:
         self._swift = RealSwift(folder / "swift")
         self._open = ExitStack()
-        defaults = {option.name: option.default for option in OPTIONS}
-        self._part = int(defaults["s3_store_large_object_chunk_size"]) * MIB
-        self._parallel = int(defaults["s3_store_thread_pools"])
+        self._config = folder / "aws.conf"
 
     def __enter__(self) -> Self:
+        defaults = {option.name: option.default for option in OPTIONS}
+        part = defaults["s3_store_large_object_chunk_size"]
+        parallel = defaults["s3_store_thread_pools"]
+        self._config.write_text(CONFIG.format(part=part, parallel=parallel))
         self._open.enter_context(self._swift)
-        self._client = self._connect()
-        self._open.callback(self._client.close)
-        self._client.create_bucket(Bucket=BUCKET)
+        self._call("mb", BUCKET)
         return self
 
     def __exit__(
@@ -90,42 +67,44 @@ class S3(Medium):
             "s3_store_host": self._swift.url,
             "s3_store_access_key": USER,
             "s3_store_secret_key": KEY,
-            "s3_store_bucket": BUCKET,
+            "s3_store_bucket": BUCKET.removeprefix("s3://"),
             "s3_store_bucket_url_format": "path",
             "s3_store_region_name": "us-east-1",
         }
 
     def put(self, source: Path) -> None:
-        """Upload with the transfer manager."""
-        with digested(source) as data:
-            self._client.upload_fileobj(data, BUCKET, OBJECT, Config=self._transfer())
+        """Upload with the tool, and digest the file meanwhile."""
+        command = self._command("cp", "--quiet", str(source), OBJECT)
+        with subprocess.Popen(command, env=self._told()) as tool, digested(source) as data:
+            while data.read(MIB):
+                pass
+        if tool.returncode:
+            raise subprocess.CalledProcessError(tool.returncode, "aws s3 cp")
 
     def get(self, to: BinaryIO) -> None:
-        """Download with the transfer manager."""
-        self._client.download_fileobj(BUCKET, OBJECT, InOrder(to), Config=self._transfer())
+        """Download with the tool, which puts the parts in order."""
+        command = self._command("cp", "--quiet", OBJECT, "-")
+        subprocess.run(command, check=True, stdout=to, env=self._told())
 
     def remove(self) -> None:
         """Delete the object."""
-        self._client.delete_object(Bucket=BUCKET, Key=OBJECT)
+        self._call("rm", OBJECT)
 
-    def _transfer(self) -> TransferConfig:
-        return TransferConfig(
-            multipart_threshold=self._part,
-            multipart_chunksize=self._part,
-            max_concurrency=self._parallel,
-        )
+    def _call(self, *arguments: str) -> None:
+        command = self._command(*arguments)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=self._told())
 
-    def _connect(self) -> Any:
-        return boto3.client(
-            "s3",
-            endpoint_url=self._swift.url,
-            aws_access_key_id=USER,
-            aws_secret_access_key=KEY,
-            region_name="us-east-1",
-            config=Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path"},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+    def _command(self, *arguments: str) -> list[str]:
+        program = shutil.which("aws")
+        if program is None:
+            raise SystemExit("needs aws; run: apt-get install --no-install-recommends awscli")
+        return [program, "--endpoint-url", self._swift.url, "s3", *arguments]
+
+    def _told(self) -> Mapping[str, str]:
+        """Nothing of what the person at the keyboard has configured."""
+        others = {name: told for name, told in os.environ.items() if not name.startswith("AWS_")}
+        return others | {
+            "AWS_CONFIG_FILE": str(self._config),
+            "AWS_ACCESS_KEY_ID": USER,
+            "AWS_SECRET_ACCESS_KEY": KEY,
+        }
