@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from glancekit.api.options import API_OPTIONS
+from glancekit.bootstrap.apart import require_apart
 from glancekit.bootstrap.fitting import (
     asked_limits,
     guarded_metadata,
@@ -107,6 +108,7 @@ def bootstrap(config: Configuration, observer: Observer | None = None) -> World:
             if loaded.driver is not None:
                 built.callback(loaded.driver.close)
         stores = mount_all(config, parts, default)
+        require_apart(config, stores)
         driver = insist(parts.metadata, "a metadata backend", METADATA_OPTION)
         metadata = guarded_metadata(driver, parts, config)
         auth = insist(parts.auth, "an auth driver", "[auth] driver")
@@ -162,11 +164,12 @@ def _tell(config: Configuration, parts: Parts) -> None:
 def _tell_of(stores: Stores) -> None:
     """Warn of what an operator would otherwise hear from users."""
     default = stores.default
-    if default.draining and stores.choose_by is ChooseBy.DEFAULT:
+    if not default.is_writable and stores.choose_by is ChooseBy.DEFAULT:
         log.warning(
-            "default store %s is being drained, so uploads that name no store are refused; change "
+            "default store %s %s, so uploads that name no store are refused; change "
             "[glance_store] default_backend or choose_by",
             default.id,
+            "is being drained" if default.draining else "can only be read",
         )
     for store in stores:
         wants_it = store.direct_transfer is not DirectTransfer.NEVER

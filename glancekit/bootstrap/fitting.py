@@ -137,13 +137,20 @@ def mount_all(config: Configuration, parts: Parts, default: str) -> Stores:
 
     :raises PluginError: when that of the default store could not.
     """
-    stores = []
     for entry, loaded in parts.stores.items():
-        if loaded.error is None:
-            stores.append(mount(config, entry, loaded, parts.counters))
-        elif entry.id == default:
+        if loaded.error is not None and entry.id == default:
             give_up(loaded, f"its default store '{default}'", "[DEFAULT] enabled_backends")
+    stores = mounted(config, parts)
     return Stores(stores, default, choose_by=ChooseBy(config.get("glance_store", "choose_by")))
+
+
+def mounted(config: Configuration, parts: Parts) -> list[Store]:
+    """Return a store for each driver that could be built."""
+    return [
+        mount(config, entry, loaded, parts.counters)
+        for entry, loaded in parts.stores.items()
+        if loaded.error is None
+    ]
 
 
 def mount(

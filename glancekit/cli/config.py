@@ -56,6 +56,8 @@ def check(ctx: click.Context) -> None:
 
     Options of upstream's are listed with what they set here, or why they do nothing.
     """
+    from glancekit.bootstrap.apart import require_apart
+    from glancekit.bootstrap.fitting import mounted
     from glancekit.bootstrap.parts import load_parts, unread_sections
     from glancekit.cli.objections import objections
 
@@ -69,7 +71,7 @@ def check(ctx: click.Context) -> None:
     ]
     unread = unread_sections(parts)
     problems += loaded.unknown(unread=unread)
-    problems += objections(loaded)
+    problems += objections(loaded, lambda: require_apart(loaded, mounted(loaded, parts)))
     for problem in problems:
         click.echo(problem)
     _show_upstream(loaded.upstream(unread=unread))

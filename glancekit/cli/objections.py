@@ -21,8 +21,11 @@ from glancekit.services.rule_files import read as read_rules
 from glancekit.serving.server import ServerSettings
 
 
-def objections(config: Configuration) -> list[str]:
-    """Return what the start would object to besides values of options and plugins, all of it."""
+def objections(config: Configuration, *more: Callable[[], object]) -> list[str]:
+    """Return what the start would object to besides values of options and plugins, all of it.
+
+    :param more: further looks, each of which objects by a ``ConfigError``.
+    """
     looks: tuple[Callable[[], object], ...] = (
         lambda: read_rules(rule_files_of(config)),
         lambda: placement_of(config, Event()),
@@ -33,6 +36,7 @@ def objections(config: Configuration) -> list[str]:
         lambda: Metrics.of(config),
         lambda: _require_data_dir(config),
         lambda: _require_switchable(config),
+        *more,
     )
     found = []
     for look in looks:

@@ -7,7 +7,7 @@ Whatever is not as it should be is ``StoreFailed``. What was asked is the busine
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar, cast
 
 from glancekit.core.contracts.store import Blob
@@ -31,6 +31,16 @@ def json_object(answer: Any) -> dict[str, Any]:
         return dict(json.loads(json.dumps(dict(told), allow_nan=False)))
     except (TypeError, ValueError) as error:
         raise StoreFailed(f"it returned what JSON has no word for: {error}") from error
+
+
+def names(answer: Any) -> frozenset[str]:
+    """Return a collection of texts, none of them empty."""
+    found = frozenset(of_kind(Collection, answer))  # type: ignore[type-abstract]
+    if isinstance(answer, str | bytes) or not all(
+        isinstance(name, str) and name for name in found
+    ):
+        raise StoreFailed(f"it returned {named(answer)}, no collection of names")
+    return found
 
 
 def dated(blob: Blob) -> Blob:

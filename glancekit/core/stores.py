@@ -34,6 +34,7 @@ from glancekit.core.contracts.store import (
     SupportsHealth,
     SupportsListing,
     SupportsLocalFile,
+    SupportsPlaces,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
@@ -367,6 +368,13 @@ class Store:
         return self._guard.answer(
             "details", lambda: answers.json_object(driver.details()), tells=Tells.NOTHING
         )
+
+    def places(self) -> frozenset[str]:
+        """Return what it writes to, as far as the driver tells."""
+        if not self.supports(SupportsPlaces):
+            return frozenset()
+        driver = cast(SupportsPlaces, self.driver)
+        return self._guard.answer_anyway("places", lambda: answers.names(driver.places()))
 
     def check(self) -> None:
         """Return when the store works, as far as the driver can tell; raise why it does not."""

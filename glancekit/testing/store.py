@@ -56,6 +56,7 @@ from glancekit.plugin import (
     SupportsHealth,
     SupportsListing,
     SupportsLocalFile,
+    SupportsPlaces,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
@@ -207,6 +208,13 @@ class StoreConformance(StoreReports):
         """
         self.needs(SupportsListing)
         pytest.fail("give your test class a fixture 'stranger' that leaves what is no image")
+
+    @pytest.fixture
+    def twin(self, driver: Any) -> Any:
+        """Another driver that is configured differently, and writes to the same place. Optional,
+        for one that declares SupportsPlaces.
+        """
+        return None
 
     @pytest.fixture
     def caller(self) -> Caller:
@@ -507,6 +515,19 @@ class StoreConformance(StoreReports):
         self.needs(SupportsDetails)
         details = dict(driver.details())
         assert json.loads(json.dumps(details)) == details
+
+    def test_s40_a_place_has_its_names(self, driver: Any, blobs: Blobs, twin: Any) -> None:
+        self.needs(SupportsPlaces)
+        places = set(driver.places())
+        assert places, "an image lies somewhere"
+        assert all(isinstance(name, str) and name for name in places)
+        assert set(driver.places()) == places
+        if twin is not None:
+            self.needs(SupportsWrite)
+            data = sample(1000)
+            location = replace(blobs.write(data), size=len(data))
+            assert_same(Blobs(twin).read(location), data)
+            assert places & set(twin.places()), "it writes to the same, and has no name for it"
 
     def test_s27_a_store_that_works_says_so(self, driver: Any) -> None:
         self.needs(SupportsHealth)

@@ -32,6 +32,7 @@ from glancekit.plugin import (
     SupportsClone,
     SupportsDirectUrl,
     SupportsLocalFile,
+    SupportsPlaces,
     SupportsSweep,
     Usage,
 )
@@ -47,6 +48,7 @@ class AbleStore(
     SupportsSweep,
     SupportsAdopt,
     SupportsCaller,
+    SupportsPlaces,
 ):
     """A memory store that has every capability there is, and keeps its promises."""
 
@@ -109,6 +111,10 @@ class AbleStore(
     def details(self) -> dict[str, Any]:
         """Say in which folder the files are."""
         return {"folder": self._folder.name}
+
+    def places(self) -> list[str]:
+        """Say that it is a place of its own."""
+        return [f"file:{self._folder.name}"]
 
     def close(self) -> None:
         """Remove the files."""
@@ -562,6 +568,15 @@ class HasOneListing(_Liar):
         if self._listing is None:
             self._listing = super().contents()
         return self._listing
+
+
+class IsElsewhereEachTime(_Liar):
+    """Has another name for its place each time that it is asked."""
+
+    caught_by = "s40"
+
+    def places(self) -> list[str]:
+        return [f"memory:{id(object())}/{time.monotonic_ns()}"]
 
 
 class SweepsWhatIsBeingWritten(_Liar):

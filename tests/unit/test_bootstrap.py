@@ -199,6 +199,48 @@ def test_stores_are_mounted_as_their_sections_say(
         assert world.stores.choose_by is ChooseBy.WEIGHT
 
 
+ON_ONE_PLACE = {
+    "two stores": "[b]\nfilesystem_store_datadir = {folder}/link\n",
+    "a store and staging": "[os_glance_staging_store]\nfilesystem_store_datadir = {folder}/link\n",
+    "a store and the cache": "[DEFAULT]\nimage_cache_dir = {folder}/link\n",
+}
+
+
+@pytest.mark.parametrize("case", ON_ONE_PLACE)
+def test_no_two_stores_are_one_place(configure: Configure, tmp_path: Path, case: str) -> None:
+    """A copy from one to the other would cost the image its only one."""
+    (tmp_path / "link").symlink_to(tmp_path / "images")
+    text = (
+        "[DEFAULT]\nenabled_backends = a:file, b:file\n[glance_store]\ndefault_backend = a\n"
+        f"[a]\nfilesystem_store_datadir = {tmp_path}/images\n"
+    )
+    bootstrap(configure(text)).close()
+    with pytest.raises(ConfigError, match=r"one place, file:.*images: what is removed"):
+        bootstrap(configure(text + ON_ONE_PLACE[case].format(folder=tmp_path)))
+
+
+PLACELESS = """
+from glancekit.plugin import SupportsPlaces
+from glancekit.testing.memory_store import MemoryStore
+class Store(MemoryStore, SupportsPlaces):
+    def places(self):
+        return 7
+"""
+
+
+def test_a_store_that_cannot_tell_its_place_is_used_all_the_same(
+    configure: Configure, install_store: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    install_store("odd", PLACELESS)
+    text = (
+        "[DEFAULT]\nenabled_backends = local:file, odd:odd\n"
+        "[glance_store]\ndefault_backend = local\n"
+    )
+    with bootstrap(configure(text)) as world:
+        assert [store.id for store in world.stores] == ["local", "odd"]
+    assert "no telling whether store odd is another's place" in caplog.text
+
+
 def test_what_users_would_tell_the_operator_is_told_before(
     configure: Configure, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -208,6 +250,9 @@ def test_what_users_would_tell_the_operator_is_told_before(
         "default store local is being drained",
         "[local] direct_transfer does nothing",
     ]
+    caplog.clear()
+    bootstrap(configure("[local]\nread_only = true\n")).close()
+    assert "default store local can only be read" in caplog.text
     caplog.clear()
     bootstrap(configure("[local]\ndrain = true\n[glance_store]\nchoose_by = weight\n")).close()
     assert not [record for record in caplog.records if record.levelname == "WARNING"]

@@ -25,7 +25,7 @@ What every driver promises:
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -218,6 +218,22 @@ class SupportsDetails(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsPlaces(Protocol):
+    """It can tell what its images lie in: of two stores on one place, each would remove what is
+    the other's, so the service does not start with them."""
+
+    @abstractmethod
+    def places(self) -> Collection[str]:
+        """Return names of each folder, bucket or pool that it writes to.
+
+        Whoever else writes to the same has one of the names, too, however differently the two are
+        configured; whoever does not has none. A folder of this host is ``file:`` and its real
+        path. Told from the options alone, before anything works; no credentials: names are shown.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Remnant:
     """Something in a store that is no image. ``name`` is the store's own word for it; ``image_id``
@@ -345,6 +361,7 @@ CAPABILITIES: tuple[type, ...] = (
     SupportsUsage,
     SupportsHealth,
     SupportsDetails,
+    SupportsPlaces,
     SupportsSweep,
     SupportsListing,
     SupportsAdopt,

@@ -35,6 +35,7 @@ from glancekit.plugin import (
     SupportsHealth,
     SupportsListing,
     SupportsLocalFile,
+    SupportsPlaces,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
@@ -67,6 +68,7 @@ class FileStore(
     SupportsDetails,
     SupportsSweep,
     SupportsListing,
+    SupportsPlaces,
     SupportsAdopt,
 ):
     """Images as plain files."""
@@ -212,6 +214,10 @@ class FileStore(
             "chunk_size": self._settings.chunk_size,
             "thin_provisioning": self._settings.thin,
         }
+
+    def places(self) -> list[str]:
+        """Return the directories, whatever links lead to them."""
+        return [f"file:{os.path.realpath(entry.path)}" for entry in self._settings.directories]
 
     def close(self) -> None:
         """Do nothing: nothing is kept open between calls."""

@@ -19,6 +19,7 @@ from glancekit.plugin import (
     SupportsHealth,
     SupportsListing,
     SupportsLocalFile,
+    SupportsPlaces,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
@@ -43,6 +44,7 @@ class TestFileStore(StoreConformance):
         SupportsDetails,
         SupportsSweep,
         SupportsListing,
+        SupportsPlaces,
         SupportsAdopt,
     }
 
@@ -55,6 +57,13 @@ class TestFileStore(StoreConformance):
         driver = FileStore(settings, name="file")
         yield driver
         driver.close()
+
+    @pytest.fixture
+    def twin(self, tmp_path: Path) -> FileStore:
+        """A store that comes to the directory by a link."""
+        link = tmp_path / "link"
+        link.symlink_to(tmp_path / "images")
+        return FileStore(options(filesystem_store_datadirs=[f"{link}:200"]), name="twin")
 
     @pytest.fixture
     def leftovers(self, tmp_path: Path) -> Callable[[], list[Path]]:
@@ -101,3 +110,9 @@ class TestFileStoreOfSeveralDirectories(TestFileStore):
     def settings(self, tmp_path: Path) -> SimpleNamespace:
         directories = [f"{tmp_path}/a:1", f"{tmp_path}/b:2", f"{tmp_path}/c:2"]
         return options(filesystem_store_datadirs=directories)
+
+    @pytest.fixture
+    def twin(self, tmp_path: Path) -> FileStore:
+        """A store in those of the directories that images go to."""
+        directories = [f"{tmp_path}/c:1", f"{tmp_path}/b:1"]
+        return FileStore(options(filesystem_store_datadirs=directories), name="twin")

@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,6 +114,33 @@ def test_other_urls_are_refused(store: RbdStore, ceph: Cluster, url: str) -> Non
 def test_options_that_make_no_sense(make_store: MakeStore, given: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         make_store(**given)
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        "[global]\nfsid = {fsid}\n",
+        "[global]\nmon_host = {second} , {first}  ; the monitors\n[osd]\nosd data = /x\n",
+        "[global]\n  mon-host={first},{second}\n",
+    ],
+)
+def test_a_pool_is_one_place_by_whatever_file_it_is_found(
+    make_store: MakeStore, tmp_path: Path, conf: str
+) -> None:
+    facts = {"fsid": str(uuid.uuid4()), "first": "10.0.0.1", "second": "[v2:10.0.0.2:3300/0]"}
+    known, another, elsewhere = (tmp_path / name for name in ("known", "another", "elsewhere"))
+    text = "[global]\nfsid = {fsid}\nmon host = {first},{second}\n"
+    known.write_text(text.format(**facts))
+    another.write_text(conf.format(**facts))
+    elsewhere.write_text(f"[global]\nfsid = {uuid.uuid4()}\nmon host = 10.0.0.1\n")
+
+    def places(conf: Path, pool: str = "images") -> set[str]:
+        return {*make_store(rbd_store_ceph_conf=str(conf), rbd_store_pool=pool).places()}
+
+    assert places(known) & places(another)
+    assert not places(known) & places(another, "volumes")
+    assert not places(known) & places(elsewhere)
+    assert places(tmp_path / "not there yet") == {f"rbd:{tmp_path}/not there yet/images"}
 
 
 def test_a_data_pool_that_is_not_there_is_named(make_store: MakeStore) -> None:

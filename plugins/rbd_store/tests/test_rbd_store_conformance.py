@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from glancekit_rbd_store.bindings import bindings
 from glancekit_rbd_store.driver import RbdStore
+from glancekit_rbd_store.testing import Cluster
 
 from glancekit.plugin import (
     SupportsClone,
@@ -17,6 +19,7 @@ from glancekit.plugin import (
     SupportsDirectUrl,
     SupportsHealth,
     SupportsListing,
+    SupportsPlaces,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
@@ -37,11 +40,19 @@ class TestRbdStore(StoreConformance):
         SupportsDetails,
         SupportsSweep,
         SupportsListing,
+        SupportsPlaces,
     }
 
     @pytest.fixture
     def driver(self, make_store: Callable[..., RbdStore]) -> RbdStore:
         return make_store()
+
+    @pytest.fixture
+    def twin(self, make_store: Callable[..., RbdStore], ceph: Cluster, tmp_path: Path) -> RbdStore:
+        """A store that finds the cluster by another file."""
+        conf = tmp_path / "another.conf"
+        conf.write_text(ceph.conf.read_text())
+        return make_store(rbd_store_ceph_conf=str(conf), rbd_store_chunk_size=4)
 
     @pytest.fixture
     def leftovers(self, pool: Any) -> Callable[[], list[object]]:

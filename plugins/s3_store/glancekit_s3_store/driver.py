@@ -26,6 +26,7 @@ from glancekit.plugin import (
     SupportsDirectUrl,
     SupportsHealth,
     SupportsListing,
+    SupportsPlaces,
     SupportsRange,
     SupportsSweep,
     SupportsWrite,
@@ -49,6 +50,7 @@ class S3Store(
     SupportsDetails,
     SupportsSweep,
     SupportsListing,
+    SupportsPlaces,
 ):
     """Images as objects of an S3 bucket."""
 
@@ -145,6 +147,10 @@ class S3Store(
             "s3_store_large_object_chunk_size": self._settings.part_size // _MIB,
             "s3_store_thread_pools": self._settings.parallel,
         }
+
+    def places(self) -> list[str]:
+        """Return the bucket."""
+        return [self._settings.place]
 
     def close(self) -> None:
         """Close the connections."""

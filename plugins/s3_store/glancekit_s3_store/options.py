@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import ssl
 from collections.abc import Sequence
@@ -162,6 +163,18 @@ class Settings:
     former_hosts: frozenset[str]
     connect_timeout: float
     read_timeout: float
+
+    @property
+    def place(self) -> str:
+        """The bucket, by a name that none but those who write to it have.
+
+        A bucket's name is AWS's only one in the world. Other servers may have one of that name for
+        each account, which is known by its access key, shown here as a digest.
+        """
+        if self.endpoint is None or urlsplit(self.endpoint).netloc.endswith(".amazonaws.com"):
+            return f"s3:aws/{self.bucket}"
+        account = hashlib.sha256((self.access_key or "").encode()).hexdigest()[:8]
+        return f"s3:{self.endpoint}/{account}/{self.bucket}"
 
 
 def settings_of(options: Any) -> Settings:

@@ -517,6 +517,27 @@ def test_settings_are_told_in_upstream_s_units(build: Build, bucket: str) -> Non
     }
 
 
+def test_a_bucket_is_one_place_for_its_account_alone(build: Build) -> None:
+    def place(bucket: str = "images", **chosen: str) -> str:
+        (name,) = build(bucket, s3_store_secret_key="s", **chosen).places()
+        return name
+
+    here, aws = {"s3_store_host": "https://s3.test"}, {"s3_store_host": ""}
+    mine = place(**here, s3_store_access_key="me")
+    assert "me" not in mine.split("/")
+    assert mine == place(**here, s3_store_access_key="me", s3_store_bucket_url_format="path")
+    others = [
+        place("other", **here, s3_store_access_key="me"),
+        place(**here, s3_store_access_key="you"),
+        place(s3_store_host="https://another.test", s3_store_access_key="me"),
+        place(**aws, s3_store_access_key="me"),
+    ]
+    assert len({mine, *others}) == 5
+    # AWS has one bucket of that name in the world, whoever comes to it and by which address.
+    far = place(s3_store_host="https://s3.eu-central-1.amazonaws.com", s3_store_access_key="you")
+    assert far == others[-1]
+
+
 def test_credentials_are_secret_options() -> None:
     secret = {option.name for option in S3Store.options if option.secret}
     assert secret == {"s3_store_access_key", "s3_store_secret_key"}

@@ -18,6 +18,7 @@ from glancekit.plugin import (
     SupportsDirectUrl,
     SupportsHealth,
     SupportsListing,
+    SupportsPlaces,
     SupportsRange,
     SupportsSweep,
     SupportsWrite,
@@ -48,11 +49,16 @@ class TestS3Store(StoreConformance):
         SupportsDetails,
         SupportsSweep,
         SupportsListing,
+        SupportsPlaces,
     }
 
     @pytest.fixture
     def driver(self, build: Callable[..., S3Store], bucket: str) -> S3Store:
         return build(bucket)
+
+    @pytest.fixture
+    def twin(self, build: Callable[..., S3Store], bucket: str) -> S3Store:
+        return build(bucket, s3_store_thread_pools=2)
 
     @pytest.fixture
     def leftovers(self, client: Any, bucket: str) -> Callable[[], list[str]]:
@@ -118,6 +124,11 @@ class TestS3StoreByHostName(TestS3Store):
         monkeypatch.setattr(socket, "getaddrinfo", found)
         port = server.url.rpartition(":")[2]
         host = f"http://s3.test:{port}"  # which itself leads nowhere
+        return build(bucket, s3_store_host=host, s3_store_bucket_url_format="virtual")
+
+    @pytest.fixture
+    def twin(self, build: Callable[..., S3Store], bucket: str, driver: S3Store) -> S3Store:
+        host = driver._settings.endpoint
         return build(bucket, s3_store_host=host, s3_store_bucket_url_format="virtual")
 
 

@@ -31,6 +31,7 @@ from glancekit.plugin import (
     SupportsDirectUrl,
     SupportsHealth,
     SupportsListing,
+    SupportsPlaces,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
@@ -66,6 +67,7 @@ class SwiftStore(
     SupportsDetails,
     SupportsSweep,
     SupportsListing,
+    SupportsPlaces,
     SupportsCaller,
 ):
     """Images as objects of a Swift, in accounts of the service or in those of their owners."""
@@ -215,6 +217,10 @@ class SwiftStore(
             "large_object_size": self._settings.whole_below // MB,
             "large_object_chunk_size": self._settings.segment_size // MB,
         }
+
+    def places(self) -> list[str]:
+        """Return the container of the account, or those of all projects' accounts."""
+        return [self._settings.place]
 
     def close(self) -> None:
         """Close the connections."""

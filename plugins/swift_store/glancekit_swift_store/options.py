@@ -229,6 +229,19 @@ class Settings:
         """A container that is not there means only that no image has come to it yet."""
         return self.create_container or self.seed > 0
 
+    @property
+    def place(self) -> str:
+        """The container, or the many of which this is the beginning of the name.
+
+        A Keystone's accounts are its projects', whoever of them logs in.
+        """
+        login = self.references[self.default_reference]
+        parts = [login.auth_address.rstrip("/"), *(f"{a}={b}" for a, b in sorted(login.domains))]
+        if not self.multi_tenant:
+            parts.append(login.project or login.credential_id)
+        parts += [self.region or "", self.endpoint or "", self.container, str(self.seed)]
+        return f"swift:{'/'.join(filter(None, parts))}"
+
 
 def settings_of(options: Any) -> Settings:
     """Read the options.

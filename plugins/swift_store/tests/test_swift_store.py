@@ -843,3 +843,25 @@ def test_each_of_many_containers_is_swept(build: Build, container: str, outside:
     assert outside.names(own) == []
     for name in (own, f"{container}_other"):
         outside.call("DELETE", f"/{name}")
+
+
+def test_a_container_is_one_place_for_its_account_alone(build: Build) -> None:
+    def place(container: str = "images", **chosen: object) -> str:
+        options = {"swift_store_auth_address": "https://k.test/v3", "swift_store_user": "p:me"}
+        options |= {"swift_store_auth_version": "3", "swift_store_key": "secret"}
+        (name,) = build(container, **options | chosen).places()
+        return name
+
+    mine = place()
+    assert "secret" not in mine
+    assert mine == place(swift_store_user="p:you", swift_store_auth_address="https://k.test/v3/")
+    others = [
+        place("other"),
+        place(swift_store_user="q:me"),
+        place(swift_store_region="far"),
+        place(swift_store_auth_address="https://other.test/v3"),
+        place(swift_store_multiple_containers_seed=1),
+        place(swift_store_multi_tenant=True),
+        place(swift_store_project_domain_id="another"),
+    ]
+    assert len({mine, *others}) == 8

@@ -20,6 +20,7 @@ from glancekit.plugin import (
     SupportsDirectUrl,
     SupportsHealth,
     SupportsListing,
+    SupportsPlaces,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
@@ -40,12 +41,17 @@ class TestSwiftStore(StoreConformance):
         SupportsDetails,
         SupportsSweep,
         SupportsListing,
+        SupportsPlaces,
         SupportsCaller,
     }
 
     @pytest.fixture
     def driver(self, build: Callable[..., SwiftStore], container: str) -> SwiftStore:
         return build(container, swift_store_temp_url_key="signed")
+
+    @pytest.fixture
+    def twin(self, build: Callable[..., SwiftStore], container: str) -> SwiftStore:
+        return build(container, swift_store_upload_threads=2)
 
     @pytest.fixture
     def leftovers(self, outside: Any, container: str) -> Callable[[], list[str]]:
@@ -108,6 +114,10 @@ class TestSwiftStoreOfProjects(TestSwiftStore):
     ) -> SwiftStore:
         options = {"swift_store_multi_tenant": True, "swift_store_temp_url_key": "signed"}
         return build(container, **options).acting_for(caller)
+
+    @pytest.fixture
+    def twin(self, build: Callable[..., SwiftStore], container: str, caller: Caller) -> SwiftStore:
+        return build(container, swift_store_multi_tenant=True).acting_for(caller)
 
     @pytest.fixture
     def leftovers(self, container: str, account_of: Callable[..., Any]) -> Callable[[], list[str]]:

@@ -25,6 +25,7 @@ from glancekit.plugin import (
     SupportsDetails,
     SupportsHealth,
     SupportsListing,
+    SupportsPlaces,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
@@ -48,6 +49,7 @@ class VmwareStore(
     SupportsDetails,
     SupportsSweep,
     SupportsListing,
+    SupportsPlaces,
 ):
     """Images as files of vSphere datastores."""
 
@@ -141,6 +143,14 @@ class VmwareStore(
             ],
             "vmware_store_image_dir": f"/{self._settings.folder}",
         }
+
+    def places(self) -> list[str]:
+        """Return the folder in each datastore."""
+        server, folder = self._settings.netloc, self._settings.folder
+        return [
+            f"vsphere:{server}/{datastore.datacenter}/{datastore.name}/{folder}"
+            for datastore in self._settings.datastores
+        ]
 
     def close(self) -> None:
         """End the session."""

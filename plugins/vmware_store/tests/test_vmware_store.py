@@ -357,6 +357,17 @@ def test_a_session_may_end_before_the_first_byte_has_come(
     driver.delete(location)
 
 
+def test_a_folder_of_a_datastore_is_one_place(build: Build) -> None:
+    both = build(vmware_datastores=["DC0:LocalDS_0", "DC0:LocalDS_1:9"]).places()
+    (first,) = build(vmware_datastores=["DC0:LocalDS_0:7"], vmware_api_retry_count=1).places()
+    (aside,) = build(
+        vmware_datastores=["DC0:LocalDS_0"], vmware_store_image_dir="/another"
+    ).places()
+    assert first in both
+    assert aside not in both
+    assert len(set(both)) == 2
+
+
 def test_closing_ends_the_session(build: Build) -> None:
     driver = build()
     driver.check()

@@ -17,6 +17,7 @@ from glancekit.plugin import (
     SupportsDetails,
     SupportsHealth,
     SupportsListing,
+    SupportsPlaces,
     SupportsRange,
     SupportsSweep,
     SupportsUsage,
@@ -35,11 +36,16 @@ class TestVmwareStore(StoreConformance):
         SupportsDetails,
         SupportsSweep,
         SupportsListing,
+        SupportsPlaces,
     }
 
     @pytest.fixture
     def driver(self, build: Callable[..., VmwareStore]) -> VmwareStore:
         return build()
+
+    @pytest.fixture
+    def twin(self, build: Callable[..., VmwareStore]) -> VmwareStore:
+        return build(vmware_api_retry_count=1)
 
     @pytest.fixture
     def leftovers(self, files: Callable[[], list[Path]]) -> Callable[[], list[Path]]:

@@ -43,6 +43,7 @@ CALLS: dict[str, Callable[[Store, Path], object]] = {
     "direct_url": lambda store, _: store.direct_url(HERE),
     "usage": lambda store, _: store.usage(),
     "details": lambda store, _: store.details(),
+    "places": lambda store, _: store.places(),
     "check": lambda store, _: store.check(),
     "remnants": lambda store, _: store.remnants(0),
     "sweep": lambda store, _: store.sweep(Remnant("x", None)),
