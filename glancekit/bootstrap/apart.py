@@ -31,10 +31,10 @@ def require_apart(config: Configuration, stores: Iterable[Store]) -> None:
     taken = dict(_own_folders(config))
     for store in stores:
         places = _places_of(store)
-        for place in sorted(places & taken.keys()):
+        if shared := sorted(places & taken.keys()):
             raise ConfigError(
-                f"store '{store.id}' and {taken[place]} are one place, {place}: what is removed "
-                "from the one would be gone from the other; give each a place of its own"
+                f"store '{store.id}' and {taken[shared[0]]} are one place, {shared[0]}: what is "
+                "removed from the one would be gone from the other; give each a place of its own"
             )
         taken |= dict.fromkeys(places, f"store '{store.id}'")
 
