@@ -26,6 +26,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -302,8 +303,11 @@ class CacheFolder:
 
     def queued(self) -> list[str]:
         """Return the ids of images that are to be fetched, the first first."""
-        found = sorted(_scan(self._queue), key=lambda one: (one.stat().st_mtime_ns, one.name))
-        return [one.name for one in found]
+        came: dict[str, int] = {}
+        for found in _scan(self._queue):
+            with suppress(FileNotFoundError):  # it was fetched meanwhile
+                came[found.name] = found.stat().st_mtime_ns
+        return sorted(came, key=lambda name: (came[name], name))
 
     def dequeue(self, image_id: str) -> bool:
         """Forget that an image is to be fetched; return whether it was."""

@@ -17,6 +17,7 @@ from typing import IO
 
 import pytest
 
+from glancekit.core.cache import folder as module
 from glancekit.core.cache.content import Content, content_of
 from glancekit.core.cache.filling import Following
 from glancekit.core.cache.folder import CacheFolder, Fill, Limits
@@ -230,6 +231,22 @@ def test_the_queue_keeps_its_order_and_knows_each_once(folder: CacheFolder) -> N
     assert folder.queued() == ["b", "a", "c"]
     assert folder.dequeue("a")
     assert not folder.dequeue("a")
+
+
+def test_what_is_fetched_while_the_queue_is_looked_at_is_not_in_it(
+    folder: CacheFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = module._scan
+
+    def meanwhile(place: Path) -> list[os.DirEntry[str]]:
+        found = list(scan(place))
+        folder.dequeue("a")
+        return found
+
+    for image_id in ("a", "b"):
+        folder.enqueue(image_id)
+    monkeypatch.setattr(module, "_scan", meanwhile)
+    assert folder.queued() == ["b"]
 
 
 @pytest.mark.parametrize(
