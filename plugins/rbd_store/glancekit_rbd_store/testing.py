@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real Ceph of one monitor and one OSD, for tests: in one folder, on 127.0.0.1, without root.
 
-A manager, who knows how much is in each pool, is started when a quota is asked for.
+A manager, who knows how much is in each pool, is started when it is asked for.
 
 No running service imports it. Also by hand: ``python -m glancekit_rbd_store.testing FOLDER`` keeps
 one up until its standard input ends, and prints the path of its ceph.conf.
@@ -217,14 +217,18 @@ class Cluster(RealServer):
             "the cluster to notice how full it is",
         )
 
+    def start_manager(self) -> None:
+        """Have what is in each pool counted, from some seconds after now on."""
+        if "mgr" not in self._daemons:
+            (self.folder / "mgr.a").mkdir()
+            self._spawn("mgr", "ceph-mgr", "-i", "a")
+
     def set_quota(self, pool: str, most: int) -> None:
         """Let a pool hold so many bytes, 0 for any number, and wait until its OSD goes by it.
 
         A pool whose quota is new must hold more already.
         """
-        if "mgr" not in self._daemons:
-            (self.folder / "mgr.a").mkdir()
-            self._spawn("mgr", "ceph-mgr", "-i", "a")
+        self.start_manager()
         self.command("osd pool set-quota", pool=pool, field="max_bytes", val=str(most))
         self._wait(
             lambda: self._has_met_its_quota(pool) is bool(most),

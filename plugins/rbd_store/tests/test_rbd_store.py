@@ -28,6 +28,7 @@ from glancekit.plugin import (
     StoreUnavailable,
 )
 from glancekit.testing.faults import WatchedStream
+from glancekit.testing.waiting import wait_until
 
 MIB = 1 << 20
 DATA = bytes(range(256)) * 4096 * 3
@@ -141,6 +142,24 @@ def test_a_pool_is_one_place_by_whatever_file_it_is_found(
     assert not places(known) & places(another, "volumes")
     assert not places(known) & places(elsewhere)
     assert places(tmp_path / "not there yet") == {f"rbd:{tmp_path}/not there yet/images"}
+
+
+@pytest.mark.parametrize("data_pool", [None, "data"])
+def test_the_room_is_what_the_manager_has_counted(
+    make_store: MakeStore, ceph: Cluster, data_pool: str | None
+) -> None:
+    ceph.start_manager()
+    store = make_store(rbd_store_data_pool=data_pool)
+
+    def stored() -> int:
+        usage = store.usage()
+        return (usage.total or 0) - (usage.free or 0)
+
+    put(store)
+    wait_until(lambda: len(DATA) <= stored() < 2 * len(DATA))
+    usage = store.usage()
+    assert usage.free and usage.total
+    assert 2 << 30 < usage.free < usage.total <= 4 << 30
 
 
 def test_a_data_pool_that_is_not_there_is_named(make_store: MakeStore) -> None:
