@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -112,12 +113,11 @@ def of_rbd(request: pytest.FixtureRequest, nobody: str, folder: Path) -> tuple[s
     text = text.replace(f"keyring = {ceph.folder}/ceph.$name.keyring", f"keyring = {ring}")
     assert str(ring) in text
     (mon,) = [line for line in text.splitlines() if line.startswith("mon host")]
-    confs = []
-    for name, host in (("wrong", mon), ("gone", f"mon host = [v2:{nobody}/0]")):
-        confs.append(folder / f"{name}.conf")
-        confs[-1].write_text(text.replace(mon, host))
-    wrong, gone = (RBD.format(conf=conf) for conf in confs)
-    return wrong, gone
+    another = text.replace(mon, f"mon host = [v2:{nobody}/0]")
+    wrong, gone = folder / "wrong.conf", folder / "gone.conf"
+    wrong.write_text(text)
+    gone.write_text(another.replace(ceph.fsid, str(uuid.uuid4())))
+    return RBD.format(conf=wrong), RBD.format(conf=gone)
 
 
 KINDS: dict[str, Callable[..., tuple[str, str]]] = {
