@@ -72,6 +72,7 @@ from glancekit.core.contracts.store import (
     SupportsUsage,
     SupportsWrite,
     Usage,
+    place_of_folder,
 )
 from glancekit.core.digesting import CHECKSUM_ALGORITHM, Digests, digesting
 from glancekit.core.drivers import API_LEVEL
@@ -300,6 +301,7 @@ __all__ = [
     "hookimpl",
     "is_image_id",
     "kept_of",
+    "place_of_folder",
     "require_turn",
     "secret",
     "spread",

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import io
 import queue
+import subprocess
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
@@ -60,6 +61,23 @@ class Medium(AbstractContextManager["Medium"], ABC):
     def more(self, running: Service, folder: Path, rounds: int) -> Iterator[Row]:
         """Measure what only this medium has."""
         yield from ()
+
+
+def run_and_digest(
+    command: Sequence[str], source: Path, env: Mapping[str, str] | None = None
+) -> None:
+    """Run a tool that sends a file, and digest the file meanwhile.
+
+    :raises subprocess.CalledProcessError: when the tool fails.
+    """
+    with (
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, env=env) as tool,
+        digested(source) as data,
+    ):
+        while data.read(MIB):
+            pass
+    if tool.returncode:
+        raise subprocess.CalledProcessError(tool.returncode, command[0])
 
 
 def digested(source: Path) -> Digesting:

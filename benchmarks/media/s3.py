@@ -15,7 +15,7 @@ from typing import BinaryIO, Self
 from glancekit_s3_store.options import OPTIONS
 from glancekit_swift_store.testing import KEY, USER, RealSwift
 
-from benchmarks.media.medium import MIB, Medium, digested
+from benchmarks.media.medium import Medium, run_and_digest
 
 BUCKET = "s3://images"
 OBJECT = f"{BUCKET}/by-the-tool"
@@ -75,11 +75,7 @@ class S3(Medium):
     def put(self, source: Path) -> None:
         """Upload with the tool, and digest the file meanwhile."""
         command = self._command("cp", "--quiet", str(source), OBJECT)
-        with subprocess.Popen(command, env=self._told()) as tool, digested(source) as data:
-            while data.read(MIB):
-                pass
-        if tool.returncode:
-            raise subprocess.CalledProcessError(tool.returncode, "aws s3 cp")
+        run_and_digest(command, source, self._told())
 
     def get(self, to: BinaryIO) -> None:
         """Download with the tool, which puts the parts in order."""

@@ -14,7 +14,7 @@ from typing import BinaryIO, Self
 from glancekit_swift_store.options import MB, OPTIONS
 from glancekit_swift_store.testing import KEY, USER, RealSwift
 
-from benchmarks.media.medium import MIB, Medium, digested
+from benchmarks.media.medium import Medium, run_and_digest
 
 CONTAINER = "images"
 OBJECT = "by-the-tool"
@@ -57,15 +57,7 @@ class Swift(Medium):
         """Upload with the tool, and digest the file meanwhile."""
         more = self._segmenting()
         upload = ["upload", *more, "--object-name", OBJECT, CONTAINER, str(source)]
-        command = self._command(*upload)
-        with (
-            subprocess.Popen(command, stdout=subprocess.DEVNULL) as tool,
-            digested(source) as data,
-        ):
-            while data.read(MIB):
-                pass
-        if tool.returncode:
-            raise subprocess.CalledProcessError(tool.returncode, "swift upload")
+        run_and_digest(self._command(*upload), source)
 
     def get(self, to: BinaryIO) -> None:
         """Download with the tool."""

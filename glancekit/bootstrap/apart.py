@@ -7,12 +7,12 @@ What is a store's place is its driver's business.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from glancekit.bootstrap.settings import staging_of
 from glancekit.core.config import Configuration
+from glancekit.core.contracts.store import place_of_folder
 from glancekit.core.errors import ConfigError, StoreError
 from glancekit.core.options import DEFAULT, STAGING_STORE
 from glancekit.core.stores import Store
@@ -41,14 +41,10 @@ def require_apart(config: Configuration, stores: Iterable[Store]) -> None:
 
 def _own_folders(config: Configuration) -> Iterator[tuple[str, str]]:
     """Yield the folders in which the service itself removes files, and what they are."""
-    yield _place_of(staging_of(config)), f"[{STAGING_STORE}] filesystem_store_datadir"
+    yield place_of_folder(staging_of(config)), f"[{STAGING_STORE}] filesystem_store_datadir"
     cache = config.get(DEFAULT, "image_cache_dir")
     if cache:
-        yield _place_of(cache), "[DEFAULT] image_cache_dir"
-
-
-def _place_of(folder: str | Path) -> str:
-    return f"file:{os.path.realpath(folder)}"
+        yield place_of_folder(Path(cache)), "[DEFAULT] image_cache_dir"
 
 
 def _places_of(store: Store) -> frozenset[str]:

@@ -24,6 +24,7 @@ What every driver promises:
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -228,10 +229,15 @@ class SupportsPlaces(Protocol):
         """Return names of each folder, bucket or pool that it writes to.
 
         Whoever else writes to the same has one of the names, too, however differently the two are
-        configured; whoever does not has none. A folder of this host is ``file:`` and its real
-        path. Told from the options alone, before anything works; no credentials: names are shown.
+        configured; whoever does not has none. A folder of this host is what ``place_of_folder``
+        says. Told from the options alone, before anything works; no credentials: names are shown.
         """
         ...
+
+
+def place_of_folder(folder: Path) -> str:
+    """Return the name of a folder of this host as a place, whatever links lead to it."""
+    return f"file:{os.path.realpath(folder)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ from glancekit.plugin import (
     SupportsWrite,
     Usage,
     is_image_id,
+    place_of_folder,
 )
 from glancekit_file_store.failures import translated
 from glancekit_file_store.options import OPTIONS, DataDir, Settings, settings_of
@@ -217,7 +218,7 @@ class FileStore(
 
     def places(self) -> list[str]:
         """Return the directories, whatever links lead to them."""
-        return [f"file:{os.path.realpath(entry.path)}" for entry in self._settings.directories]
+        return [place_of_folder(entry.path) for entry in self._settings.directories]
 
     def close(self) -> None:
         """Do nothing: nothing is kept open between calls."""

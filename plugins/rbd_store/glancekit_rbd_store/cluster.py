@@ -6,12 +6,10 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from glancekit.plugin import GlancekitError, StoreUnavailable
@@ -19,10 +17,6 @@ from glancekit_rbd_store.bindings import ConnectionLost, bindings, meaning_of, t
 from glancekit_rbd_store.options import Settings
 
 LOG = logging.getLogger(__name__)
-
-_USUAL_CONF = "/etc/ceph/ceph.conf"
-_CLUSTER = re.compile(r"^\s*(?:fsid|mon[ _-]host)\s*=\s*([^#;\n]*[^#;\s])", re.MULTILINE)
-"""What says of which cluster a file of configuration is."""
 
 
 class Connection:
@@ -218,21 +212,6 @@ class Cluster:
     def _end_unused(self, connection: Connection) -> None:
         if not connection.wanted and connection.users == 0:
             connection.client.shutdown()
-
-
-def clusters_named_in(conf: str) -> list[str]:
-    """Return by which names a file of configuration knows its cluster, the file's own among them.
-
-    It is read as text: Ceph's own reader starts threads, and may not be installed.
-    """
-    path = Path(conf or os.environ.get("CEPH_CONF") or _USUAL_CONF).resolve()
-    try:
-        text = path.read_text(errors="replace")
-    except OSError as error:
-        LOG.info("rbd: %s cannot be read yet: %s", path, error)
-        text = ""
-    values = (re.split(r"[\s,]+", value) for value in _CLUSTER.findall(text))
-    return [str(path), *(",".join(sorted(value)) for value in values)]
 
 
 def _configuration(settings: Settings) -> dict[str, str]:

@@ -39,7 +39,7 @@ from glancekit.plugin import (
     is_image_id,
 )
 from glancekit_rbd_store.bindings import bindings, meaning_of, translated
-from glancekit_rbd_store.cluster import Cluster, clusters_named_in
+from glancekit_rbd_store.cluster import Cluster
 from glancekit_rbd_store.options import MIB, OPTIONS, Settings, settings_of
 from glancekit_rbd_store.places import SCHEME, SNAPSHOT, Place, place_of
 from glancekit_rbd_store.reading import ImageStream
@@ -239,8 +239,7 @@ class RbdStore(
 
     def places(self) -> list[str]:
         """Return the pool, by each name that the configuration of Ceph has for the cluster."""
-        clusters = clusters_named_in(self._settings.conf)
-        return [f"rbd:{cluster}/{self._settings.pool}" for cluster in clusters]
+        return [f"rbd:{cluster}/{self._settings.pool}" for cluster in self._settings.clusters]
 
     def close(self) -> None:
         """Disconnect, once those who still read are done."""

@@ -3,13 +3,23 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from glancekit.plugin import BoolOpt, ConfigError, FloatOpt, IntOpt, StrOpt
 
+log = logging.getLogger(__name__)
+
 MIB = 1 << 20
+
+_USUAL_CONF = "/etc/ceph/ceph.conf"
+_CLUSTER = re.compile(r"^\s*(?:fsid|mon[ _-]host)\s*=\s*([^#;\n]*[^#;\s])", re.MULTILINE)
+"""What says of which cluster a file of configuration is."""
 
 OPTIONS: Sequence[Any] = (
     IntOpt(
@@ -81,6 +91,21 @@ class Settings:
     def order(self) -> int:
         """Ceph's word for the size of objects: its binary logarithm."""
         return self.chunk_size.bit_length() - 1
+
+    @property
+    def clusters(self) -> list[str]:
+        """By which names the ceph.conf knows its cluster, the file's own among them.
+
+        It is read as text: Ceph's own reader starts threads, and may not be installed.
+        """
+        path = Path(self.conf or os.environ.get("CEPH_CONF") or _USUAL_CONF).resolve()
+        try:
+            text = path.read_text(errors="replace")
+        except OSError as error:
+            log.info("%s cannot be read yet: %s", path, error)
+            text = ""
+        values = (re.split(r"[\s,]+", value) for value in _CLUSTER.findall(text))
+        return [str(path), *(",".join(sorted(value)) for value in values)]
 
 
 def settings_of(options: Any) -> Settings:

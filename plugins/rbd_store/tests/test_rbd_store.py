@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from glancekit_rbd_store.bindings import bindings
 from glancekit_rbd_store.driver import RbdStore
-from glancekit_rbd_store.testing import Cluster
+from glancekit_rbd_store.testing import Cluster, objects_of_images
 
 from glancekit.plugin import (
     BlobExists,
@@ -28,6 +28,7 @@ from glancekit.plugin import (
     StoreUnavailable,
 )
 from glancekit.testing.faults import WatchedStream
+from glancekit.testing.store import Blobs
 from glancekit.testing.waiting import wait_until
 
 MIB = 1 << 20
@@ -39,13 +40,7 @@ pytestmark = pytest.mark.usefixtures("an_empty_pool")
 
 
 def put(store: RbdStore, data: bytes = DATA, image_id: str | None = None) -> Location:
-    source = FileStream(io.BytesIO(data))
-    return store.write(image_id or str(uuid.uuid4()), source, len(data))
-
-
-def read(store: RbdStore, location: Location) -> bytes:
-    with store.open(location) as opened:
-        return b"".join(opened)
+    return Blobs(store).write(data, image_id=image_id)
 
 
 def name_of(location: Location) -> str:
@@ -200,7 +195,7 @@ def test_zeros_are_left_out_when_thin(make_store: MakeStore, pool: Any) -> None:
     thin = put(make_store(rbd_thin_provisioning=True), data)
     thick = put(make_store(), data)
     store = make_store()
-    assert read(store, thin) == read(store, thick) == data
+    assert Blobs(store).read(thin) == Blobs(store).read(thick) == data
     assert stored(pool, name_of(thin)) < 9 * MIB  # two objects, each up to its last byte
     assert stored(pool, name_of(thick)) == len(data)
 
@@ -210,7 +205,7 @@ def test_an_image_of_unknown_size_grows_and_is_cut(store: RbdStore, pool: Any, s
     data = (DATA * (size // len(DATA) + 1))[:size]
     location = store.write(str(uuid.uuid4()), FileStream(io.BytesIO(data)), None)
     assert store.size(location) == size
-    assert read(store, location) == data
+    assert Blobs(store).read(location) == data
 
 
 def test_while_it_is_written_it_has_another_name(store: RbdStore, pool: Any) -> None:
@@ -234,7 +229,7 @@ def test_a_dead_writer_s_image_is_found(store: RbdStore, pool: Any) -> None:
         put(store, image_id=image_id)
     store.discard(image_id)
     assert rbd.RBD().list(pool) == []
-    assert read(store, put(store, image_id=image_id)) == DATA
+    assert Blobs(store).read(put(store, image_id=image_id)) == DATA
 
 
 def test_bytes_go_to_the_data_pool(make_store: MakeStore, ceph: Cluster, pool: Any) -> None:
@@ -427,7 +422,7 @@ def test_a_name_of_nothing_is_given_away_again(store: RbdStore, pool: Any) -> No
     known = pool.read(f"rbd_id.{image_id}.writing.0123456789ab")
     pool.write_full(f"rbd_id.{image_id}", known)
     store.discard(image_id)
-    assert read(store, put(store, image_id=image_id)) == DATA
+    assert Blobs(store).read(put(store, image_id=image_id)) == DATA
 
 
 @pytest.mark.parametrize("step", ["_to_trash", "unprotected"])
@@ -444,15 +439,9 @@ def test_an_image_in_use_is_whole_after_half_a_deletion(
     with bindings().rbd.Image(pool, name_of(location)), pytest.raises(BlobInUse):
         store.delete(location)
     assert is_frozen(pool, name_of(location))
-    assert read(store, location) == DATA
+    assert Blobs(store).read(location) == DATA
     store.delete(location)
     assert objects_of_images(pool) == []
-
-
-def objects_of_images(pool: Any) -> list[str]:
-    """Return what there is of images but their mere names."""
-    kinds = ("rbd_data.", "rbd_header.", "rbd_object_map.", "glancekit_claim.")
-    return [each.key for each in pool.list_objects() if each.key.startswith(kinds)]
 
 
 # -- deleting what is in use
@@ -495,7 +484,7 @@ def test_a_clone_of_the_old_format_holds_the_image(store: RbdStore, ceph: Cluste
     clone(ceph, location)
     with pytest.raises(BlobInUse):
         store.delete(location)
-    assert read(store, location) == DATA
+    assert Blobs(store).read(location) == DATA
     with ceph.client("cinder").open_ioctx("volumes") as volumes:
         bindings().rbd.RBD().remove(volumes, "volume")
     store.delete(location)
@@ -561,4 +550,4 @@ def test_what_somebody_holds_is_not_touched(store: RbdStore, pool: Any, holder: 
         with pytest.raises(BlobInUse):
             store.delete(location)
     assert is_frozen(pool, name_of(location))
-    assert read(store, location) == DATA
+    assert Blobs(store).read(location) == DATA

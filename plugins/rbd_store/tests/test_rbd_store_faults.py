@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from glancekit_rbd_store.bindings import bindings
 from glancekit_rbd_store.driver import RbdStore
-from glancekit_rbd_store.testing import Cluster
+from glancekit_rbd_store.testing import Cluster, objects_of_images
 
 from glancekit.plugin import (
     BlobInUse,
@@ -29,6 +29,7 @@ from glancekit.plugin import (
     StoreFull,
     StoreUnavailable,
 )
+from glancekit.testing.store import Blobs
 from glancekit.testing.waiting import wait_until
 
 MIB = 1 << 20
@@ -40,13 +41,7 @@ pytestmark = pytest.mark.usefixtures("an_empty_pool")
 
 
 def put(store: RbdStore, data: bytes = DATA, image_id: str | None = None) -> Location:
-    source = FileStream(io.BytesIO(data))
-    return store.write(image_id or str(uuid.uuid4()), source, len(data))
-
-
-def read(store: RbdStore, location: Location) -> bytes:
-    with store.open(location) as opened:
-        return b"".join(opened)
+    return Blobs(store).write(data, image_id=image_id)
 
 
 def discarded(store: RbdStore, image_id: str) -> bool:
@@ -98,13 +93,13 @@ def test_what_is_full_says_so_and_can_be_emptied(
         with pytest.raises(StoreFull):
             put(store)
         assert time.monotonic() - begun < 15
-        assert read(store, location) == DATA
+        assert Blobs(store).read(location) == DATA
         store.delete(location)
         with ceph.client("glance").open_ioctx("images") as pool:
             assert bindings().rbd.RBD().list(pool) == []
     finally:
         fill(ceph, filled, False)
-    assert read(store, put(store)) == DATA
+    assert Blobs(store).read(put(store)) == DATA
 
 
 # -- stopped and started again
@@ -138,16 +133,16 @@ def test_an_osd_that_stops_answering_is_told_in_time(make_store: MakeStore, ceph
                 opened.read(MIB)
         finally:
             ceph.thaw()
-    assert read(store, location) == DATA  # by the same connection
+    assert Blobs(store).read(location) == DATA  # by the same connection
     wait_until(lambda: discarded(store, image_id))
-    assert read(store, put(store, image_id=image_id)) == DATA
+    assert Blobs(store).read(put(store, image_id=image_id)) == DATA
 
 
 def test_an_osd_that_comes_back_is_used_again(store: RbdStore, ceph: Cluster) -> None:
     location = put(store)
     ceph.restart_osd()
-    assert read(store, location) == DATA
-    assert read(store, put(store)) == DATA
+    assert Blobs(store).read(location) == DATA
+    assert Blobs(store).read(put(store)) == DATA
 
 
 def test_an_osd_that_is_restarted_midway_is_waited_for(store: RbdStore, ceph: Cluster) -> None:
@@ -180,8 +175,8 @@ def test_a_client_that_is_shut_out_connects_again(store: RbdStore, ceph: Cluster
     ceph.command("osd blocklist", blocklistop="add", addr=address)
     with pytest.raises(StoreUnavailable):
         for _ in range(100):
-            read(store, location)
-    assert read(store, location) == DATA
+            Blobs(store).read(location)
+    assert Blobs(store).read(location) == DATA
 
 
 def test_wrong_credentials_and_places(make_store: MakeStore, ceph: Cluster, tmp_path: Any) -> None:
@@ -228,12 +223,12 @@ def test_a_monitor_that_stops_answering_is_told_in_time(
         for call in (lambda: put(store), lambda: store.delete(location), store.usage):
             with pytest.raises(StoreUnavailable):
                 call()
-        assert read(store, location) == DATA
+        assert Blobs(store).read(location) == DATA
         assert time.monotonic() - begun < 60  # some would wait for ever
     finally:
         ceph.thaw_monitor()
     wait_until(lambda: discarded(store, image_id))
-    assert read(store, put(store, image_id=image_id)) == DATA
+    assert Blobs(store).read(put(store, image_id=image_id)) == DATA
     store.delete(location)
 
 
@@ -254,7 +249,7 @@ def test_a_new_key_is_taken_up(make_store: MakeStore, ceph: Cluster) -> None:
         return False
 
     wait_until(is_well)
-    assert read(store, location) == DATA
+    assert Blobs(store).read(location) == DATA
 
 
 def test_those_who_wait_for_a_connection_fail_with_it(
@@ -327,9 +322,3 @@ def test_those_who_are_killed_leave_no_bytes(store: RbdStore, ceph: Cluster, poo
         return objects_of_images(pool) == []
 
     wait_until(is_swept)
-
-
-def objects_of_images(pool: Any) -> list[str]:
-    """Return what there is of images but their mere names."""
-    kinds = ("rbd_data.", "rbd_header.", "rbd_object_map.", "glancekit_claim.")
-    return [each.key for each in pool.list_objects() if each.key.startswith(kinds)]

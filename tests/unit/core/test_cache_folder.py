@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,6 @@ from typing import IO
 
 import pytest
 
-from glancekit.core.cache import folder as module
 from glancekit.core.cache.content import Content, content_of
 from glancekit.core.cache.filling import Following
 from glancekit.core.cache.folder import CacheFolder, Fill, Limits
@@ -234,19 +234,23 @@ def test_the_queue_keeps_its_order_and_knows_each_once(folder: CacheFolder) -> N
 
 
 def test_what_is_fetched_while_the_queue_is_looked_at_is_not_in_it(
-    folder: CacheFolder, monkeypatch: pytest.MonkeyPatch
+    folder: CacheFolder,
 ) -> None:
-    scan = module._scan
+    over = threading.Event()
 
-    def meanwhile(place: Path) -> list[os.DirEntry[str]]:
-        found = list(scan(place))
-        folder.dequeue("a")
-        return found
+    def come_and_go() -> None:
+        while not over.is_set():
+            folder.enqueue("a")
+            folder.dequeue("a")
 
-    for image_id in ("a", "b"):
-        folder.enqueue(image_id)
-    monkeypatch.setattr(module, "_scan", meanwhile)
-    assert folder.queued() == ["b"]
+    folder.enqueue("b")
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        assert all("b" in folder.queued() for _ in range(2000))
+    finally:
+        over.set()
+        other.join()
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -70,24 +71,26 @@ def test_a_task_runs_once_in_its_interval_whoever_asks(metadata: MetadataDriver)
     assert begun(other.begin(HOURLY)).is_written
 
 
-def test_an_interval_begins_when_the_records_let_it(
-    metadata: MetadataDriver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class SlowMetadata(MemoryMetadata):
+    """Records whose connections are long in coming; ``opened_at`` is when the last one came."""
+
+    opened_at: datetime
+
+    def unit_of_work(self, *, read_only: bool = False) -> UnitOfWork:
+        time.sleep(0.1)
+        self.opened_at = now()
+        return super().unit_of_work(read_only=read_only)
+
+
+def test_an_interval_begins_when_the_records_let_it() -> None:
     """Whoever waited for a connection begins later, and so does the next in turn."""
-    one, clock = ledger(metadata, "one"), [now()]
-    opened = metadata.unit_of_work
-
-    def opened_late(*, read_only: bool = False) -> UnitOfWork:
-        clock[0] += MINUTE
-        return opened(read_only=read_only)
-
-    monkeypatch.setattr(module, "now", lambda: clock[0])
-    monkeypatch.setattr(metadata, "unit_of_work", opened_late)
-    asked_at = clock[0]
+    metadata = SlowMetadata()
+    one = ledger(metadata, "one")
     begun(one.begin(HOURLY))
-    kept = state(metadata)
-    assert kept.started_at == asked_at + MINUTE
-    assert kept.due_at == asked_at + MINUTE + timedelta(hours=1)
+    opened_at, kept = metadata.opened_at, state(metadata)
+    assert kept.started_at is not None
+    assert kept.started_at >= opened_at
+    assert kept.due_at == kept.started_at + timedelta(hours=1)
 
 
 def test_jitter_puts_the_next_start_off(
