@@ -247,10 +247,26 @@ class Container:
         )
         # The answer has begun before anything was removed, so its status says nothing.
         told: dict[str, Any] = answer.json()
+        failed: dict[str, str] = {unquote(path): why for path, why in told.get("Errors", [])}
         status = str(told.get("Response Status", ""))
         # A segment that is gone already is what an interrupted removal leaves.
-        if told.get("Errors") or not status.startswith(("200", "404")):
+        if told.get("Response Body") or not (failed or status.startswith(("200", "404"))):
             raise StoreUnavailable(f"removing with all segments: the server answered {status}")
+        self._remove_each(name, failed)
+
+    def _remove_each(self, name: str, failed: Mapping[str, str]) -> None:
+        """Remove what the server could not remove along with an object, each by itself.
+
+        It tries each once. Asked for by itself, each is tried as often as all requests are, and
+        is refused with its own reason. The object goes last, as in every removal.
+        """
+        for path, reason in failed.items():
+            if not reason[:3].isdigit():  # no status: what cannot be read may stand for more
+                raise StoreUnavailable(f"removing with all segments: {path.lstrip('/')}: {reason}")
+        own = f"{self.name}/{name}"
+        for path in sorted((path.lstrip("/") for path in failed), key=own.__eq__):
+            container, _, found = path.partition("/")
+            Container(self._account, container, may_lack=True).remove_one(found)
 
     def _remove_segments(self, name: str, manifest: str) -> None:
         """Remove what a dynamic manifest stands for: every object whose name begins so."""

@@ -246,6 +246,11 @@ class RealSwift(RealServer):
             fernet_key=self._fernet_key,
         )
 
+    @property
+    def devices(self) -> Path:
+        """The folder its data is in."""
+        return self._devices
+
     # -- how it is reached
 
     @property

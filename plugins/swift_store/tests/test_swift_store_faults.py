@@ -6,6 +6,7 @@ full, damaged. Each time with the right error, nothing left, and working again a
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import socket
@@ -14,7 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -422,6 +423,75 @@ def test_a_disk_server_that_is_gone(own: SwiftStore, private: Any) -> None:
     assert read(own, location) == DATA
 
 
+@pytest.fixture
+def stuck(server: RealSwift) -> Iterator[Callable[[str], Callable[[], None]]]:
+    """Make an object one that the server cannot remove; what is returned ends that."""
+    with ExitStack() as mounted:
+
+        def stuck(name: str) -> Callable[[], None]:
+            [path] = {found.parent for found in server.devices.rglob("*.data") if _is(found, name)}
+            if os.geteuid() != 0 or not _mounted("--bind", str(path), str(path)):
+                pytest.skip("an object that cannot be removed needs root, who may mount")
+            one = mounted.enter_context(ExitStack())
+            one.callback(subprocess.run, ["umount", "--lazy", str(path)], check=True)
+            assert _mounted("-o", "remount,bind,ro", str(path))
+            return one.close
+
+        yield stuck
+
+
+def _is(found: Path, name: str) -> bool:
+    """Say whether a file of the server's is an object of that name."""
+    told = os.getxattr(found, "user.swift.metadata")
+    return re.search(f"/{re.escape(name)}(?!/)".encode(), told) is not None
+
+
+def _mounted(*arguments: str) -> bool:
+    return subprocess.run(["mount", *arguments], capture_output=True).returncode == 0
+
+
+def test_a_segment_that_the_server_cannot_remove_at_once(
+    own: SwiftStore, private: Any, stuck: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It removes the object all the same, and tries no segment twice."""
+    location = put(in_segments(own))
+    segment = next(name for name in private.outside.names("images") if name.endswith("00003"))
+    end = stuck(segment)
+
+    class Noticing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "is tried again" in record.getMessage():
+                end()
+
+    noticing = Noticing()
+    log = logging.getLogger("glancekit_swift_store.account")
+    log.addHandler(noticing)
+    try:
+        with caplog.at_level(logging.INFO, log.name):
+            own.delete(location)
+    finally:
+        log.removeHandler(noticing)
+    assert "removing is tried again" in caplog.text
+    assert private.outside.names("images") == []
+
+
+@pytest.mark.parametrize("kind", ["segment", "object"])
+def test_what_the_server_cannot_remove_goes_with_the_next_removal(
+    own: SwiftStore, private: Any, stuck: Any, kind: str
+) -> None:
+    location = put(in_segments(own))
+    names = private.outside.names("images")
+    kept = str(location.image_id) if kind == "object" else names[2]
+    end = stuck(kept)
+    with pytest.raises(StoreUnavailable, match="503"):
+        own.delete(location)
+    assert private.outside.names("images") == [kept]
+    end()
+    with suppress(BlobNotFound):  # when it is the object that is gone
+        own.delete(location)
+    assert private.outside.names("images") == []
+
+
 def test_accounts_that_do_not_answer_are_not_taken_for_missing_containers(
     build: Build, private: Any
 ) -> None:
@@ -519,8 +589,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 48 MiB, which takes an administrator to make."""
     path = tmp_path / "disk"
     path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(path)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+    if os.geteuid() != 0 or not _mounted("-t", "tmpfs", "-o", "size=48m", "tmpfs", str(path)):
         pytest.skip("a small disk of its own needs root, who may mount")
     try:
         if not _knows_attributes(path):
