@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NO_TESTS = 5
-"""The code with which pytest says so."""
+SOME_FAILED, NO_TESTS = 1, 5
+"""The codes with which pytest says so."""
 
 LEFT_OUT = shutil.ignore_patterns(
     ".*", "build", "*.egg-info", "__pycache__", "var", "docs", "benchmarks"
@@ -76,6 +76,10 @@ def try_plugin(folder: Path, wheels: Path, name: str) -> bool:
         # The tree's settings are not there either: a vendor's checkout has none of ours.
         options = ["-q", "--import-mode=importlib", "-W", "error", "-o", "timeout=120"]
         done = run(python, "-m", "pytest", *options, "tests", cwd=home)
+        if done.returncode == SOME_FAILED:
+            print(f"{package}: what failed is run once more\n{done.stdout}", flush=True)
+            options += ["--last-failed", "--last-failed-no-failures=none", "-rfEp"]
+            done = run(python, "-m", "pytest", *options, "tests", cwd=home)
     # What other plugins are made of may have no tests itself: theirs are its.
     passed = done.returncode in (0, NO_TESTS)
     verdict = "passed" if passed else f"FAILED\n{done.stdout}"
