@@ -57,7 +57,8 @@ class Deadline:
         """Return what ``work`` returns, or raise what it raises.
 
         :param too_late: takes a result that came after the deadline, to let go of what it holds.
-        :raises DeadlineMissed: when there is no result in time, or every thread hangs already.
+        :raises DeadlineMissed: when there is no result in time, every thread hangs already, or
+            none can be started.
         """
         call = _Call(work, too_late)
         self._submit(call)
@@ -81,10 +82,19 @@ class Deadline:
                 raise DeadlineMissed(f"{self._hanging} earlier calls have not returned yet")
             self._busy += 1
             if self._started < min(self._busy, self._most):
-                self._started += 1
-                thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-                thread.start()
+                self._start_one()
         self._queue.put(call)
+
+    def _start_one(self) -> None:
+        """Start a thread. Where the system has none to give, those that there are must do."""
+        try:
+            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        except RuntimeError as error:
+            if not self._started:
+                self._busy -= 1
+                raise DeadlineMissed("no thread can be started", was_begun=False) from error
+        else:
+            self._started += 1
 
     def _give_up(self, call: _Call) -> Any:
         with self._lock:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 from glancekit.core.contracts.store import SupportsDirectUrl, SupportsLocalFile
@@ -33,6 +33,8 @@ from glancekit.core.stream import ByteStream
 from glancekit.services.world import World
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Redirect(Enum):
@@ -78,6 +80,24 @@ def open_best(
     :raises ImageDamaged: when all copies are lost.
     :raises StoreError: when none can be: unavailability, if a copy may be read again soon.
     """
+    return _first(
+        world,
+        image,
+        lambda location: _open(world, image, location, offset, length, redirect=redirect),
+    )
+
+
+def open_stream(world: World, image: Image) -> ByteStream:
+    """Open the whole image for who reads it here; see ``open_best`` for which copy, and errors."""
+
+    def opened(location: Location) -> ByteStream:
+        store = world.stores.get(location.store)
+        return _open_stream(world, image, store, location, 0, image.size)
+
+    return _first(world, image, opened)
+
+
+def _first(world: World, image: Image, opened: Callable[[Location], T]) -> T:
     if image.is_damaged and not world.auditing.serve_damaged:
         raise ImageDamaged(image_id=image.id)
     failures: list[GlancekitError] = []
@@ -85,7 +105,7 @@ def open_best(
     while location := _next(world, image, tried):
         tried.append(location)
         try:
-            return _open(world, image, location, offset, length, redirect=redirect)
+            return opened(location)
         except (StoreError, StoreNotFound) as error:
             log.warning("a copy of image %s cannot be read: %s", image.id, error)
             failures.append(error)
@@ -158,16 +178,26 @@ def _open(
         return replace(found, elsewhere=url)
     if file := _open_file(store, located, image):
         return replace(found, file=file)
-    stream = _open_stream(store, located, offset, length)
-    if length is not None:
-        stream = _Continued(world, image, location, stream, offset=offset, length=length)
-    return replace(found, stream=stream)
+    return replace(found, stream=_open_stream(world, image, store, location, offset, length))
 
 
-def _open_stream(store: Store, location: Location, offset: int, length: int | None) -> ByteStream:
-    if length is None or (offset, length) == (0, location.size):
-        return store.open(location)
-    return store.open_range(location, offset, length)
+def _open_stream(
+    world: World,
+    image: Image,
+    store: Store,
+    location: Location,
+    offset: int,
+    length: int | None,
+) -> ByteStream:
+    """Open a copy from an offset on, so that another is gone on from where it fails midway."""
+    located = replace(location, size=image.size)
+    if length is None:
+        return store.open(located)
+    if (offset, length) == (0, image.size):
+        stream = store.open(located)
+    else:
+        stream = store.open_range(located, offset, length)
+    return _Continued(world, image, location, stream, offset=offset, length=length)
 
 
 def _open_file(store: Store, location: Location, image: Image) -> BinaryIO | None:

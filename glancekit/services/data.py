@@ -42,6 +42,7 @@ from glancekit.services.images import find_permitted, find_visible
 from glancekit.services.notices import about, about_download, about_failure
 from glancekit.services.quotas import Allowance
 from glancekit.services.recovery import forget_writing
+from glancekit.services.removing import clear_after
 from glancekit.services.world import World
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def upload(
         image, writing = _begin(world, caller, image_id, target, size=size, allowed=allowed)
         undo.push(partial(_tell_failure, world, caller, image))  # after all else is undone
         target = acting.store_for(target, caller, image.owner)
-        undo.callback(_undo, world, target, writing)
+        undo.push(partial(_undo, world, target, writing))
         plan = TransferPlan(
             declared_size=size,
             size_cap=world.settings.image_size_cap,
@@ -239,23 +240,30 @@ def tell_sent(world: World, caller: Identity, image: Image, sent: int, *, is_who
         log.warning("nobody is told that image %s was downloaded: %s", image.id, error)
 
 
-def _undo(world: World, target: Store, writing: Location) -> None:
+def _undo(
+    world: World,
+    target: Store,
+    writing: Location,
+    _kind: type[BaseException] | None,
+    error: BaseException | None,
+    _trace: TracebackType | None,
+) -> None:
     """Put everything back after a failed upload; what cannot be done now is left to the reaper."""
     try:
         with world.metadata.unit_of_work(read_only=True) as work:
             rows = work.locations.of_image(writing.image_id)
         if not any(_is_same(row, writing) for row in rows):
             return  # the reaper was here first, and the name may be another upload's by now
-        target.discard(writing.image_id)
+        clear_after(error, target, writing.image_id)
         forget_writing(world, writing)
-    except StoreError as error:
-        log.warning("cannot remove what a failed upload left, will try again: %s", error)
+    except StoreError as failure:
+        log.warning("cannot remove what a failed upload left, will try again: %s", failure)
         forget_writing(world, writing, keep_row=True)
-    except MetadataError as error:
+    except MetadataError as failure:
         log.warning(
-            "could not put image %s back to queued, will try again: %s", writing.image_id, error
+            "could not put image %s back to queued, will try again: %s", writing.image_id, failure
         )
-        world.lease.later(partial(_undo, world, target, writing))
+        world.lease.later(partial(_undo, world, target, writing, None, error, None))
 
 
 def download(

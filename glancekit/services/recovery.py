@@ -242,7 +242,13 @@ def finish_delete(world: Recoverable, row: Location) -> bool:
 
 
 def _keep_in_use(world: Recoverable, row: Location) -> bool:
-    """Give a living image its copy back that others depend on; nobody was told that it is gone."""
+    """Give a living image its copy back that others depend on; nobody was told that it is gone.
+
+    What has no URL is no copy, but what is left of one: it is only not to be had rid of yet.
+    """
+    if not row.url:
+        log.warning("what is left of a write of image %s is in use, will try again", row.image_id)
+        return False
     with world.metadata.unit_of_work() as work:
         try:
             status = work.images.get(row.image_id).status

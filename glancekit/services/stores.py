@@ -106,7 +106,7 @@ def delete_from(world: World, caller: Identity, store_id: str, image_id: str) ->
     :raises Conflict: when there is no such store here, or the image is not active.
     :raises ImageNotFound: when there is no image that the caller may see.
     :raises NotFound: when the image has no copy in that store.
-    :raises Forbidden: when the caller may not, or it is the last copy.
+    :raises Forbidden: when the caller may not, or it is the last copy that can be read.
     :raises BlobInUse: when clones or snapshots depend on it; everything is as it was.
     """
     if store_id not in world.stores.by_id:
@@ -128,7 +128,7 @@ def remove_copies(
     """Delete those copies of an active image that ``choose`` says; one has to stay.
 
     :raises ImageNotFound: when there is no image that the caller may see.
-    :raises Forbidden: when the caller may not, or none would stay.
+    :raises Forbidden: when the caller may not, or none would stay that can be read.
     :raises StatusConflict: when the image is not active.
     :raises BlobInUse: when clones or snapshots depend on a copy; that one stays.
     """
@@ -139,8 +139,8 @@ def remove_copies(
         if image.status is not ImageStatus.ACTIVE:
             raise StatusConflict(image_id=image_id, status=image.status, wanted=ImageStatus.ACTIVE)
         going = choose(image)
-        if len(going) == len(image.locations):
-            raise Forbidden(action=f"delete the last copy of the data of image {image_id}")
+        left = [copy for copy in image.locations if copy not in going]
+        _require_data_left(world, image, going, left)
         condemned = [
             replace(
                 copy,
@@ -154,11 +154,30 @@ def remove_copies(
         for copy in condemned:
             work.locations.save(copy, expect_status=LocationStatus.ACTIVE)
         saved = work.images.save(image, expect_status={image.status})
-        left = [copy for copy in image.locations if copy not in going]
         work.events.append(about(replace(saved, locations=tuple(left)), "image.update", caller))
         work.commit()
     going_now = [copy for copy in condemned if copy.id not in repaired]
     remove_condemned(acting.with_caller(world, caller, image.owner), going_now)
+
+
+def _require_data_left(
+    world: World, image: Image, going: Sequence[Location], left: Sequence[Location]
+) -> None:
+    """See that an image keeps a copy, and one that can be read if it had one.
+
+    :raises Forbidden: when it would not.
+    """
+
+    def can_be_read(copy: Location) -> bool:
+        return not copy.is_lost and copy.store in world.stores.by_id
+
+    if not left:
+        raise Forbidden(action=f"delete the last copy of the data of image {image.id}")
+    if any(map(can_be_read, going)) and not any(map(can_be_read, left)):
+        raise Forbidden(
+            action=f"delete the last good copy of the data of image {image.id}: the others are "
+            "lost, or in stores that are not here"
+        )
 
 
 def remove_condemned(world: World, condemned: Sequence[Location]) -> None:

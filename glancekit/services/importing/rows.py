@@ -48,6 +48,13 @@ def intend(
     return writing
 
 
+def forget(world: World, work: UnitOfWork, job: Job, row: Location) -> None:
+    """Forget that bytes were about to go to a store, which has not taken any."""
+    records.mine(world, work, job)
+    if row.id is not None:
+        work.locations.remove(row.id)
+
+
 def take_doomed(world: World, work: UnitOfWork, job: Job, row: Location) -> Location:
     """Make what a dead process was removing ours, as if that had died while it wrote.
 

@@ -13,20 +13,21 @@ from dataclasses import replace
 
 from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import (
+    BlobExists,
     BlobNotFound,
     Conflict,
     ImageNotFound,
     StoreError,
     StoreNotFound,
 )
-from glancekit.core.model.image import Image, Location
+from glancekit.core.model.image import Location
 from glancekit.core.model.status import LocationStatus
 from glancekit.core.stores import Store
 from glancekit.core.stream import ByteStream, FileStream
 from glancekit.core.transfer import TransferPlan
 from glancekit.core.transfer import run as transfer
 from glancekit.flows.ports import Job, Measured, Staged
-from glancekit.services import acting, quotas
+from glancekit.services import acting, copies, quotas
 from glancekit.services.importing import records, rows
 from glancekit.services.importing.patience import beat, look, patiently, require_mine
 from glancekit.services.importing.pulse import Pulse
@@ -66,7 +67,11 @@ class Writing:
         if row is None or row.url == "":
             writing = self._intend(job, store_id, measured.size)
             store = acting.store_of(self._world.stores, writing)
-            location = self._move(job, store, staged, measured)
+            try:
+                location = self._move(job, store, staged, measured)
+            except BlobExists:  # nothing there is ours to be undone
+                patiently(self._world, lambda work: rows.forget(self._world, work, job, writing))
+                raise
             row = replace(
                 writing, url=location.url, metadata=location.metadata, size=measured.size
             )
@@ -143,21 +148,8 @@ class Writing:
                 yield FileStream(file)
             return
         image, _ = look(self._world, lambda work: records.mine(self._world, work, job))
-        with self._copy_of(image) as stream:
+        with copies.open_stream(self._world, image) as stream:
             yield stream
-
-    def _copy_of(self, image: Image) -> ByteStream:
-        """Open the first copy that can be opened, that in the heaviest store first."""
-        weights = {store.id: store.weight for store in self._world.stores}
-        failure: StoreError | StoreNotFound = BlobNotFound(store="-", image_id=image.id)
-        for location in sorted(image.locations, key=lambda one: -weights.get(one.store, 0)):
-            try:
-                store = self._world.stores.get(location.store)
-                return store.open(replace(location, size=image.size))
-            except (StoreError, StoreNotFound) as error:
-                log.warning("a copy of image %s cannot be read: %s", image.id, error)
-                failure = error
-        raise failure
 
     def _written(
         self,

@@ -32,6 +32,7 @@ from glancekit.services.importing.records import LOCK
 from glancekit.services.keeping.examining import READABLE, examine, expectations
 from glancekit.services.notices import about_copy
 from glancekit.services.recovery import forget_writing
+from glancekit.services.removing import clear_after
 from glancekit.services.world import World
 
 log = logging.getLogger(__name__)
@@ -62,8 +63,8 @@ def copy_to(world: World, image_id: str, store_id: str) -> Location:
         target = asking.stores.get(store_id)
         location = write_from_good(asking, image, target, lambda: _require_ours(world, writing))
         made = _finish(world, writing, location)
-    except BaseException:
-        _undo(world, writing)
+    except BaseException as failure:
+        _undo(world, writing, failure)
         raise
     log.info("image %s: copied to store %s", image_id, store_id)
     return made
@@ -213,7 +214,7 @@ def note_good(work: UnitOfWork, made: Location) -> Location:
     return good
 
 
-def _undo(world: World, writing: Location) -> None:
+def _undo(world: World, writing: Location, failure: BaseException) -> None:
     """Remove what was written; what cannot be removed now is left to the reaper."""
     with world.metadata.unit_of_work(read_only=True) as work:
         rows = work.locations.of_image(writing.image_id)
@@ -221,6 +222,6 @@ def _undo(world: World, writing: Location) -> None:
         return
     keep_row = True
     with suppress(StoreError, StoreNotFound):
-        acting.store_of(world.stores, writing).discard(writing.image_id)
+        clear_after(failure, acting.store_of(world.stores, writing), writing.image_id)
         keep_row = False
     forget_writing(world, writing, keep_row=keep_row)

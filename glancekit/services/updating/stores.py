@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from glancekit.core.contracts.metadata import UnitOfWork
-from glancekit.core.errors import BlobNotFound
+from glancekit.core.errors import BlobNotFound, StoreDenied
 from glancekit.core.model.image import Image, Location
 from glancekit.core.model.status import LocationStatus
 from glancekit.services.locations import scheme_of, stores_for
@@ -53,7 +53,7 @@ def _owner(world: World, image: Image, copy: Location) -> str | None:
         place = replace(copy, store=store_id, metadata=_without_store(copy))
         try:
             size = world.stores.get(store_id).size(place)
-        except BlobNotFound:
+        except (BlobNotFound, StoreDenied):  # the latter: none of its own URLs
             continue
         if size is not None and size == image.size:
             owners.append(store_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -18,6 +19,10 @@ def release() -> Iterator[threading.Event]:
     event = threading.Event()
     yield event
     event.set()
+
+
+def _none_left(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def hung(deadline: Deadline, release: threading.Event) -> None:
@@ -101,6 +106,38 @@ def test_more_callers_than_threads_wait_their_turn() -> None:
     for caller in callers:
         caller.join(PATIENCE)
     assert sorted(results) == list(range(20))
+
+
+def test_threads_that_cannot_be_started_are_started_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As many failures as there may be threads, and then the system has some again."""
+    deadline = Deadline("test", PATIENCE, threads=2)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", _none_left)
+        for _ in range(2):
+            with pytest.raises(DeadlineMissed, match="no thread") as caught:
+                deadline.call(lambda: 1)
+            assert not caught.value.was_begun
+    assert deadline.call(lambda: 1) == 1
+
+
+def test_the_threads_that_there_are_do_where_no_more_can_be_started(
+    release: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadline = Deadline("test", PATIENCE, threads=2)
+    with ThreadPoolExecutor() as pool:
+        begun = threading.Event()
+        first = pool.submit(deadline.call, lambda: (begun.set(), release.wait(PATIENCE))[1])
+        assert begun.wait(PATIENCE)
+        second = pool.submit(lambda: None)  # its own thread, while there are some
+        second.result(PATIENCE)
+        monkeypatch.setattr(threading.Thread, "start", _none_left)
+        second = pool.submit(deadline.call, lambda: 2)
+        release.set()
+        assert first.result(PATIENCE) is True
+        assert second.result(PATIENCE) == 2
 
 
 def test_close_ends_the_threads() -> None:

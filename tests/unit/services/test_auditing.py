@@ -11,6 +11,7 @@ from datetime import timedelta
 import pytest
 
 from glancekit.core.errors import (
+    BlobExists,
     BlobNotFound,
     Conflict,
     ImageDamaged,
@@ -403,3 +404,14 @@ def test_a_copy_to_a_store_that_has_one_is_a_conflict(always: World, image: Imag
     with pytest.raises(Conflict):
         copying.copy_to(always, image.id, "slow")
     assert findings(always, image)["slow"] is Finding.GOOD
+
+
+def test_a_copy_leaves_what_has_its_name(
+    always: World, active: Image, second: MemoryStore
+) -> None:
+    second.blobs[active.id] = b"another's"
+    with pytest.raises(BlobExists):
+        copying.copy_to(always, active.id, "slow")
+    assert second.blobs[active.id] == b"another's"
+    with always.metadata.unit_of_work(read_only=True) as work:
+        assert [row.store for row in work.locations.of_image(active.id)] == ["fast"]

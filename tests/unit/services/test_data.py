@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from glancekit.core.errors import (
+    BlobExists,
     BlobNotFound,
     BodyCutShort,
     Conflict,
@@ -141,6 +142,21 @@ def test_a_failing_store_leaves_everything_as_before(
         upload(world, member, queued)
     store.heal()
     assert_as_before(world, store, member, queued)
+
+
+def test_what_has_the_name_already_stays(
+    world: World, store: FaultyStore, member: Identity, queued: Image
+) -> None:
+    """An id is the caller's to choose, and the store may be another service's, too."""
+    store.blobs[queued.id] = b"another's"
+    with pytest.raises(BlobExists):
+        upload(world, member, queued)
+    assert store.blobs[queued.id] == b"another's"
+    assert images.show(world, member, queued.id).status is ImageStatus.QUEUED
+    with world.metadata.unit_of_work(read_only=True) as work:
+        assert work.locations.of_image(queued.id) == []
+    recover(world)
+    assert store.blobs[queued.id] == b"another's"
 
 
 def test_what_a_store_cannot_discard_now_is_discarded_later(

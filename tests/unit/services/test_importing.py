@@ -27,9 +27,10 @@ from glancekit.core.contracts.importing import (
 from glancekit.core.errors import Conflict, SourceChanged, StoreUnavailable
 from glancekit.core.lease import HOST
 from glancekit.core.model.identity import Identity
-from glancekit.core.model.image import Image, Location, now
+from glancekit.core.model.image import Finding, Image, Location, now
 from glancekit.core.model.status import LocationStatus
 from glancekit.core.model.task import UNFINISHED, Task, TaskState, TaskStatus, TaskType
+from glancekit.core.stores import Store, Stores
 from glancekit.core.stream import IteratorStream
 from glancekit.flows.engine import Board, Worker
 from glancekit.flows.options import FlowSettings
@@ -41,6 +42,8 @@ from glancekit.services.parts import Part
 from glancekit.services.recovery import clear_staging, recover
 from glancekit.services.staging import DATA, PARTIAL, Staging
 from glancekit.services.world import Importing, World
+from glancekit.testing.faults import BrokenStream
+from glancekit.testing.memory_store import MemoryStore
 
 PATIENCE = 60.0
 
@@ -383,6 +386,29 @@ def test_a_store_that_fails_undoes_all(
     assert Staging(importing.staging).images() == []
 
 
+@pytest.mark.parametrize("all_must", [True, False])
+def test_what_has_the_name_already_stays(
+    importing: World, member: Identity, queued: Image, run: Run, second: Any, all_must: bool
+) -> None:
+    second.blobs[queued.id] = b"another's"
+    stage(importing, member, queued)
+    begin(
+        importing,
+        member,
+        queued,
+        method="glance-direct",
+        stores=("fast", "slow"),
+        all_stores_must_succeed=all_must,
+    )
+    image, task = run(importing, queued.id)
+    assert task.status == ("failure" if all_must else "success")
+    assert image.properties[FAILED].endswith("slow")
+    assert second.blobs[queued.id] == b"another's"
+    assert no_rows_but(importing, image)
+    recover(importing)
+    assert second.blobs[queued.id] == b"another's"
+
+
 def test_a_store_may_fail(
     importing: World, member: Identity, queued: Image, run: Run, store: Any
 ) -> None:
@@ -483,6 +509,44 @@ def test_a_copy(importing: World, admin: Identity, active: Image, run: Run) -> N
     assert (image.status, task.status, task.message) == ("active", "success", "")
     assert bytes_in(importing, image) == {"fast": b"data", "slow": b"data"}
     assert image.checksum == active.checksum
+
+
+@pytest.fixture
+def of_three(importing: World, active: Image, second: Any) -> World:
+    """A world of three stores; two have the image's data."""
+    second.blobs[active.id] = b"data"
+    with importing.metadata.unit_of_work() as work:
+        url = f"memory://slow/{active.id}"
+        work.locations.add(Location(url=url, store="slow", image_id=active.id))
+        work.commit()
+    stores = [*importing.stores, Store("third", MemoryStore(name="third"))]
+    return replace(importing, stores=Stores(stores, "fast"))
+
+
+def test_a_copy_is_made_of_one_that_is_good(
+    of_three: World, admin: Identity, active: Image, run: Run, store: Any
+) -> None:
+    """And not of the one that is preferred, where an audit found that it has other bytes."""
+    store.blobs[active.id] = b"rott"
+    with of_three.metadata.unit_of_work() as work:
+        (copy,) = active.locations
+        work.locations.note(replace(copy, finding=Finding.BAD), since=copy.audited_at)
+        work.commit()
+    begin(of_three, admin, active, method="copy-image", stores=("third",))
+    image, task = run(of_three, active.id)
+    assert (task.status, task.message) == ("success", "")
+    assert bytes_in(of_three, image)["third"] == b"data"
+
+
+def test_a_copy_is_gone_on_with_from_another_source(
+    of_three: World, admin: Identity, active: Image, run: Run, store: Any
+) -> None:
+    store.open = lambda location: BrokenStream(b"data", at=2, error=StoreUnavailable("gone"))
+    begin(of_three, admin, active, method="copy-image", stores=("third",))
+    image, task = run(of_three, active.id)
+    assert (task.status, task.message) == ("success", "")
+    del store.open
+    assert bytes_in(of_three, image)["third"] == b"data"
 
 
 def with_backing_file() -> bytes:

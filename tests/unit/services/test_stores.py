@@ -17,8 +17,9 @@ from glancekit.core.errors import (
     StoreUnavailable,
 )
 from glancekit.core.model.identity import Identity
-from glancekit.core.model.image import Image, Location
+from glancekit.core.model.image import Finding, Image, Location
 from glancekit.core.model.status import LocationStatus
+from glancekit.core.stores import Store, Stores
 from glancekit.services import actions, images, stores
 from glancekit.services.recovery import recover
 from glancekit.services.world import World
@@ -55,6 +56,37 @@ def test_a_copy_is_deleted_and_the_image_lives(
     with pytest.raises(Forbidden):
         stores.delete_from(world, admin, "slow", twice.id)
     assert second.blobs[twice.id] == b"data"
+
+
+@pytest.mark.parametrize("finding", list(Finding))
+def test_the_last_copy_that_can_be_read_stays(
+    world: World,
+    admin: Identity,
+    twice: Image,
+    store: FaultyStore,
+    finding: Finding,
+) -> None:
+    with world.metadata.unit_of_work() as work:
+        (copy,) = (copy for copy in twice.locations if copy.store == "slow")
+        work.locations.note(replace(copy, finding=finding), since=copy.audited_at)
+        work.commit()
+    if not finding.is_lost:
+        stores.delete_from(world, admin, "fast", twice.id)
+        return
+    with pytest.raises(Forbidden, match="last good copy"):
+        stores.delete_from(world, admin, "fast", twice.id)
+    assert store.blobs[twice.id] == b"data"
+    stores.delete_from(world, admin, "slow", twice.id)
+    assert stores_of(world, twice) == [("fast", "active")]
+
+
+def test_a_copy_in_a_store_that_is_not_here_is_none_that_can_be_read(
+    world: World, admin: Identity, twice: Image, store: FaultyStore
+) -> None:
+    alone = replace(world, stores=Stores([world.stores.get("fast")], "fast"))
+    with pytest.raises(Forbidden, match="not here"):
+        stores.delete_from(alone, admin, "fast", twice.id)
+    assert store.blobs[twice.id] == b"data"
 
 
 def test_who_may_and_when(world: World, admin: Identity, member: Identity, twice: Image) -> None:
@@ -115,6 +147,25 @@ def test_a_process_that_dies_midway_is_finished_for(
     assert stores_of(world, twice) == [*expected, ("slow", "active")]
     assert (twice.id in store.blobs) is in_use
     assert images.show(world, admin, twice.id).status == "active"
+
+
+def test_what_is_left_of_a_write_never_becomes_a_copy(
+    world: World, admin: Identity, active: Image, second: MemoryStore
+) -> None:
+    """Also where the store says that it is in use, as one does whose host still holds the file."""
+    left = Location(url="", store="slow", image_id=active.id, status=LocationStatus.PENDING_DELETE)
+    with world.metadata.unit_of_work() as work:
+        work.locations.add(left)
+        work.commit()
+    slow = FaultyStore(name="slow")
+    slow.fail("discard", BlobInUse())
+    fast = world.stores.get("fast")
+    world = replace(world, stores=Stores([fast, Store("slow", slow)], "fast"))
+    assert recover(world) == 0
+    assert stores_of(world, active) == [("fast", "active"), ("slow", "pending_delete")]
+    slow.heal()
+    assert recover(world) == 1
+    assert stores_of(world, active) == [("fast", "active")]
 
 
 def test_details_are_for_administrators_and_services(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from glancekit.core.contracts.metadata import UnitOfWork
-from glancekit.core.errors import ImageNotFound, StoreUnavailable
+from glancekit.core.errors import ImageNotFound, StoreDenied, StoreUnavailable
 from glancekit.core.model.changes import Change, Op
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Image, Location, now
@@ -251,6 +251,17 @@ def test_a_copy_that_two_stores_have_stays_where_it_is_noted(
     world = renamed(world, Store("quick", store), Store("slow", second))
     assert go_round(world, STORE_IDS).changed == 0
     assert show(world, active.id).locations == active.locations
+
+
+def test_a_store_that_knows_the_copy_for_none_of_its_own_is_no_hindrance(
+    world: World, active: Image, store: FaultyStore
+) -> None:
+    other = FaultyStore(name="slow")
+    other.fail("size", StoreDenied("none of this store's"))
+    world = renamed(world, Store("quick", store), Store("slow", other))
+    assert go_round(world, STORE_IDS).changed == 1
+    (copy,) = show(world, active.id).locations
+    assert copy.store == "quick"
 
 
 def test_a_copy_stays_while_a_store_that_may_have_it_does_not_answer(
