@@ -39,8 +39,8 @@ _USERS = {
     },
 }
 
-# What it takes for one OSD on a file to be quick, to need no manager, and to notice a restart
-# within seconds.
+# What it takes for one OSD on a file to be quick, to need no manager, to notice within seconds
+# that it was restarted or marked down, and to log each request that waits for long.
 _CONF = """\
 [global]
 fsid = {fsid}
@@ -99,6 +99,10 @@ osd op num shards = 2
 osd op num threads per shard = 2
 osd max object name len = 2048
 osd client watch timeout = 12
+osd max markdown count = 100
+osd mon heartbeat interval = 1
+osd aggregated slow ops logging = false
+osd op complaint time = 5
 """
 
 
@@ -163,8 +167,19 @@ class Cluster(RealServer):
         self._daemons["osd.0"].freeze()
 
     def thaw(self) -> None:
-        """Let that OSD go on."""
+        """Let that OSD go on, and return when it serves again.
+
+        It is marked down, as the monitor of a larger cluster would have it by then. Left alone,
+        Ceph 16 may park all requests to a placement group for ever (its tracker's 61650): where
+        one of them is faster than the renewal of the group's lease, and there is one replica.
+        """
+        before = self._up_from(0)
         self._daemons["osd.0"].thaw()
+        self.command("osd down", ids=["0"])
+        self._wait(lambda: self._up_from(0) > before, "the OSD to be back")
+        for pool in POOLS:  # to list one takes an answer of each placement group
+            with self.client("admin").open_ioctx(pool) as ioctx:
+                list(ioctx.list_objects())
 
     def freeze_monitor(self) -> None:
         """Stop the monitor in its tracks: who is connected goes on with the OSDs."""
@@ -234,6 +249,12 @@ class Cluster(RealServer):
             lambda: self._has_met_its_quota(pool) is bool(most),
             f"the manager to count what is in {pool}",
         )
+
+    def _up_from(self, number: int) -> int:
+        """Return which version of the monitor's map an OSD is up since, 0 while it is down."""
+        osds = json.loads(self.command("osd dump", format="json"))["osds"]
+        (found,) = (each for each in osds if each["osd"] == number)
+        return int(found["up_from"]) if found["up"] else 0
 
     def _has_met_its_quota(self, pool: str) -> bool:
         pools = json.loads(self.command("osd dump", format="json"))["pools"]

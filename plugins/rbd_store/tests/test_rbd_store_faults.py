@@ -6,6 +6,7 @@ time the right error in time, nothing left, and working again afterwards.
 from __future__ import annotations
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -136,6 +137,19 @@ def test_an_osd_that_stops_answering_is_told_in_time(make_store: MakeStore, ceph
     assert Blobs(store).read(location) == DATA  # by the same connection
     wait_until(lambda: discarded(store, image_id))
     assert Blobs(store).read(put(store, image_id=image_id)) == DATA
+
+
+def test_an_osd_that_was_frozen_begins_anew(ceph: Cluster) -> None:
+    """Otherwise some placement group answers nothing any more, one time in ten or twenty."""
+
+    def up_from() -> int:
+        (osd,) = json.loads(ceph.command("osd dump", format="json"))["osds"]
+        return int(osd["up_from"]) if osd["up"] else 0
+
+    before = up_from()
+    ceph.freeze()
+    ceph.thaw()
+    assert up_from() > before
 
 
 def test_an_osd_that_comes_back_is_used_again(store: RbdStore, ceph: Cluster) -> None:
