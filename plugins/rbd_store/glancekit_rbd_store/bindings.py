@@ -83,6 +83,13 @@ def meaning_of(number: int, deed: str) -> GlancekitError:
     return kind(f"{deed}: Ceph answered {name}")
 
 
+def require_odd(error: Exception) -> None:
+    """Raise an error of Ceph's again unless it is of one odd image alone: a damaged one, say, or
+    one with features that this librbd is too old for."""
+    if isinstance(meaning_of(getattr(error, "errno", None) or 0, ""), StoreUnavailable):
+        raise error
+
+
 @contextmanager
 def translated(deed: str, *, of_cluster: bool = False) -> Iterator[None]:
     """Turn Ceph's errors into ours.

@@ -5,14 +5,17 @@ the last clone of one is gone, or when whoever removed one died over it."""
 from __future__ import annotations
 
 import errno
+import logging
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 from glancekit.plugin import BlobInUse, StoreFull, is_image_id
-from glancekit_rbd_store.bindings import bindings, translated
+from glancekit_rbd_store.bindings import bindings, require_odd, translated
 from glancekit_rbd_store.places import SNAPSHOT
+
+LOG = logging.getLogger(__name__)
 
 DELETED = "glancekit_deleted"
 """Metadata of images that this store removes, from before the first step on. What others put into
@@ -69,9 +72,14 @@ def unneeded(pool: Any) -> Iterator[tuple[str, str]]:
         for image_id in _trashed(pool):
             try:
                 name = rbd.RBD().trash_get(pool, image_id)["name"]
+                needed = not _is_unneeded(pool, image_id, name)
             except (rbd.ImageNotFound, IndexError):
                 continue  # it is gone; or here for a reason that the bindings have no word for
-            if _is_unneeded(pool, image_id, name):
+            except rbd.Error as error:
+                require_odd(error)
+                LOG.info("rbd: what is in the trash as %s is left there: %s", image_id, error)
+                continue
+            if not needed:
                 yield image_id, name
 
 
@@ -123,8 +131,17 @@ def _is_unneeded(pool: Any, image_id: str, name: str) -> bool:
     except rbd.PermissionError:
         return False  # there are clones, in a pool that we may not look into
     except rbd.ImageNotFound:
-        # Nothing but its name is left, by a removal that ended just before its end.
-        return is_image_id(name.partition(".")[0])
+        # Nothing but its name is left, by a removal that ended just before its end. One whose
+        # header is damaged is not found either.
+        return is_image_id(name.partition(".")[0]) and not _has_header(pool, image_id)
+    return True
+
+
+def _has_header(pool: Any, image_id: str) -> bool:
+    try:
+        pool.stat(f"rbd_header.{image_id}")
+    except bindings().rados.ObjectNotFound:
+        return False
     return True
 
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from glancekit.plugin import CHUNK_SIZE, BlobExists, BlobNotFound, ByteStream, GlancekitError
-from glancekit_rbd_store.bindings import bindings, translated
+from glancekit_rbd_store.bindings import bindings, require_odd, translated
 from glancekit_rbd_store.flights import Flight
 from glancekit_rbd_store.options import Settings
 from glancekit_rbd_store.places import SNAPSHOT
@@ -31,6 +31,7 @@ _ZEROS = bytes(_HOLE)
 _CHUNK_OF_ZEROS = bytes(CHUNK_SIZE)
 _MOST_GROWTH = 8 << 30
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def written_names(image_id: str) -> str:
@@ -50,15 +51,21 @@ def unfinished(pool: Any, age: float) -> Iterator[tuple[str, str]]:
 
 
 def _made_at(pool: Any, name: str) -> datetime:
-    """Return when it was made. One that has no more than a name, as who made or removed it died
-    over it, does not say; nor does one that was finished meanwhile, which is safe: a name like
-    this is used once."""
+    """Return when it was made; of one that cannot be opened, that it never was.
+
+    One that has no more than a name, as who made or removed it died over it, does not say; nor
+    does one that was finished meanwhile, which is safe: a name like this is used once.
+    """
     rbd = bindings().rbd
     try:
         with rbd.Image(pool, name, read_only=True) as image:
             made: datetime = image.create_timestamp()
     except rbd.ImageNotFound:
         return _LONG_AGO
+    except rbd.Error as error:
+        require_odd(error)
+        LOG.info("rbd: the unfinished image %s is left alone: %s", name, error)
+        return _NEVER
     return made.replace(tzinfo=UTC)
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -399,6 +399,63 @@ def test_others_images_on_the_move_do_not_hide_ours(store: RbdStore, pool: Any) 
         assert store.remnants(0) == []
     finally:
         in_trash(pool, image_id, 6, 0)
+        rbd.RBD().trash_remove(pool, image_id)
+
+
+@contextmanager
+def damaged(pool: Any, image_id: str) -> Iterator[None]:
+    """Have an image that librbd cannot open."""
+    header, rados = f"rbd_header.{image_id}", bindings().rados
+    with rados.ReadOpCtx() as operation:
+        found, _ = pool.get_omap_vals(operation, "", "size", 1)
+        pool.operate_read_op(operation, header)
+        known = dict(found)["size"]
+
+    def say(size: bytes) -> None:
+        with rados.WriteOpCtx() as change:
+            pool.set_omap(change, ("size",), (size,))
+            pool.operate_write_op(change, header)
+
+    say(b"?")
+    yield
+    say(known)
+
+
+def test_a_damaged_image_does_not_hide_others(store: RbdStore, pool: Any) -> None:
+    """Be it in the trash, whoever put it there, or unfinished."""
+    rbd, location = bindings().rbd, put(store)
+    mine = begin_to_delete(pool, location)
+    rbd.RBD().trash_move(pool, name_of(location), 0)
+    unfinished = f"{uuid.uuid4()}.writing.0123456789ab"
+    for name in ("an operator's", unfinished):
+        rbd.RBD().create(pool, name, MIB)
+    with rbd.Image(pool, "an operator's") as image:
+        theirs = image.id()
+    with rbd.Image(pool, unfinished) as image:
+        begun = image.id()
+    rbd.RBD().trash_move(pool, "an operator's", 0)
+    with damaged(pool, theirs), damaged(pool, begun):
+        for remnant in store.remnants(1):
+            assert remnant.image_id == name_of(location)
+            store.sweep(remnant)
+        assert [each["id"] for each in rbd.RBD().trash_list(pool)] == [theirs]
+    rbd.RBD().trash_remove(pool, theirs)
+    assert mine not in "".join(objects_of_images(pool))
+
+
+def test_a_damaged_image_in_the_trash_is_no_mere_name(store: RbdStore, pool: Any) -> None:
+    """To librbd it is not there; and it may be somebody else's, whatever it was called."""
+    name, rbd, rados = str(uuid.uuid4()), bindings().rbd, bindings().rados
+    rbd.RBD().create(pool, name, MIB)
+    with rbd.Image(pool, name) as image:
+        image_id = image.id()
+    rbd.RBD().trash_move(pool, name, 0)
+    with rados.WriteOpCtx() as change:
+        pool.remove_omap_keys(change, ("size",))
+        pool.operate_write_op(change, f"rbd_header.{image_id}")
+    try:
+        assert store.remnants(0) == []
+    finally:
         rbd.RBD().trash_remove(pool, image_id)
 
 
