@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from queue import SimpleQueue
 
+from glancekit.core.background import Background
 from glancekit.core.contracts.metadata import MetadataDriver
 from glancekit.core.errors import MetadataError
 from glancekit.core.model.image import now
@@ -58,6 +59,7 @@ class Lease:
         self.holder = f"{HOST}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self._metadata = metadata
         self._chores: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._at_chores = Background(at_once=1)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -71,6 +73,7 @@ class Lease:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._at_chores.stop()
         with self._metadata.unit_of_work() as work:
             work.leases.release(self.holder)
             work.commit()
@@ -79,6 +82,7 @@ class Lease:
         """Do something after the next renewal: clean-up that only a working database allows.
 
         Nobody else does it while this process lives, since its unfinished work counts as going on.
+        It has a thread of its own: what it hangs or breaks at must not cost the process its life.
         """
         self._chores.put(chore)
 
@@ -88,12 +92,22 @@ class Lease:
                 self._renew()
             except MetadataError as error:
                 log.warning("could not renew the lease of this process, will try again: %s", error)
+            except Exception:  # whatever it was, without a sign all work here would count as dead
+                log.exception("could not renew the lease of this process, will try again")
             else:
-                self._do_chores()
+                if not self._chores.empty():
+                    self._at_chores.start("clean-up", self._do_chores)
 
     def _do_chores(self) -> None:
-        for _ in range(self._chores.qsize()):  # a chore that fails again comes back into the queue
-            self._chores.get()()
+        for _ in range(self._chores.qsize()):
+            chore = self._chores.get()
+            try:
+                chore()
+            except MetadataError as error:
+                log.warning("could not clean up, will try again: %s", error)
+                self._chores.put(chore)
+            except Exception:  # the other chores are other people's
+                log.exception("could not clean up; the reaper does after this process has ended")
 
     def _renew(self) -> None:
         with self._metadata.unit_of_work() as work:

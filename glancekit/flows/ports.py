@@ -75,13 +75,18 @@ class Staged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What the bytes are: sizes in bytes, digests in hex, None of those that nobody knows."""
+    """What the bytes are: sizes in bytes, digests in hex, None of those that nobody knows.
+
+    ``formats`` are the disk format and container format that they were inspected as; None where
+    they were not.
+    """
 
     size: int
     checksum: str | None
     hash_algo: str | None
     hash_value: str | None
     virtual_size: int | None = None
+    formats: tuple[str, str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -90,7 +95,9 @@ class Measured:
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> Measured:
         """Return what ``to_json`` made."""
-        return cls(**given)
+        disk, container = given.get("formats") or (None, None)
+        formats = None if disk is None or container is None else (disk, container)
+        return cls(**{**given, "formats": formats})
 
 
 class Turn(StrEnum):

@@ -36,13 +36,13 @@ from glancekit.core.stream import ByteStream
 from glancekit.core.transfer import Receipt, TransferPlan
 from glancekit.core.transfer import run as transfer
 from glancekit.services import acting, copies, quotas, readers, stores
+from glancekit.services.attempts import Attempt
 from glancekit.services.cache.serving import open_cached
 from glancekit.services.copies import Download, Redirect
 from glancekit.services.images import find_permitted, find_visible
 from glancekit.services.notices import about, about_download, about_failure
 from glancekit.services.quotas import Allowance
 from glancekit.services.recovery import forget_writing
-from glancekit.services.removing import clear_after
 from glancekit.services.world import World
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,8 @@ def upload(
         image, writing = _begin(world, caller, image_id, target, size=size, allowed=allowed)
         undo.push(partial(_tell_failure, world, caller, image))  # after all else is undone
         target = acting.store_for(target, caller, image.owner)
-        undo.push(partial(_undo, world, target, writing))
+        attempt = Attempt(target, image_id)
+        undo.callback(_undo, world, attempt, writing)
         plan = TransferPlan(
             declared_size=size,
             size_cap=world.settings.image_size_cap,
@@ -86,9 +87,7 @@ def upload(
             before_end=lambda: _require_still_ours(world, writing),
             observers=quotas.observers(world, allowed, writing, size),
         )
-        location, receipt = transfer(
-            source, plan, lambda stream: target.write(image_id, stream, size)
-        )
+        location, receipt = transfer(source, plan, lambda stream: attempt.write(stream, size))
         active = _finish(world, caller, writing, location, receipt)
         undo.pop_all()
     readers.follow(world, caller, active)
@@ -240,30 +239,23 @@ def tell_sent(world: World, caller: Identity, image: Image, sent: int, *, is_who
         log.warning("nobody is told that image %s was downloaded: %s", image.id, error)
 
 
-def _undo(
-    world: World,
-    target: Store,
-    writing: Location,
-    _kind: type[BaseException] | None,
-    error: BaseException | None,
-    _trace: TracebackType | None,
-) -> None:
+def _undo(world: World, attempt: Attempt, writing: Location) -> None:
     """Put everything back after a failed upload; what cannot be done now is left to the reaper."""
     try:
         with world.metadata.unit_of_work(read_only=True) as work:
             rows = work.locations.of_image(writing.image_id)
         if not any(_is_same(row, writing) for row in rows):
             return  # the reaper was here first, and the name may be another upload's by now
-        clear_after(error, target, writing.image_id)
+        attempt.take_back()
         forget_writing(world, writing)
-    except StoreError as failure:
-        log.warning("cannot remove what a failed upload left, will try again: %s", failure)
+    except StoreError as error:
+        log.warning("cannot remove what a failed upload left, will try again: %s", error)
         forget_writing(world, writing, keep_row=True)
-    except MetadataError as failure:
+    except MetadataError as error:
         log.warning(
-            "could not put image %s back to queued, will try again: %s", writing.image_id, failure
+            "could not put image %s back to queued, will try again: %s", writing.image_id, error
         )
-        world.lease.later(partial(_undo, world, target, writing, None, error, None))
+        world.lease.later(partial(_undo, world, attempt, writing))
 
 
 def download(

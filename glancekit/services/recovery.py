@@ -18,8 +18,6 @@ from glancekit.core.errors import (
     BlobInUse,
     Conflict,
     ImageNotFound,
-    StoreError,
-    StoreNotFound,
 )
 from glancekit.core.lease import is_gone
 from glancekit.core.model.image import Location, now
@@ -171,18 +169,21 @@ def _is_held(work: UnitOfWork, row: Location) -> bool:
 
 
 def _undo_write(world: Recoverable, row: Location) -> bool:
-    """Remove what a dead upload left, then let the image be uploaded to again."""
-    try:
-        if row.store == STAGING_STORE:
-            Staging(world.staging).remove(row.image_id)
-        else:
-            acting.store_of(world.stores, row).discard(row.image_id)
-    except (StoreError, StoreNotFound) as error:
-        log.warning("cannot remove what a dead upload left, will try again: %s", error)
-        return False
-    if forget_writing(world, row):
-        log.info("undid the dead upload to image %s in store %s", row.image_id, row.store)
-    return True
+    """Remove what a dead upload left, then let the image be uploaded to again.
+
+    The row is taken first: a writer that lives after all must not end well behind our look.
+    """
+    doomed = replace(row, url="", status=LocationStatus.PENDING_DELETE, holder=None)
+    with world.metadata.unit_of_work() as work:
+        rows = work.locations.of_image(row.image_id)
+        if not any((one.id, one.holder) == (row.id, row.holder) for one in rows):
+            return False
+        try:
+            work.locations.save(doomed, expect_status=LocationStatus.WRITING)
+        except Conflict:
+            return False
+        work.commit()
+    return finish_delete(world, doomed)
 
 
 def forget_writing(world: Recoverable, row: Location, *, keep_row: bool = False) -> bool:
@@ -221,6 +222,8 @@ def finish_delete(world: Recoverable, row: Location) -> bool:
     """Remove bytes that were condemned, and the image's record with its last copy."""
 
     def remove() -> None:
+        if row.store == STAGING_STORE:
+            return Staging(world.staging).remove(row.image_id)
         store = acting.store_of(world.stores, row)
         if row.url:
             store.delete(row)
@@ -235,6 +238,10 @@ def finish_delete(world: Recoverable, row: Location) -> bool:
     with world.metadata.unit_of_work() as work:
         if row.id is not None:
             work.locations.remove(row.id)
+        if not work.locations.of_image(row.image_id):
+            _back_to_queued(work, row.image_id)
+        if row.store == STAGING_STORE:
+            forget_staged(work, row.image_id)
         _delete_record(work, row.image_id)
         work.commit()
     log.info("done with the condemned data of image %s in store %s", row.image_id, row.store)

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable
 
 from glancekit.core.errors import (
-    BlobExists,
     BlobInUse,
     BlobNotFound,
     CapabilityMissing,
@@ -18,23 +17,8 @@ from glancekit.core.errors import (
     StoreNotFound,
 )
 from glancekit.core.model.image import Location
-from glancekit.core.stores import Store
 
 log = logging.getLogger(__name__)
-
-
-def clear_after(failure: BaseException | None, store: Store, image_id: str) -> None:
-    """Remove what a failed write left in its store, once the driver has ended it.
-
-    Where the name was taken nothing there is ours: what has it is another's image, which only
-    the two ids have in common.
-
-    :raises StoreError: when it cannot be removed now.
-    """
-    if isinstance(failure, BlobExists):
-        log.warning("store %s has data named %s that are not ours", store.id, image_id)
-        return
-    store.discard(image_id)
 
 
 def is_removed(copy: Location, remove: Callable[[], None]) -> bool:

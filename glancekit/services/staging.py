@@ -40,6 +40,8 @@ _IMAGE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 _RECEIPT = "receipt.json"
 _PLACE = ".place"
+_TASK = "task"
+"""Names the import that fetched what is there; what was staged by a client has none."""
 
 _MARK = "fetched.json"
 """How much of the partial data is there, of which content they are, and on which host they may
@@ -94,6 +96,18 @@ class Staging:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             return folder
 
+    def keep_for(self, image_id: str, task_id: str) -> None:
+        """Have a folder for what a task fetches; what is there and not of that task goes."""
+        path = self.of(image_id) / _TASK
+        with _failing_as_store():
+            try:
+                if path.read_text() == task_id:
+                    return
+            except FileNotFoundError:
+                pass  # what is there was staged by a client, or nothing is
+        self.remove(image_id)
+        write_whole(self.prepare(image_id) / _TASK, task_id)
+
     def remove(self, image_id: str) -> None:
         """Remove an image's folder; harmless when it is gone."""
         with _failing_as_store(), suppress(FileNotFoundError):
@@ -110,7 +124,7 @@ class Staging:
         """Remove what else is in an image's folder: files that steps have replaced."""
         with _failing_as_store():
             for path in self.of(image_id).iterdir():
-                if path.name in (*names, _RECEIPT, _IN_MEMORY):
+                if path.name in (*names, _RECEIPT, _IN_MEMORY, _TASK):
                     continue
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from glancekit.core.contracts.metadata import MetadataDriver
@@ -16,6 +17,7 @@ from glancekit.core.errors import (
     BlobInUse,
     Conflict,
     Forbidden,
+    MetadataError,
     NotFound,
     StatusConflict,
     StoreError,
@@ -186,21 +188,31 @@ def remove_condemned(world: World, condemned: Sequence[Location]) -> None:
     :raises BlobInUse: when clones or snapshots depend on one.
     """
     refusal: BlobInUse | None = None
-    for copy in condemned:
+    for done, copy in enumerate(condemned):
         try:
-            removed = remove_bytes(world, copy)
+            _remove(world, copy)
         except BlobInUse as error:
             refusal = error
-            _rewrite(world, replace(copy, status=LocationStatus.ACTIVE, holder=None))
-            continue
-        if not removed:
-            _rewrite(world, replace(copy, holder=None))
-        elif copy.id is not None:
-            with world.metadata.unit_of_work() as work:
-                work.locations.remove(copy.id)
-                work.commit()
+        except MetadataError:
+            for left in condemned[done:]:  # to the reaper, once the database is back
+                world.lease.later(partial(_rewrite, world, replace(left, holder=None)))
+            raise
     if refusal is not None:
         raise refusal
+
+
+def _remove(world: World, copy: Location) -> None:
+    try:
+        removed = remove_bytes(world, copy)
+    except BlobInUse:
+        _rewrite(world, replace(copy, status=LocationStatus.ACTIVE, holder=None))
+        raise
+    if not removed:
+        _rewrite(world, replace(copy, holder=None))
+    elif copy.id is not None:
+        with world.metadata.unit_of_work() as work:
+            work.locations.remove(copy.id)
+            work.commit()
 
 
 def _rewrite(world: World, copy: Location) -> None:

@@ -58,6 +58,9 @@ class Fetching:
         data = self._staging.of(job.image_id) / DATA
         if job.method == records.DIRECT:
             self._complete(job)
+        else:  # an earlier import, given up, may have left its own
+            require_mine(self._world, job)
+            self._staging.keep_for(job.image_id, job.task_id)
         if data.exists() and self._staging.is_certain(job.image_id):
             # by glance-direct, or by who died behind it
             require_mine(self._world, job)

@@ -47,14 +47,16 @@ class Measuring:
         )
         if image.disk_format is None or image.container_format is None:
             raise Invalid("The image has no disk_format or container_format; set both")
+        formats = (image.disk_format, image.container_format)
         inspector = self._inspector(image)
         with path.open("rb", buffering=0) as file:
             if known is None or known.hash_algo != self._world.settings.hashing_algorithm:
-                return _measured(self._read(job, FileStream(file), staged.size, inspector))
+                receipt = self._read(job, FileStream(file), staged.size, inspector)
+                return _measured(receipt, formats)
             while inspector.wants_more and (chunk := file.read(CHUNK_SIZE)):
                 inspector.feed(chunk)
         verdict = inspector.finish(known.size)
-        return _measured(replace(known, virtual_size=verdict.virtual_size))
+        return _measured(replace(known, virtual_size=verdict.virtual_size), formats)
 
     def describe(self, job: Job) -> Measured:
         """Return what is known of bytes that are in a store already.
@@ -101,11 +103,12 @@ def _pass_by(stream: ByteStream) -> Location:
     return Location(url="", store=STAGING_STORE)
 
 
-def _measured(receipt: Receipt) -> Measured:
+def _measured(receipt: Receipt, formats: tuple[str, str]) -> Measured:
     return Measured(
         size=receipt.size,
         checksum=receipt.checksum,
         hash_algo=receipt.hash_algo,
         hash_value=receipt.hash_value,
         virtual_size=receipt.virtual_size,
+        formats=formats,
     )

@@ -113,6 +113,8 @@ def mine(world: World, work: UnitOfWork, job: Job) -> tuple[Image, Task]:
         raise Conflict(f"Task {job.task_id} is gone") from error
     except ImageNotFound as error:
         raise Conflict(f"Image {job.image_id} was deleted while it was imported") from error
+    if image.status is ImageStatus.PENDING_DELETE:
+        raise Conflict(f"Image {job.image_id} was deleted while it was imported")
     if task.status not in UNFINISHED:
         raise Conflict(task.message or f"Task {task.id} was ended")
     if task.holder != world.lease.holder or image.properties.get(LOCK) != task.id:

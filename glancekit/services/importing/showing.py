@@ -45,7 +45,10 @@ def show(
     staged: Staged | None,
     measured: Measured,
 ) -> None:
-    """Make copies active, and the image if it is not."""
+    """Make copies active, and the image if it is not.
+
+    :raises Conflict: when the record has got other formats than its data were inspected as.
+    """
     for row in rows:
         active = replace(row, status=LocationStatus.ACTIVE, holder=None)
         work.locations.save(active, expect_status=LocationStatus.WRITING)
@@ -58,8 +61,14 @@ def show(
     for row in work.locations.of_image(job.image_id):
         if row.store == STAGING_STORE and row.id is not None:
             work.locations.remove(row.id)  # what is stored counts from here on
+    image = records.as_it_will_be(image, staged)
+    if measured.formats not in (None, (image.disk_format, image.container_format)):
+        raise Conflict(
+            f"The formats of image {image.id} were changed after its data had been inspected; "
+            "import it anew"
+        )
     become = replace(
-        records.as_it_will_be(image, staged),
+        image,
         status=ImageStatus.ACTIVE,
         size=measured.size,
         virtual_size=measured.virtual_size,

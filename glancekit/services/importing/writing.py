@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import (
-    BlobExists,
     BlobNotFound,
     Conflict,
     ImageNotFound,
@@ -22,12 +21,12 @@ from glancekit.core.errors import (
 )
 from glancekit.core.model.image import Location
 from glancekit.core.model.status import LocationStatus
-from glancekit.core.stores import Store
 from glancekit.core.stream import ByteStream, FileStream
 from glancekit.core.transfer import TransferPlan
 from glancekit.core.transfer import run as transfer
 from glancekit.flows.ports import Job, Measured, Staged
 from glancekit.services import acting, copies, quotas
+from glancekit.services.attempts import Attempt
 from glancekit.services.importing import records, rows
 from glancekit.services.importing.patience import beat, look, patiently, require_mine
 from glancekit.services.importing.pulse import Pulse
@@ -52,7 +51,7 @@ class Writing:
         :raises StoreNotFound: when there is no such store any more.
         :raises LimitExceeded: when the project may not have so much.
         """
-        store = self._world.stores.get(store_id)
+        self._world.stores.get(store_id)
         row = patiently(self._world, lambda work: rows.find(self._world, work, job, store_id))
         if row is not None and row.status is LocationStatus.ACTIVE:
             return
@@ -65,16 +64,9 @@ class Writing:
             # of who died while writing it
             acting.store_of(self._world.stores, row).discard(job.image_id)
         if row is None or row.url == "":
-            writing = self._intend(job, store_id, measured.size)
-            store = acting.store_of(self._world.stores, writing)
-            try:
-                location = self._move(job, store, staged, measured)
-            except BlobExists:  # nothing there is ours to be undone
-                patiently(self._world, lambda work: rows.forget(self._world, work, job, writing))
-                raise
-            row = replace(
-                writing, url=location.url, metadata=location.metadata, size=measured.size
-            )
+            # Opened before anything is written down: what cannot be read leaves nothing to undo.
+            with self._source(job, staged) as source:
+                row = self._moved(job, store_id, source, staged, measured)
         written = row
         patiently(self._world, lambda work: self._written(work, job, written, staged, measured))
 
@@ -117,8 +109,34 @@ class Writing:
             lambda work: rows.intend(self._world, work, job, store, size=size, allowed=allowed),
         )
 
-    def _move(self, job: Job, store: Store, staged: Staged | None, measured: Measured) -> Location:
-        pulse = Pulse(beat(self._world, job), f"store {store.id}", measured.size)
+    def _moved(
+        self,
+        job: Job,
+        store_id: str,
+        source: ByteStream,
+        staged: Staged | None,
+        measured: Measured,
+    ) -> Location:
+        """Move the bytes, and return the row that says where they are; it is not written yet."""
+        writing = self._intend(job, store_id, measured.size)
+        attempt = Attempt(acting.store_of(self._world.stores, writing), job.image_id)
+        try:
+            location = self._move(job, attempt, source, staged, measured)
+        except BaseException:
+            if attempt.left_nothing:
+                patiently(self._world, lambda work: rows.forget(self._world, work, job, writing))
+            raise
+        return replace(writing, url=location.url, metadata=location.metadata, size=measured.size)
+
+    def _move(
+        self,
+        job: Job,
+        attempt: Attempt,
+        source: ByteStream,
+        staged: Staged | None,
+        measured: Measured,
+    ) -> Location:
+        pulse = Pulse(beat(self._world, job), f"store {attempt.store_id}", measured.size)
         pulse(0, measured.size)
         plan = TransferPlan(
             declared_size=measured.size,
@@ -131,13 +149,10 @@ class Writing:
         )
         if staged is not None:
             path = self._staging.of(job.image_id) / staged.file
-            adopted = store.adopt(path, job.image_id, measured.size)
+            adopted = attempt.adopt(path, measured.size)
             if adopted is not None:
                 return adopted
-        with self._source(job, staged) as source:
-            return transfer(
-                source, plan, lambda stream: store.write(job.image_id, stream, measured.size)
-            )[0]
+        return transfer(source, plan, lambda stream: attempt.write(stream, measured.size))[0]
 
     @contextmanager
     def _source(self, job: Job, staged: Staged | None) -> Iterator[ByteStream]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import (
@@ -19,6 +20,7 @@ from glancekit.core.errors import (
     ImageGone,
     ImageNotFound,
     Invalid,
+    MetadataError,
     StatusConflict,
     StoreError,
     StoreNotFound,
@@ -28,11 +30,11 @@ from glancekit.core.model.status import LocationStatus
 from glancekit.core.stores import Store
 from glancekit.core.transfer import run as transfer
 from glancekit.services import acting, quotas
+from glancekit.services.attempts import Attempt
 from glancekit.services.importing.records import LOCK
 from glancekit.services.keeping.examining import READABLE, examine, expectations
 from glancekit.services.notices import about_copy
 from glancekit.services.recovery import forget_writing
-from glancekit.services.removing import clear_after
 from glancekit.services.world import World
 
 log = logging.getLogger(__name__)
@@ -58,20 +60,26 @@ def copy_to(world: World, image_id: str, store_id: str) -> Location:
     target.require_writable()
     allowed = quotas.allowance_for(world, image_id)
     image, writing = _begin(world, image_id, target, allowed)
+    asking = acting.as_service(world, image.owner)
+    attempt = Attempt(asking.stores.get(store_id), image_id)
     try:
-        asking = acting.as_service(world, image.owner)
-        target = asking.stores.get(store_id)
-        location = write_from_good(asking, image, target, lambda: _require_ours(world, writing))
+        location = write_from_good(
+            asking, image, store_id, attempt, lambda: _require_ours(world, writing)
+        )
         made = _finish(world, writing, location)
-    except BaseException as failure:
-        _undo(world, writing, failure)
+    except BaseException:
+        _undo(world, attempt, writing)
         raise
     log.info("image %s: copied to store %s", image_id, store_id)
     return made
 
 
 def write_from_good(
-    world: World, image: Image, target: Store, before_end: Callable[[], None]
+    world: World,
+    image: Image,
+    store_id: str,
+    attempt: Attempt,
+    before_end: Callable[[], None],
 ) -> Location:
     """Write an image's bytes to a store from the first good copy that can be read.
 
@@ -82,16 +90,16 @@ def write_from_good(
     """
     failure: Exception | None = None
     for source in good_copies(world, image):
-        if source.store == target.id:
+        if source.store == store_id:
             continue
         try:
-            return _pour(world, image, source, target, before_end)
+            return _pour(world, image, source, attempt, before_end)
         except (_SourceFailed, Invalid) as error:
             log.warning(
                 "image %s cannot be copied from store %s: %s", image.id, source.store, error
             )
             failure = error
-            target.discard(image.id)
+            attempt.take_back()
             examine(world, source)
     said = f": {failure}" if failure else ""
     raise Conflict(f"no good copy of image {image.id} can be read now{said}")
@@ -127,7 +135,11 @@ class _SourceFailed(Exception):
 
 
 def _pour(
-    world: World, image: Image, source: Location, target: Store, before_end: Callable[[], None]
+    world: World,
+    image: Image,
+    source: Location,
+    attempt: Attempt,
+    before_end: Callable[[], None],
 ) -> Location:
     plan = replace(expectations(world, image), before_end=before_end)
     from_store = world.stores.get(source.store)
@@ -137,9 +149,7 @@ def _pour(
         raise _SourceFailed(str(error)) from error
     with stream:
         try:
-            return transfer(
-                stream, plan, lambda measured: target.write(image.id, measured, image.size)
-            )[0]
+            return transfer(stream, plan, lambda measured: attempt.write(measured, image.size))[0]
         except StoreError as error:
             if error.facts.get("store") == from_store.id:
                 raise _SourceFailed(str(error)) from error
@@ -214,14 +224,18 @@ def note_good(work: UnitOfWork, made: Location) -> Location:
     return good
 
 
-def _undo(world: World, writing: Location, failure: BaseException) -> None:
+def _undo(world: World, attempt: Attempt, writing: Location) -> None:
     """Remove what was written; what cannot be removed now is left to the reaper."""
-    with world.metadata.unit_of_work(read_only=True) as work:
-        rows = work.locations.of_image(writing.image_id)
-    if not any(_is_same(row, writing) for row in rows):
-        return
-    keep_row = True
-    with suppress(StoreError, StoreNotFound):
-        clear_after(failure, acting.store_of(world.stores, writing), writing.image_id)
-        keep_row = False
-    forget_writing(world, writing, keep_row=keep_row)
+    try:
+        with world.metadata.unit_of_work(read_only=True) as work:
+            rows = work.locations.of_image(writing.image_id)
+        if not any(_is_same(row, writing) for row in rows):
+            return
+        keep_row = True
+        with suppress(StoreError, StoreNotFound):
+            attempt.take_back()
+            keep_row = False
+        forget_writing(world, writing, keep_row=keep_row)
+    except MetadataError as error:
+        log.warning("a failed copy of image %s stays for now: %s", writing.image_id, error)
+        world.lease.later(partial(_undo, world, attempt, writing))

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.contracts.store import SupportsDelete, SupportsWrite
@@ -31,6 +32,7 @@ from glancekit.core.model.image import Finding, Image, Location, now
 from glancekit.core.model.status import LocationStatus
 from glancekit.core.stores import Store
 from glancekit.services import acting
+from glancekit.services.attempts import Attempt
 from glancekit.services.keeping.copying import good_copies, note_good, write_from_good
 from glancekit.services.keeping.examining import READABLE, find_row
 from glancekit.services.notices import about_copy
@@ -181,7 +183,13 @@ def _heal(world: World, copy: Location) -> None:
     held = _claim(world, copy)
     try:
         emptied = _remove(world, store, image, held)
-        location = write_from_good(world, others, store, lambda: _require_held(world, emptied))
+        location = write_from_good(
+            world,
+            others,
+            store.id,
+            Attempt(store, image.id),
+            lambda: _require_held(world, emptied),
+        )
         _finish(world, emptied, location)
     except BaseException:
         _let_go(world, store, held)
@@ -270,7 +278,18 @@ def _finish(world: World, emptied: Location, location: Location) -> None:
 
 
 def _let_go(world: World, store: Store, held: Location) -> None:
-    """Give up a repair that failed, or whose image was deleted meanwhile."""
+    """Give up a repair that failed, or whose image was deleted meanwhile.
+
+    While this process has the copy nobody else sees to it, so this is done as soon as it can be.
+    """
+    try:
+        _let_go_now(world, store, held)
+    except MetadataError as error:
+        log.warning("a failed repair of image %s stays for now: %s", held.image_id, error)
+        world.lease.later(partial(_let_go, world, store, held))
+
+
+def _let_go_now(world: World, store: Store, held: Location) -> None:
     with world.metadata.unit_of_work(read_only=True) as work:
         rows = [row for row in work.locations.of_image(held.image_id) if row.id == held.id]
     if not rows or rows[0].holder != held.holder:

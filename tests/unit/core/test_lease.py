@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ import pytest
 from glancekit.bootstrap import load_config
 from glancekit.bootstrap.parts import load_metadata
 from glancekit.core.contracts.metadata import MetadataDriver
+from glancekit.core.errors import Conflict, MetadataUnavailable
 from glancekit.core.lease import HOST, LIFETIME, Lease, is_gone
 from glancekit.core.model.image import now
 
@@ -38,6 +42,45 @@ def test_a_lease_shows_while_it_is_held(metadata: MetadataDriver) -> None:
     assert alive(metadata, ahead=LIFETIME) == frozenset()
     lease.stop()
     assert alive(metadata) == frozenset()
+
+
+def hung(release: threading.Event) -> None:
+    assert release.wait(60)
+
+
+def failing() -> None:
+    raise Conflict("it was changed meanwhile")
+
+
+@pytest.mark.parametrize("chore", [hung, failing])
+def test_a_chore_that_fails_or_hangs_costs_no_lease(
+    metadata: MetadataDriver, chore: Callable[..., None]
+) -> None:
+    release, done = threading.Event(), threading.Event()
+    lease = Lease(metadata, lifetime=timedelta(seconds=3), renewal=0.05)
+    lease.start()
+    lease.later(partial(hung, release) if chore is hung else failing)
+    time.sleep(4)  # it would have run out
+    assert alive(metadata) == {lease.holder}
+    release.set()
+    lease.later(done.set)
+    assert done.wait(30)
+    lease.stop()
+
+
+def test_a_chore_waits_for_a_database_that_is_away(metadata: MetadataDriver) -> None:
+    lease = Lease(metadata)
+    times: list[int] = []
+
+    def chore() -> None:
+        times.append(1)
+        if len(times) < 3:
+            raise MetadataUnavailable("away")
+
+    lease.later(chore)
+    for _ in range(4):
+        lease._do_chores()
+    assert len(times) == 3
 
 
 def test_every_lease_is_another(metadata: MetadataDriver) -> None:

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from glancekit.core.errors import (
     BlobNotFound,
     Conflict,
     ImageDamaged,
+    MetadataUnavailable,
     StoreFailed,
     StoreUnavailable,
     Unavailable,
@@ -23,9 +25,10 @@ from glancekit.core.model.changes import NewImage
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Finding, Image, Location, now
 from glancekit.core.model.status import LocationStatus
+from glancekit.core.stores import Store, Stores
 from glancekit.core.stream import ByteStream, IteratorStream
 from glancekit.core.throttle import Throttle
-from glancekit.services import data, images
+from glancekit.services import data, images, stores
 from glancekit.services.keeping import auditing, copying, healing
 from glancekit.services.keeping.auditing import Auditor
 from glancekit.services.keeping.examining import examine
@@ -415,3 +418,99 @@ def test_a_copy_leaves_what_has_its_name(
     assert second.blobs[active.id] == b"another's"
     with always.metadata.unit_of_work(read_only=True) as work:
         assert [row.store for row in work.locations.of_image(active.id)] == ["fast"]
+
+
+def test_a_copy_that_was_never_begun_takes_nothing_back(
+    always: World, active: Image, store: FaultyStore
+) -> None:
+    """The store has the image's own data under another id, as after it was renamed."""
+    renamed = replace(always, stores=Stores([Store("ssd", store)], "ssd"))
+    with pytest.raises(Conflict):
+        copying.copy_to(renamed, active.id, "ssd")
+    assert store.blobs[active.id] == BYTES
+    twice = replace(always, stores=Stores([Store("fast", store), Store("ssd", store)], "fast"))
+    store.fail("open", StoreUnavailable("away"))
+    with pytest.raises(Conflict):
+        copying.copy_to(twice, active.id, "ssd")
+    assert store.blobs[active.id] == BYTES
+    with always.metadata.unit_of_work(read_only=True) as work:
+        assert [row.store for row in work.locations.of_image(active.id)] == ["fast"]
+
+
+# -- a database that is away meanwhile
+
+
+@pytest.fixture
+def interrupted(
+    always: World, second: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], None]]:
+    """The database is away from the end of the next write on; what is returned brings it back."""
+    real, write = always.metadata.unit_of_work, second.write
+
+    def away(*, read_only: bool = False) -> Any:
+        raise MetadataUnavailable("restarting")
+
+    def write_then(*given: Any) -> Any:
+        written = write(*given)
+        monkeypatch.setattr(always.metadata, "unit_of_work", away)
+        return written
+
+    monkeypatch.setattr(second, "write", write_then)
+
+    def back() -> None:
+        monkeypatch.setattr(always.metadata, "unit_of_work", real)
+        monkeypatch.setattr(second, "write", write)
+        always.lease._do_chores()
+
+    yield back
+    monkeypatch.undo()
+
+
+def test_a_copy_that_meets_it_can_be_made_afterwards(
+    always: World, active: Image, second: MemoryStore, interrupted: Callable[[], None]
+) -> None:
+    with pytest.raises(MetadataUnavailable):
+        copying.copy_to(always, active.id, "slow")
+    interrupted()
+    assert not second.blobs
+    copying.copy_to(always, active.id, "slow")
+    assert findings(always, active)["slow"] is Finding.GOOD
+
+
+def test_a_repair_that_meets_it_is_made_afterwards(
+    always: World, image: Image, second: MemoryStore, interrupted: Callable[[], None]
+) -> None:
+    second.blobs[image.id] = WRONG
+    examine(always, copy_in(always, image, "slow"))
+    with pytest.raises(MetadataUnavailable):
+        heal(always, copy_in(always, image, "slow"))
+    interrupted()
+    assert heal(always, copy_in(always, image, "slow")).is_repaired
+    assert second.blobs[image.id] == BYTES
+
+
+def test_a_copy_that_goes_meanwhile_goes_afterwards(
+    always: World,
+    admin: Identity,
+    image: Image,
+    second: MemoryStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, delete = always.metadata.unit_of_work, second.delete
+
+    def away(*, read_only: bool = False) -> Any:
+        raise MetadataUnavailable("restarting")
+
+    def delete_then(location: Location) -> None:
+        delete(location)
+        monkeypatch.setattr(always.metadata, "unit_of_work", away)
+
+    monkeypatch.setattr(second, "delete", delete_then)
+    with pytest.raises(MetadataUnavailable):
+        stores.delete_from(always, admin, "slow", image.id)
+    monkeypatch.undo()
+    assert always.metadata.unit_of_work == real
+    always.lease._do_chores()
+    recover(always)
+    with always.metadata.unit_of_work(read_only=True) as work:
+        assert [row.store for row in work.locations.of_image(image.id)] == ["fast"]

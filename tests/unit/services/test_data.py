@@ -35,7 +35,7 @@ from glancekit.core.model.image import Image, Location
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.stores import Store, Stores
 from glancekit.core.stream import ByteStream, IteratorStream
-from glancekit.services import data, images
+from glancekit.services import data, images, recovery
 from glancekit.services.recovery import recover
 from glancekit.services.world import World
 from glancekit.testing.faults import BrokenStream, FaultyStore, WatchedStream
@@ -144,13 +144,29 @@ def test_a_failing_store_leaves_everything_as_before(
     assert_as_before(world, store, member, queued)
 
 
+@pytest.mark.parametrize(
+    ("disk_format", "body", "size", "error"),
+    [
+        ("raw", b"data", None, BlobExists),
+        ("raw", b"data", 0, SizeMismatch),  # both before the store is asked
+        ("qcow2", b"", 0, Invalid),
+    ],
+)
 def test_what_has_the_name_already_stays(
-    world: World, store: FaultyStore, member: Identity, queued: Image
+    world: World,
+    store: FaultyStore,
+    member: Identity,
+    disk_format: str,
+    body: bytes,
+    size: int | None,
+    error: type[Exception],
 ) -> None:
     """An id is the caller's to choose, and the store may be another service's, too."""
+    asked = NewImage(disk_format=disk_format, container_format="bare")
+    queued = images.create(world, member, asked)
     store.blobs[queued.id] = b"another's"
-    with pytest.raises(BlobExists):
-        upload(world, member, queued)
+    with pytest.raises(error):
+        data.upload(world, member, queued.id, stream(body), size=size, store=None)
     assert store.blobs[queued.id] == b"another's"
     assert images.show(world, member, queued.id).status is ImageStatus.QUEUED
     with world.metadata.unit_of_work(read_only=True) as work:
@@ -211,6 +227,24 @@ def test_an_upload_that_was_given_up_publishes_nothing(
     with pytest.raises(Conflict, match="took too long"):
         upload(world, member, queued, WatchedStream(stream(), reaped))
     assert_as_before(world, store, member, queued)
+
+
+def test_an_upload_that_ends_while_the_reaper_is_at_others_keeps_its_bytes(
+    world: World, store: FaultyStore, member: Identity, queued: Image
+) -> None:
+    """It was taken for dead when the reaper looked, and had ended well when its turn came."""
+    seen: list[Location] = []
+
+    def looked_at(_position: int) -> None:
+        if not seen:
+            with world.metadata.unit_of_work(read_only=True) as work:
+                seen.extend(work.locations.of_image(queued.id))
+
+    assert upload(world, member, queued, WatchedStream(stream(), looked_at)).is_active
+    assert [row.status for row in seen] == [LocationStatus.WRITING]
+    assert not recovery._undo_write(world, seen[0])
+    assert store.blobs[queued.id] == b"data"
+    assert images.show(world, member, queued.id).is_active
 
 
 def test_a_database_that_fails_at_the_end_is_waited_for(

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from glancekit.core.contracts.importing import (
 )
 from glancekit.core.errors import Conflict, SourceChanged, StoreUnavailable
 from glancekit.core.lease import HOST
+from glancekit.core.model.changes import Change, NewImage, Op
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Finding, Image, Location, now
 from glancekit.core.model.status import LocationStatus
@@ -301,13 +303,20 @@ def test_a_store_that_reads_the_data_sees_that_a_step_was_wrong_about_them(
     assert "does not have the expected" in task.message
 
 
+def begun_before(world: World, caller: Identity, image: Image) -> Path:
+    """Begin a web-download, and return the folder that a worker of it has left."""
+    task = begin(world, caller, image, method="web-download", arguments={"uri": "x"})
+    staging = Staging(world.staging)
+    staging.keep_for(image.id, task.id)
+    return staging.of(image.id)
+
+
 def test_a_fetch_goes_on_where_it_was(
     importing: World, member: Identity, queued: Image, run: Run, web: Web
 ) -> None:
-    folder = Staging(importing.staging).prepare(queued.id)
+    folder = begun_before(importing, member, queued)
     (folder / "data.part").write_bytes(web.data[:500] + b"not durable yet")
     (folder / "fetched.json").write_text('{"version": "1", "size": 500}')
-    begin(importing, member, queued, method="web-download", arguments={"uri": "x"})
     image, _ = run(importing, queued.id)
     assert web.offsets == [500]
     assert bytes_in(importing, image) == {"fast": web.data}
@@ -317,10 +326,9 @@ def test_a_fetch_goes_on_where_it_was(
 def test_a_fetch_goes_on_with_what_is_in_memory_on_that_host_alone(
     importing: World, member: Identity, queued: Image, run: Run, web: Web, host: str, begun: int
 ) -> None:
-    folder = Staging(importing.staging).prepare(queued.id)
+    folder = begun_before(importing, member, queued)
     (folder / "data.part").write_bytes(web.data[:500])
     (folder / "fetched.json").write_text(json.dumps({"version": "1", "size": 500, "host": host}))
-    begin(importing, member, queued, method="web-download", arguments={"uri": "x"})
     image, _ = run(importing, queued.id)
     assert web.offsets == [begun]
     assert bytes_in(importing, image) == {"fast": web.data}
@@ -538,6 +546,43 @@ def test_a_copy_is_made_of_one_that_is_good(
     assert bytes_in(of_three, image)["third"] == b"data"
 
 
+def test_a_copy_that_was_never_begun_takes_nothing_back(
+    importing: World, admin: Identity, active: Image, run: Run, store: Any
+) -> None:
+    """The store has the image's own data under another id, as after it was renamed."""
+    renamed = replace(importing, stores=Stores([Store("ssd", store)], "ssd"))
+    begin(renamed, admin, active, method="copy-image", stores=("ssd",))
+    image, task = run(renamed, active.id)
+    assert (image.status, task.status) == ("active", "failure")
+    assert store.blobs[active.id] == b"data"
+    assert no_rows_but(importing, image)
+
+
+def test_a_copy_of_an_image_that_is_being_deleted_goes_with_it(
+    importing: World, admin: Identity, active: Image, store: Any, second: Any
+) -> None:
+    task = begin(importing, admin, active, method="copy-image", stores=("slow",))
+    deeds, job = Work(importing, max_tries=3), job_of(importing, task)
+    deeds.take(task.id)
+    measured = deeds.describe(job)
+    deeds.write(job, "slow", None, measured)
+    delete = store.delete
+
+    def delete_then(location: Location) -> None:
+        with pytest.raises(Conflict, match="deleted"):
+            deeds.activate(job, None, measured)
+        delete(location)
+
+    store.delete = delete_then
+    images.delete(importing, admin, active.id)
+    deeds.unwrite(job, "slow")
+    for _ in range(2):
+        recover(importing)
+    with importing.metadata.unit_of_work(read_only=True) as work:
+        assert work.locations.of_image(active.id) == []
+    assert second.blobs == store.blobs == {}
+
+
 def test_a_copy_is_gone_on_with_from_another_source(
     of_three: World, admin: Identity, active: Image, run: Run, store: Any
 ) -> None:
@@ -562,6 +607,40 @@ def test_data_that_are_not_safe_are_refused(
     image, task = run(importing, queued.id)
     assert (image.status, task.status) == ("queued", "failure")
     assert "backing_file" in task.message
+
+
+def test_formats_that_change_after_the_inspection_are_refused(
+    importing: World, member: Identity, run: Run, store: Any
+) -> None:
+    """Data that nobody looks into as one thing need not be safe as the other."""
+    asked = NewImage(disk_format="qcow2", container_format="ovf")
+    image = images.create(importing, member, asked)
+    stage(importing, member, image, with_backing_file())
+    begin(importing, member, image, method="glance-direct")
+    write = store.write
+
+    def write_then(*given: Any) -> Location:
+        change = Change(Op.REPLACE, "container_format", "bare")
+        images.update(importing, member, image.id, [change])
+        return write(*given)
+
+    store.write = write_then
+    ended, task = run(importing, image.id)
+    assert (ended.status, task.status) == ("queued", "failure")
+    assert "formats" in task.message
+    assert not store.blobs
+
+
+def test_what_another_import_left_is_not_taken(
+    importing: World, member: Identity, queued: Image, run: Run, web: Web
+) -> None:
+    stage(importing, member, queued, b"staged before")
+    task = begin(importing, member, queued, method="glance-direct")
+    imports.cancel(importing, task.id)
+    begin(importing, member, queued, method="web-download", arguments={"uri": "http://x/new"})
+    image, task = run(importing, queued.id)
+    assert (image.status, task.message) == ("active", "")
+    assert bytes_in(importing, image) == {"fast": web.data}
 
 
 def test_an_image_that_is_deleted_meanwhile(
