@@ -50,6 +50,7 @@ from glancekit.core.stores import ChooseBy, DirectTransfer, Stores
 from glancekit.core.urifilter import FILTER_SECTION, UriFilter
 from glancekit.flows.options import FLOW_OPTIONS
 from glancekit.flows.options import SECTION as FLOW_SECTION
+from glancekit.services.beginning import begin_new
 from glancekit.services.keeping.options import (
     AUDITOR,
     AUDITOR_OPTIONS,
@@ -117,6 +118,7 @@ def bootstrap(config: Configuration, observer: Observer | None = None) -> World:
         _tell(config, parts)
         _tell_of(stores)
         metadata.start()
+        begin_new(metadata, stores)
         lease = Lease(metadata)
         lease.start()
         built.pop_all()

@@ -327,6 +327,7 @@ def _findings_of_stores(
         raise click.ClickException(f"There is no store {only!r}; there are: {', '.join(known)}")
     for entry, loaded in parts.stores.items():
         if only in (None, entry.id) and loaded.error is None:
-            yield from examine.store(mount(config, entry, loaded), patience=patience)
+            mounted = mount(config, entry, loaded)
+            yield from examine.store(mounted, patience=patience, metadata=parts.metadata.driver)
         elif only == entry.id:
             yield from examine.plugins((loaded.report,))

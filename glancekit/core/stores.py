@@ -27,6 +27,7 @@ from glancekit.core.contracts.store import (
     StoreDriver,
     SupportsAcl,
     SupportsAdopt,
+    SupportsBegin,
     SupportsCaller,
     SupportsDelete,
     SupportsDetails,
@@ -375,6 +376,15 @@ class Store:
             return frozenset()
         driver = cast(SupportsPlaces, self.driver)
         return self._guard.answer_anyway("places", lambda: answers.names(driver.places()))
+
+    def begin(self) -> None:
+        """Make the place for its images. Whoever calls this knows that no record leads there.
+
+        :raises CapabilityMissing: when the driver cannot.
+        """
+        self.require(SupportsBegin)
+        driver = cast(SupportsBegin, self.driver)
+        self._guard.answer("begin", driver.begin)
 
     def check(self) -> None:
         """Return when the store works, as far as the driver can tell; raise why it does not."""

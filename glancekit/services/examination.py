@@ -43,6 +43,7 @@ from glancekit.core.model.image import Image, Location, now
 from glancekit.core.stores import Store
 from glancekit.core.stream import FileStream
 from glancekit.core.trials import Overdue, attempt_all
+from glancekit.services.beginning import is_new, may_begin
 
 SIZE = 100_000
 """Bytes of the object with which a store is tried: more than one of any buffer's first fill."""
@@ -181,13 +182,19 @@ def coordination(part: str, work: Callable[[], object], *, patience: float) -> I
     yield from steps.take("reach", work)
 
 
-def store(store: Store, *, patience: float) -> Iterator[Finding]:
+def store(
+    store: Store, *, patience: float, metadata: MetadataDriver | None = None
+) -> Iterator[Finding]:
     """Yield how a round trip through a store goes: an object is written, read and deleted.
 
     Its name is a new image's; it is gone afterwards, and where it could not be removed that is a
     finding of its own.
+
+    :param metadata: knows whether the store is new, and its place to be made as by a first start.
     """
     steps = _Steps(f"store {store.id}", patience, partial(_advice_on_store, store))
+    if metadata is not None and may_begin(store):
+        yield from steps.take("begin", partial(_begin, store, metadata))
     yield from steps.take("check", store.check)
     reason = _not_tried(store)
     if reason:
@@ -363,6 +370,19 @@ def _say(detail: str) -> Finding:
 
 def _skip(detail: str) -> Finding:
     return Finding(part="", step="", verdict=Verdict.SKIPPED, detail=detail)
+
+
+def _begin(store: Store, metadata: MetadataDriver) -> Finding:
+    """Have a new store's place made. An empty database stays empty."""
+    try:
+        if not isinstance(metadata, SupportsMigration) or metadata.version() is not None:
+            metadata.start()
+            if not is_new(metadata, store):
+                return _say("it is in use: no place is made")
+    except GlancekitError as error:
+        return _skip(f"no telling whether it is new: {error}")
+    store.begin()
+    return _say("it is new: its place was made")
 
 
 def _not_tried(store: Store) -> str:

@@ -46,8 +46,10 @@ from glancekit.plugin import (
     GlancekitError,
     Location,
     StoreDriver,
+    StoreUnavailable,
     SupportsAcl,
     SupportsAdopt,
+    SupportsBegin,
     SupportsCaller,
     SupportsClone,
     SupportsDelete,
@@ -215,6 +217,15 @@ class StoreConformance(StoreReports):
         for one that declares SupportsPlaces.
         """
         return None
+
+    @pytest.fixture
+    def unbegun(self, driver: Any) -> Any:
+        """Another driver, whose place was not made yet.
+
+        To be given for a driver that declares SupportsBegin.
+        """
+        self.needs(SupportsBegin)
+        pytest.fail("give your test class a fixture 'unbegun': a driver whose place is not made")
 
     @pytest.fixture
     def caller(self) -> Caller:
@@ -528,6 +539,27 @@ class StoreConformance(StoreReports):
             location = replace(blobs.write(data), size=len(data))
             assert_same(Blobs(twin).read(location), data)
             assert places & set(twin.places()), "it writes to the same, and has no name for it"
+
+    def test_s41_only_begin_makes_the_place(self, unbegun: Any) -> None:
+        self.needs(SupportsBegin)
+        self.needs(SupportsWrite)
+        self.needs(SupportsDelete)
+        image_id, data = new_id(), sample(1000)
+        calls: dict[type, Callable[[], object]] = {
+            SupportsHealth: lambda: unbegun.check(),
+            SupportsWrite: lambda: unbegun.write(new_id(), stream(data), len(data)),
+        }
+        asked = [call for capability, call in calls.items() if capability in self.capabilities]
+        for call in asked * 2:  # the second time the first one might have made it
+            with pytest.raises(StoreUnavailable):
+                call()
+        _together([unbegun.begin] * 4)
+        blobs = Blobs(unbegun)
+        location = blobs.write(data, image_id=image_id)
+        unbegun.begin()
+        assert_same(blobs.read(location), data)
+        blobs.remove_all()
+        unbegun.close()
 
     def test_s27_a_store_that_works_says_so(self, driver: Any) -> None:
         self.needs(SupportsHealth)

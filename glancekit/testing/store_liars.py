@@ -25,9 +25,11 @@ from glancekit.plugin import (
     IteratorStream,
     Location,
     Remnant,
+    StoreUnavailable,
     StrOpt,
     SupportsAcl,
     SupportsAdopt,
+    SupportsBegin,
     SupportsCaller,
     SupportsClone,
     SupportsDirectUrl,
@@ -49,6 +51,7 @@ class AbleStore(
     SupportsAdopt,
     SupportsCaller,
     SupportsPlaces,
+    SupportsBegin,
 ):
     """A memory store that has every capability there is, and keeps its promises."""
 
@@ -57,6 +60,27 @@ class AbleStore(
         self._folder = TemporaryDirectory()
         self._halves: dict[str, float] = {}
         self._caller: Caller | None = None
+        self._is_begun = True
+
+    @classmethod
+    def unbegun(cls) -> Self:
+        """Return one whose place was not made yet."""
+        driver = cls()
+        driver._is_begun = False
+        return driver
+
+    def begin(self) -> None:
+        """Have a place from now on."""
+        self._is_begun = True
+
+    def check(self) -> None:
+        """Insist on a place."""
+        self._require_begun()
+
+    def write(self, image_id: str, source: ByteStream, size: int | None) -> Location:
+        """Take all bytes, where there is a place for them."""
+        self._require_begun()
+        return super().write(image_id, source, size)
 
     def acting_for(self, caller: Caller) -> Self:
         """Share all there is."""
@@ -119,6 +143,10 @@ class AbleStore(
     def close(self) -> None:
         """Remove the files."""
         self._folder.cleanup()
+
+    def _require_begun(self) -> None:
+        if not self._is_begun:
+            raise StoreUnavailable("its place was not made yet")
 
     def _put(self, image_id: str, data: bytes) -> Location:
         return MemoryStore.write(self, image_id, FileStream(io.BytesIO(data)), len(data))
@@ -577,6 +605,25 @@ class IsElsewhereEachTime(_Liar):
 
     def places(self) -> list[str]:
         return [f"memory:{id(object())}/{time.monotonic_ns()}"]
+
+
+class BeginsByItself(_Liar):
+    """Makes its place whenever that is missing, be it because it is away."""
+
+    caught_by = "s41"
+
+    def check(self) -> None:
+        self.begin()
+
+
+class BeginsAnew(_Liar):
+    """Empties its place where it should leave it alone."""
+
+    caught_by = "s41"
+
+    def begin(self) -> None:
+        super().begin()
+        self.blobs.clear()
 
 
 class SweepsWhatIsBeingWritten(_Liar):

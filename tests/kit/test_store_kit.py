@@ -51,6 +51,10 @@ class OfLiar(StoreConformance):
         yield driver.befriend
         driver.forget_strangers()
 
+    @pytest.fixture
+    def unbegun(self):
+        return self.liar.unbegun()
+
 for liar in LIARS:
     name = "Test" + liar.__name__
     globals()[name] = type(name, (OfLiar,), {"liar": liar, "capabilities": liar.declares})
@@ -78,6 +82,10 @@ class TestAbleStore(StoreConformance):
     def stranger(self, driver: AbleStore) -> Iterator[Callable[[str], object]]:
         yield driver.befriend
         driver.forget_strangers()
+
+    @pytest.fixture
+    def unbegun(self) -> AbleStore:
+        return AbleStore.unbegun()
 
 
 class TestMemoryStore(StoreConformance):

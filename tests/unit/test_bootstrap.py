@@ -18,8 +18,9 @@ from glancekit.bootstrap.workers import periodic_work
 from glancekit.core.config import Configuration
 from glancekit.core.contracts.auth import Credentials
 from glancekit.core.drivers import PluginReport, PluginState
-from glancekit.core.errors import ConfigError, PluginError, PluginMissing
+from glancekit.core.errors import ConfigError, PluginError, PluginMissing, StoreUnavailable
 from glancekit.core.model.events import Event
+from glancekit.core.model.image import Image, Location
 from glancekit.core.stores import ChooseBy, DirectTransfer
 from glancekit.services.world import Settings
 
@@ -217,6 +218,26 @@ def test_no_two_stores_are_one_place(configure: Configure, tmp_path: Path, case:
     bootstrap(configure(text)).close()
     with pytest.raises(ConfigError, match=r"one place, file:.*images: what is removed"):
         bootstrap(configure(text + ON_ONE_PLACE[case].format(folder=tmp_path)))
+
+
+def test_a_start_makes_a_folder_for_images_but_never_again(
+    configure: Configure, tmp_path: Path
+) -> None:
+    """A folder that is missing, or empty, later on may be one whose file system is not mounted."""
+    folder = tmp_path / "data" / "stores" / "local"
+    with bootstrap(configure()) as world:
+        assert folder.is_dir()
+        world.stores.default.check()
+        with world.metadata.unit_of_work() as work:
+            work.images.add(Image(id="i", owner="p"))
+            work.locations.add(Location(url=f"file://{folder}/i", store="local", image_id="i"))
+            work.commit()
+    folder.rename(tmp_path / "away")
+    folder.mkdir()
+    with bootstrap(configure()) as world:
+        with pytest.raises(StoreUnavailable, match="is its file system mounted"):
+            world.stores.default.check()
+        assert [*folder.iterdir()] == []
 
 
 PLACELESS = """

@@ -235,6 +235,22 @@ class SupportsPlaces(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsBegin(Protocol):
+    """Its place can be made, and is told from one that was made and is away: a folder whose file
+    system is not mounted looks like a new one to whoever does not know."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Make the place for images where there is none; harmless where there is one.
+
+        The core calls it when the service starts, by several processes at a time, and only while
+        no record leads into the store. No other method makes the place: where it is missing they
+        raise ``StoreUnavailable``, and never say that an image is gone.
+        """
+        ...
+
+
 def place_of_folder(folder: Path) -> str:
     """Return the name of a folder of this host as a place, whatever links lead to it."""
     return f"file:{os.path.realpath(folder)}"
@@ -368,6 +384,7 @@ CAPABILITIES: tuple[type, ...] = (
     SupportsHealth,
     SupportsDetails,
     SupportsPlaces,
+    SupportsBegin,
     SupportsSweep,
     SupportsListing,
     SupportsAdopt,

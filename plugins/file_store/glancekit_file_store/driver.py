@@ -4,6 +4,9 @@
 A write goes to a file of its own under ``<datadir>/.writing``, is made durable, and only then
 linked under its name, which fails where that is taken. Digests, limits and deadlines are the
 core's business.
+
+A directory that is empty or missing is one that is not there: its file system may not be mounted.
+One that is in use has ``.writing`` in it, or images of upstream's.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from glancekit.plugin import (
     StoreFull,
     StoreUnavailable,
     SupportsAdopt,
+    SupportsBegin,
     SupportsDelete,
     SupportsDetails,
     SupportsHealth,
@@ -70,6 +74,7 @@ class FileStore(
     SupportsSweep,
     SupportsListing,
     SupportsPlaces,
+    SupportsBegin,
     SupportsAdopt,
 ):
     """Images as plain files."""
@@ -114,7 +119,7 @@ class FileStore(
         with PartialFile(directory, image_id, self._settings) as partial:
             while chunk := source.read(self._settings.chunk_size):
                 partial.write(chunk)
-            with translated("publishing"):
+            with self._of_image("publishing", final):
                 partial.publish(final)
                 self._require_alone(final)
         return Location(url=f"file://{final}")
@@ -127,26 +132,33 @@ class FileStore(
         with SharedFile(directory, image_id, self._settings) as shared:
             if not shared.take(path):
                 return None
-            with translated("publishing"):
+            with self._of_image("publishing", final):
                 shared.publish(final)
                 self._require_alone(final)
         return Location(url=f"file://{final}")
 
     def discard(self, image_id: str) -> None:
-        """Remove the file and all partial ones of this image."""
+        """Remove the file and all partial ones of this image.
+
+        What is in the directories that are there goes at once; where another is away, there may
+        be more, and who asked has to ask again.
+        """
         with translated("discarding"):
-            for directory in self._directories():
+            for directory in self._there():
                 found = leftovers_of(directory, image_id)
                 for path in found:
                     path.unlink(missing_ok=True)
                 for folder in {path.parent for path in found}:
                     sync_directory(folder)
+        self._require_all()
 
     def delete(self, location: Location) -> None:
         """Remove the file, also after a crash."""
         path = self._path(location)
-        with _of_image("deleting", path):
+        with self._of_image("deleting", path):
             path.unlink()
+            # Left empty it would be taken for one that is not there.
+            self._furnish(path.parent)
             sync_directory(path.parent)
 
     def remnants(self, age: float) -> list[Remnant]:
@@ -154,14 +166,14 @@ class FileStore(
         with translated("looking for partial files"):
             return [
                 Remnant(str(path), image_of(path))
-                for directory in self._directories()
+                for directory in self._there()
                 for path in partial_files(directory, age)
             ]
 
     def sweep(self, remnant: Remnant) -> None:
         """Remove a partial file."""
         path = Path(remnant.name)
-        if path.parent.name != WRITING or path.parent.parent not in self._directories():
+        if path.parent.name != WRITING or path.parent.parent not in self._there():
             raise StoreDenied(f"{path} is no partial file of this store")
         with translated("sweeping"):
             path.unlink(missing_ok=True)
@@ -170,12 +182,14 @@ class FileStore(
     # -- what is there
 
     def contents(self) -> Iterator[Blob]:
-        """Yield the plain files whose names are ids of images."""
-        for directory in self._directories():
+        """Yield the plain files whose names are ids of images, those of directories that are there
+        before it is told that others are not."""
+        for directory in self._there():
             with translated("listing", of_directory=True), os.scandir(directory) as entries:
                 for entry in entries:
                     if is_image_id(entry.name) and (found := _plain_file(entry)) is not None:
                         yield _blob(directory / entry.name, found)
+        self._require_all()
 
     def blob(self, location: Location) -> Blob:
         """Look at the file."""
@@ -191,7 +205,7 @@ class FileStore(
         total = free = 0
         seen: set[int] = set()
         with translated("asking for the room", of_directory=True):
-            for directory in self._directories():
+            for directory in self._require_any():
                 device = directory.stat().st_dev
                 if device not in seen:
                     seen.add(device)
@@ -202,10 +216,11 @@ class FileStore(
 
     def check(self) -> None:
         """Make a file in each directory and link it, as a write does."""
-        for entry in self._settings.directories:
-            with translated(f"checking {entry.path}", of_directory=True):
-                self._prepare(entry.path)
-                probe(entry.path)
+        for directory in self._require_any():
+            with translated(f"checking {directory}", of_directory=True):
+                self._prepare(directory)
+                probe(directory)
+        self._require_all()
 
     def details(self) -> dict[str, Any]:
         """Return the directories and how files are written, under upstream's names."""
@@ -220,14 +235,52 @@ class FileStore(
         """Return the directories, whatever links lead to them."""
         return [place_of_folder(entry.path) for entry in self._settings.directories]
 
+    def begin(self) -> None:
+        """Make the directories that are not there."""
+        for entry in self._settings.directories:
+            with translated(f"making {entry.path}", of_directory=True):
+                entry.path.mkdir(parents=True, exist_ok=True)
+                self._furnish(entry.path)
+
     def close(self) -> None:
         """Do nothing: nothing is kept open between calls."""
 
     # -- where things are
 
-    def _directories(self) -> list[Path]:
-        """Return those that were made; before its first use a directory holds nothing."""
-        return [entry.path for entry in self._settings.directories if entry.path.is_dir()]
+    def _there(self) -> list[Path]:
+        return [entry.path for entry in self._settings.directories if _is_there(entry.path)]
+
+    def _require_any(self) -> list[Path]:
+        if there := self._there():
+            return there
+        raise StoreUnavailable(_not_there(*(entry.path for entry in self._settings.directories)))
+
+    def _require_all(self) -> None:
+        there = self._require_any()
+        away = [entry.path for entry in self._settings.directories if entry.path not in there]
+        if away:
+            raise self._absence(*away)
+
+    def _absence(self, *directories: Path) -> StoreDenied | StoreUnavailable:
+        """Return what it means that directories are not there.
+
+        While others are, the store is not unavailable: it would be passed over as a whole.
+        """
+        if self._there():
+            return StoreDenied(_not_there(*directories))
+        return StoreUnavailable(_not_there(*directories))
+
+    @contextmanager
+    def _of_image(self, deed: str, path: Path) -> Iterator[None]:
+        """Translate errors; an image is not lost because its directory is not mounted."""
+        try:
+            with translated(deed):
+                yield
+        except BlobNotFound as error:
+            # Looked at in this order: it may be mounted in this very moment.
+            if _is_there(path.parent) and not os.path.lexists(path):
+                raise
+            raise self._absence(path.parent) from error
 
     def _path(self, location: Location) -> Path:
         """Return the path of a location, if it is that of an image in one of our directories."""
@@ -245,7 +298,7 @@ class FileStore(
         raise StoreDenied(f"{path.parent} is none of this store's directories")
 
     def _stat(self, path: Path) -> os.stat_result:
-        with _of_image("looking up", path):
+        with self._of_image("looking up", path):
             found = path.lstat()
         if not stat.S_ISREG(found.st_mode):
             raise StoreDenied(f"{path} is not a plain file")
@@ -253,7 +306,7 @@ class FileStore(
 
     def _open(self, location: Location) -> Any:
         path = self._path(location)
-        with _of_image("opening", path):
+        with self._of_image("opening", path):
             # Not through a link, and not waiting for the other side where it is a pipe.
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -267,7 +320,7 @@ class FileStore(
 
     def _require_unused(self, image_id: str) -> None:
         with translated("looking up"):
-            if any(os.path.lexists(path / image_id) for path in self._directories()):
+            if any(os.path.lexists(path / image_id) for path in self._there()):
                 raise BlobExists
 
     def _require_alone(self, final: Path) -> None:
@@ -276,7 +329,7 @@ class FileStore(
         A name is taken within one directory only. Where both writers step back, both say so.
         """
         try:
-            others = (path / final.name for path in self._directories() if path != final.parent)
+            others = (path / final.name for path in self._there() if path != final.parent)
             if any(os.path.lexists(other) for other in others):
                 raise BlobExists
         except BaseException:
@@ -284,8 +337,13 @@ class FileStore(
             raise
 
     def _choose(self, size: int | None) -> Path:
-        """Return the directory for a new image: highest priority with room, then the most room."""
-        ranked = sorted(self._settings.directories, key=lambda entry: -entry.priority)
+        """Return the directory for a new image: highest priority with room, then the most room.
+
+        One that is not there is passed over, as one that is full.
+        """
+        there = self._require_any()
+        entries = [entry for entry in self._settings.directories if entry.path in there]
+        ranked = sorted(entries, key=lambda entry: -entry.priority)
         for _, equals in groupby(ranked, key=lambda entry: entry.priority):
             room, path = max((self._room(entry), entry.path) for entry in equals)
             if room > (size or 0):
@@ -299,10 +357,17 @@ class FileStore(
         return found.f_bavail * found.f_frsize - self._settings.reserve
 
     def _prepare(self, directory: Path) -> None:
+        """See that a directory that is there has all that a write needs. None is made here."""
+        if (directory / WRITING).is_dir():
+            return
+        if not _is_there(directory):
+            raise self._absence(directory)
+        self._furnish(directory)
+
+    def _furnish(self, directory: Path) -> None:
         writing = directory / WRITING
         if writing.is_dir():
             return
-        directory.mkdir(parents=True, exist_ok=True)
         writing.mkdir(mode=0o700, exist_ok=True)
         present = stat.S_IMODE(directory.stat().st_mode)
         wanted = present | (self._settings.mode & 0o044) >> 2  # who may read may pass through
@@ -321,16 +386,24 @@ class _ImageFile(FileStream):
             return super().read(size)
 
 
-@contextmanager
-def _of_image(deed: str, path: Path) -> Iterator[None]:
-    """Translate errors; an image is not lost because its directory is not mounted."""
-    try:
-        with translated(deed):
-            yield
-    except BlobNotFound as error:
-        if path.parent.is_dir():
-            raise
-        raise StoreUnavailable(f"{deed}: {path.parent} is not there") from error
+def _is_there(directory: Path) -> bool:
+    """Say whether anything is in a directory: an empty one may be a file system's mount point."""
+    with translated(f"looking at {directory}", of_directory=True):
+        if (directory / WRITING).is_dir():  # as quick as one look, however much else is in it
+            return True
+        try:
+            with os.scandir(directory) as entries:
+                return next(entries, None) is not None
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+
+def _not_there(*directories: Path) -> str:
+    named = " and ".join(map(str, directories))
+    return (
+        f"{named} is not there or empty: is its file system mounted? "
+        f"For a new one: mkdir -p {directories[0] / WRITING}"
+    )
 
 
 def _plain_file(entry: os.DirEntry[str]) -> os.stat_result | None:

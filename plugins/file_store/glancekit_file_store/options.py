@@ -17,14 +17,16 @@ OPTIONS: Sequence[Any] = (
     StrOpt(
         "filesystem_store_datadir",
         default="$data_dir/stores/$store_id",
-        help="The directory that holds the images. It is made when it is missing.",
+        help="The directory that holds the images. A start of the service makes it while no "
+        "record leads into the store; when it is missing or empty later, it is not mounted.",
     ),
     MultiStrOpt(
         "filesystem_store_datadirs",
         default=[],
         help="Several directories instead of one, each as 'path' or 'path:priority'. New images "
         "go to the highest priority that has room, among equals to the one with the most. When "
-        "given, filesystem_store_datadir is not used.",
+        "given, filesystem_store_datadir is not used. One that is added to a store in use is made "
+        "by hand: mkdir -p DIRECTORY/.writing",
     ),
     IntOpt(
         "filesystem_store_file_perm",

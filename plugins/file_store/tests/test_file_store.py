@@ -36,13 +36,24 @@ from glancekit.testing.faults import TrickleStream
 DATA = bytes(range(256)) * 300
 
 
-def store(**given: object) -> FileStore:
+def unbegun(**given: object) -> FileStore:
     defaults = {option.name: option.default for option in FileStore.options}
     return FileStore(SimpleNamespace(**defaults | given), name="file")
 
 
+def store(**given: object) -> FileStore:
+    driver = unbegun(**given)
+    driver.begin()
+    return driver
+
+
 def one(directory: Path, **given: object) -> FileStore:
     return store(filesystem_store_datadir=str(directory), **given)
+
+
+def found(directory: Path, **given: object) -> FileStore:
+    """Return a store of a directory as it is."""
+    return unbegun(filesystem_store_datadir=str(directory), **given)
 
 
 def put(driver: FileStore, data: bytes = DATA, image_id: str | None = None) -> Location:
@@ -65,10 +76,19 @@ def test_a_location_is_byte_for_byte_upstream_s(tmp_path: Path) -> None:
 
 def test_an_existing_directory_can_be_adopted(tmp_path: Path) -> None:
     (tmp_path / "1").write_bytes(DATA)
-    driver = one(tmp_path)
+    driver = found(tmp_path)
     for url in (f"file://{tmp_path}/1", f"filesystem://{tmp_path}/1", f"file://{tmp_path}//1"):
         with driver.open(Location(url=url)) as opened:
             assert opened.read() == DATA
+    assert driver.size(put(driver)) == len(DATA)
+
+
+def test_an_adopted_directory_is_one_when_its_last_image_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "1").write_bytes(DATA)
+    driver = found(tmp_path)
+    driver.delete(Location(url=f"file://{tmp_path}/1"))
+    driver.check()
+    assert driver.size(put(driver)) == len(DATA)
 
 
 def test_a_directory_may_be_a_link(tmp_path: Path) -> None:
@@ -310,25 +330,116 @@ def test_who_reads_what_is_deleted_meanwhile_gets_all_of_it(tmp_path: Path) -> N
         assert start + opened.read() == DATA
 
 
-def test_a_directory_that_goes_and_comes_back_is_used_again(tmp_path: Path) -> None:
-    """As one that is mounted late, or again: what is not there is not lost."""
-    driver = one(tmp_path / "images")
-    location = put(driver)
-    (tmp_path / "images").rename(tmp_path / "away")
-    calls: list[Callable[[], object]] = [
+def asked_of(driver: FileStore, location: Location) -> list[Callable[[], object]]:
+    """Return everything that is asked of a store about an image, or that needs its place."""
+    image_id = location.url.rpartition("/")[2]
+    return [
         lambda: driver.open(location),
         lambda: driver.open_range(location, 1, 1),
         lambda: driver.size(location),
         lambda: driver.local_path(location),
         lambda: driver.blob(location),
         lambda: driver.delete(location),
+        lambda: driver.discard(image_id),
+        lambda: list(driver.contents()),
+        driver.usage,
+        driver.check,
+        lambda: put(driver),
+        lambda: driver.adopt(Path(__file__), str(uuid.uuid4())),
     ]
-    for call in calls:
-        with pytest.raises(StoreUnavailable, match="images is not there"):
+
+
+@pytest.mark.parametrize("is_left", [False, True], ids=["missing", "empty"])
+def test_a_directory_that_is_not_mounted_is_unavailable_and_stays_as_it_is(
+    tmp_path: Path, is_left: bool
+) -> None:
+    """What is not there is not lost, whatever is asked meanwhile; it comes back as it was."""
+    directory = tmp_path / "images"
+    driver = one(directory)
+    location = put(driver)
+    directory.rename(tmp_path / "away")
+    if is_left:
+        directory.mkdir()  # a mount point is there, and nothing in it
+    for call in asked_of(driver, location) * 2:
+        with pytest.raises(StoreUnavailable, match="images is not there or empty: is its file"):
             call()
-    (tmp_path / "away").rename(tmp_path / "images")
+    assert driver.remnants(0) == []
+    assert [*tmp_path.rglob("images*")] == ([directory] if is_left else [])
+    assert not is_left or [*directory.iterdir()] == []
+    if is_left:
+        directory.rmdir()
+    (tmp_path / "away").rename(directory)
+    driver.check()
     with driver.open(location) as opened:
         assert opened.read() == DATA
+    assert driver.size(put(driver)) == len(DATA)
+
+
+def test_a_new_file_system_is_used(tmp_path: Path) -> None:
+    """What its maker put there is enough to tell it from the folder that it is mounted on."""
+    (tmp_path / "lost+found").mkdir()
+    driver = found(tmp_path)
+    driver.check()
+    assert driver.size(put(driver)) == len(DATA)
+
+
+def test_one_of_several_directories_may_be_away(tmp_path: Path) -> None:
+    """The others are used; what may be in that one is not lost, and the check names it."""
+    driver = store(filesystem_store_datadirs=[f"{tmp_path}/low:1", f"{tmp_path}/high:2"])
+    there, away = put(one(tmp_path / "low")), put(driver)
+    unfinished = str(uuid.uuid4())
+    half = tmp_path / "low" / ".writing" / f"{unfinished}.0.part"
+    half.touch()
+    (tmp_path / "high").rename(tmp_path / "elsewhere")
+    (tmp_path / "high").mkdir()
+    calls: list[Callable[[], object]] = [
+        driver.check,
+        lambda: driver.open(away),
+        lambda: driver.size(away),
+        lambda: driver.delete(away),
+        lambda: driver.discard(unfinished),
+    ]
+    for call in calls:
+        # It is no silence, for which all of the store would be passed over.
+        with pytest.raises(StoreDenied, match="high is not there or empty"):
+            call()
+    assert not half.exists(), "what can be removed is"
+    listing = driver.contents()
+    assert next(listing).url == there.url
+    with pytest.raises(StoreDenied, match="high is not there"):
+        next(listing)
+    assert driver.usage() == one(tmp_path / "low").usage()
+    with driver.open(there) as opened:
+        assert opened.read() == DATA
+    assert put(driver).url.startswith(f"file://{tmp_path}/low/")
+    assert [*(tmp_path / "high").iterdir()] == []
+    (tmp_path / "high").rmdir()
+    (tmp_path / "elsewhere").rename(tmp_path / "high")
+    driver.check()
+    assert driver.size(away) == len(DATA)
+
+
+def test_a_file_system_that_is_mounted_as_it_is_asked_of_is_not_taken_for_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two looks: the image was missing, and then the directory was there."""
+    directory = tmp_path / "images"
+    driver = one(directory)
+    location = put(driver)
+    directory.rename(tmp_path / "away")
+    look = Path.lstat
+
+    def looked_at(path: Path) -> os.stat_result:
+        try:
+            return look(path)
+        finally:
+            (tmp_path / "away").rename(directory)
+
+    monkeypatch.setattr(Path, "lstat", looked_at)
+    with pytest.raises((StoreUnavailable, StoreDenied)):
+        driver.size(location)
+    monkeypatch.undo()
+    assert driver.size(location) == len(DATA)
 
 
 def test_a_mount_that_dies_midway_of_a_read_is_unavailable(tmp_path: Path) -> None:
@@ -366,10 +477,10 @@ def test_the_system_s_errors_have_a_meaning(number: int, kind: type[Exception]) 
 def test_a_directory_without_permission_is_a_denial(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(StoreDenied):
-        one(tmp_path / "images").check()
+        found(tmp_path / "images").begin()
 
 
-def test_a_check_makes_the_directory_and_leaves_nothing_in_it(tmp_path: Path) -> None:
+def test_a_check_leaves_nothing_in_the_directory(tmp_path: Path) -> None:
     one(tmp_path / "a" / "b").check()
     assert (tmp_path / "a" / "b").is_dir()
     assert not files(tmp_path)
@@ -377,7 +488,8 @@ def test_a_check_makes_the_directory_and_leaves_nothing_in_it(tmp_path: Path) ->
 
 def test_a_check_fails_where_a_file_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "images").write_text("not a directory")
-    for call in (one(tmp_path / "images").check, lambda: put(one(tmp_path / "images"))):
+    driver = found(tmp_path / "images")
+    for call in (driver.begin, driver.check, lambda: put(driver)):
         with pytest.raises(StoreUnavailable):
             call()
 

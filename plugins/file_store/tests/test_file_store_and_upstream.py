@@ -33,7 +33,9 @@ def upstream(directory: Path) -> Iterator[UpstreamStore]:
 def driver(directory: Path) -> FileStore:
     settings = {option.name: option.default for option in FileStore.options}
     settings["filesystem_store_datadir"] = str(directory)
-    return FileStore(SimpleNamespace(**settings), name="file")
+    driver = FileStore(SimpleNamespace(**settings), name="file")
+    driver.begin()
+    return driver
 
 
 class TestUpstream(UpstreamConformance):

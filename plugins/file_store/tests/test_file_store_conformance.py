@@ -14,6 +14,7 @@ from glancekit_file_store.driver import FileStore
 
 from glancekit.plugin import (
     SupportsAdopt,
+    SupportsBegin,
     SupportsDelete,
     SupportsDetails,
     SupportsHealth,
@@ -45,6 +46,7 @@ class TestFileStore(StoreConformance):
         SupportsSweep,
         SupportsListing,
         SupportsPlaces,
+        SupportsBegin,
         SupportsAdopt,
     }
 
@@ -55,6 +57,7 @@ class TestFileStore(StoreConformance):
     @pytest.fixture
     def driver(self, settings: SimpleNamespace) -> Iterator[FileStore]:
         driver = FileStore(settings, name="file")
+        driver.begin()
         yield driver
         driver.close()
 
@@ -64,6 +67,11 @@ class TestFileStore(StoreConformance):
         link = tmp_path / "link"
         link.symlink_to(tmp_path / "images")
         return FileStore(options(filesystem_store_datadirs=[f"{link}:200"]), name="twin")
+
+    @pytest.fixture
+    def unbegun(self, tmp_path: Path) -> FileStore:
+        settings = options(filesystem_store_datadir=str(tmp_path / "new" / "images"))
+        return FileStore(settings, name="new")
 
     @pytest.fixture
     def leftovers(self, tmp_path: Path) -> Callable[[], list[Path]]:

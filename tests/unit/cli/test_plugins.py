@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from glancekit.bootstrap import load_config
+from glancekit.bootstrap.parts import load_metadata
+from glancekit.core.model.image import Image, Location
+
 Run = Callable[..., Any]
 Install = Callable[..., str]
 
@@ -79,9 +83,31 @@ def test_all_is_well_with_what_comes_in_the_box(run: Run) -> None:
     found = findings(outcome)
     assert {finding["verdict"] for finding in found} == {"ok"}
     steps = [finding["step"] for finding in found if finding["part"] == "store local"]
-    assert steps == ["load", "check", "write", "size", "read", "range", "delete", "gone"]
+    assert steps == ["load", "begin", "check", "write", "size", "read", "range", "delete", "gone"]
     tried = {finding["part"] for finding in found}
     assert {"metadata", "auth", "quotas", "data_dir", "election", "jobboard"} <= tried
+
+
+@pytest.mark.parametrize("is_in_use", [False, True])
+def test_a_store_s_place_is_made_only_where_no_record_leads_to_it(
+    run: Run, config_file: Path, tmp_path: Path, is_in_use: bool
+) -> None:
+    """It tries a new one out before its first start; a folder that was used may be a mount's."""
+    metadata = load_metadata(load_config([str(config_file)]))
+    metadata.start()
+    if is_in_use:
+        with metadata.unit_of_work() as work:
+            work.images.add(Image(id="i", owner="p"))
+            work.locations.add(Location(url="x:", store="local", image_id="i"))
+            work.commit()
+    metadata.close()
+    outcome = run("plugins", "doctor", "local", "-f", "json")
+    told = {one["step"]: one for one in findings(outcome)}
+    assert (tmp_path / "data" / "stores" / "local").exists() is not is_in_use
+    assert told["begin"]["verdict"] == "ok"
+    assert told["check"]["verdict"] == ("wrong" if is_in_use else "ok")
+    assert outcome.code == is_in_use
+    assert not is_in_use or "is its file system mounted?" in outcome.err
 
 
 def test_nothing_is_left_of_it(run: Run, tmp_path: Path) -> None:
@@ -112,6 +138,7 @@ def test_a_store_that_is_wrong_is_found_out(
 
 
 def test_a_store_that_is_not_written_to_says_so(run: Run, config_file: Path) -> None:
+    assert run("plugins", "doctor", "local").code == 0  # else it would have nothing to serve
     config_file.write_text(config_file.read_text() + "[local]\nread_only = yes\n")
     outcome = run("plugins", "doctor", "local", "-f", "json")
     assert outcome.code == 0
@@ -246,6 +273,7 @@ def test_what_cannot_be_loaded_is_the_first_thing_that_is_wrong(
 
 def test_a_database_of_another_revision_is_found_out(run: Run) -> None:
     run("db", "upgrade")
+    assert run("plugins", "doctor", "local").code == 0  # later there is no telling if it is new
     run("db", "downgrade", "0002", "--yes")
     outcome = run("plugins", "doctor", "-f", "json")
     wrong = [finding for finding in findings(outcome) if finding["verdict"] == "wrong"]

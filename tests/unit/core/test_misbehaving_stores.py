@@ -44,6 +44,7 @@ CALLS: dict[str, Callable[[Store, Path], object]] = {
     "usage": lambda store, _: store.usage(),
     "details": lambda store, _: store.details(),
     "places": lambda store, _: store.places(),
+    "begin": lambda store, _: store.begin(),
     "check": lambda store, _: store.check(),
     "remnants": lambda store, _: store.remnants(0),
     "sweep": lambda store, _: store.sweep(Remnant("x", None)),
@@ -53,7 +54,7 @@ CALLS: dict[str, Callable[[Store, Path], object]] = {
     "grant": lambda store, _: store.grant(HERE, ["p"], public=False),
     "close": lambda store, _: store.close(),
 }
-WITHOUT_AN_ANSWER = {"discard", "delete", "check", "sweep", "close", "grant"}
+WITHOUT_AN_ANSWER = {"discard", "delete", "begin", "check", "sweep", "close", "grant"}
 """What they return is not looked at, so that no nonsense can come of it."""
 
 MOVES_BYTES = {"write"}
