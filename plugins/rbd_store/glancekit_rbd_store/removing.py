@@ -7,7 +7,7 @@ from __future__ import annotations
 import errno
 import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -91,10 +91,19 @@ def purge(pool: Any, image_id: str) -> None:
         suppress(rbd.ImageBusy, rbd.ImageHasSnapshots, rbd.ImageNotFound),
     ):
         with suppress(rbd.ImageNotFound), rbd.Image(pool, image_id=image_id) as image:
+            # Another removal at the same time may have made it good, just before it came here.
+            image.metadata_set(DELETED, "yes")
             for each in list(image.list_snaps()):
+                _unprotect(image, each)
                 # The clone's owner removes it with the clone, if only the owner's rights allow it.
                 image.remove_snap_by_id(each["id"])
         _remove_trashed(pool, image_id)
+
+
+def _unprotect(image: Any, snapshot: Mapping[str, Any]) -> None:
+    named = snapshot["namespace"] == bindings().rbd.RBD_SNAP_NAMESPACE_TYPE_USER
+    if named and image.is_protected_snap(snapshot["name"]):
+        image.unprotect_snap(snapshot["name"])
 
 
 def _trashed(pool: Any) -> Iterator[str]:
@@ -220,6 +229,8 @@ def _remove_trashed(pool: Any, image_id: str) -> None:
 
 def _snapshots(image: Any) -> set[str]:
     """Return the names of the snapshots, but for those that were removed and are kept for clones
-    of the new format only."""
-    trashed = bindings().rbd.RBD_SNAP_NAMESPACE_TYPE_TRASH
-    return {each["name"] for each in image.list_snaps() if each["namespace"] != trashed}
+    of the new format only, and for those that go by themselves: mirroring makes them, and moving
+    the image into the trash ends it."""
+    rbd = bindings().rbd
+    passing = (rbd.RBD_SNAP_NAMESPACE_TYPE_TRASH, rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR)
+    return {each["name"] for each in image.list_snaps() if each["namespace"] not in passing}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from glancekit_rbd_store import removing
 from glancekit_rbd_store.bindings import bindings
 from glancekit_rbd_store.driver import RbdStore
 from glancekit_rbd_store.testing import Cluster, objects_of_images
@@ -340,6 +341,35 @@ def test_who_dies_over_a_deletion_leaves_what_is_found(
     assert objects_of_images(pool) == []
 
 
+@pytest.mark.parametrize("cloned", [False, True])
+def test_two_that_delete_at_once_leave_what_is_found(
+    store: RbdStore,
+    ceph: Cluster,
+    pool: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    cloned: bool,
+) -> None:
+    """The second is turned away by the first one's handle, and makes the image good."""
+    location, rbd, to_trash = put(store), bindings().rbd, removing._to_trash
+
+    def meanwhile(pool: Any, name: str, snapshot: str) -> None:
+        with rbd.Image(pool, name) as image:
+            removing._reprieve(image, snapshot)
+        if cloned:
+            clone(ceph, location)
+        to_trash(pool, name, snapshot)
+
+    monkeypatch.setattr(removing, "_to_trash", meanwhile)
+    store.delete(location)
+    if cloned:
+        assert store.remnants(0) == []
+        with ceph.client("cinder").open_ioctx("volumes") as volumes:
+            rbd.RBD().remove(volumes, "volume")
+        (remnant,) = store.remnants(0)
+        store.sweep(remnant)
+    assert objects_of_images(pool) == []
+
+
 def begin_to_delete(pool: Any, location: Location) -> str:
     """Do what a removal does before anything goes, and return the image's id."""
     with bindings().rbd.Image(pool, name_of(location)) as image:
@@ -595,6 +625,30 @@ def test_others_trash_is_left_alone(store: RbdStore, pool: Any) -> None:
     assert store.remnants(0) == []
     (entry,) = rbd.RBD().trash_list(pool)
     rbd.RBD().trash_remove(pool, entry["id"])
+
+
+@pytest.fixture
+def mirrored(ceph: Cluster) -> Iterator[Any]:
+    """The pool of the images, which another cluster may mirror."""
+    rbd = bindings().rbd
+    with ceph.client("admin").open_ioctx("images") as ioctx:
+        rbd.RBD().mirror_mode_set(ioctx, rbd.RBD_MIRROR_MODE_IMAGE)
+        way = rbd.RBD_MIRROR_PEER_DIRECTION_RX_TX
+        peer = rbd.RBD().mirror_peer_add(ioctx, "another", "client.admin", way)
+        yield ioctx
+        rbd.RBD().mirror_peer_remove(ioctx, peer)
+        rbd.RBD().mirror_mode_set(ioctx, rbd.RBD_MIRROR_MODE_DISABLED)
+
+
+def test_an_image_that_is_mirrored_by_snapshots_is_deleted(
+    store: RbdStore, pool: Any, mirrored: Any
+) -> None:
+    location, rbd = put(store), bindings().rbd
+    with rbd.Image(mirrored, name_of(location)) as image:
+        image.mirror_image_enable(rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT)
+        image.mirror_image_create_snapshot()
+    store.delete(location)
+    assert objects_of_images(pool) == store.remnants(0) == []
 
 
 @pytest.mark.parametrize("holder", ["a snapshot", "a handle"])
