@@ -79,7 +79,8 @@ class Cluster:
         """A stack for what a call opens.
 
         When the cluster does not answer it is unwound in the background, because that waits for
-        answers, too: the caller learns of it after one time-out and not after a row of them.
+        answers, too: the caller learns of it after one time-out and not after a row of them. What
+        another store raises in it must be ``set_apart``: it is no reason to wait less.
         """
         with ExitStack() as stack:
             try:

@@ -44,6 +44,7 @@ from glancekit_rbd_store.options import MIB, OPTIONS, Settings, settings_of
 from glancekit_rbd_store.places import SCHEME, SNAPSHOT, Place, place_of
 from glancekit_rbd_store.reading import ImageStream
 from glancekit_rbd_store.removing import exists, purge, remove, unneeded
+from glancekit_rbd_store.sources import set_apart
 from glancekit_rbd_store.writing import (
     Filler,
     NewImage,
@@ -106,7 +107,7 @@ class RbdStore(
 
     def write(self, image_id: str, source: ByteStream, size: int | None) -> Location:
         """Write an image under another name, make its snapshot, give it its name."""
-        with self._cluster.session() as stack:
+        with set_apart(source) as apart, self._cluster.session() as stack:
             new = self._new(stack, image_id)
             begin = self._settings.chunk_size if size is None else size
             self._cluster.ask_monitor()
@@ -115,7 +116,7 @@ class RbdStore(
             image = with_image.enter_context(new.opened())
             filler = Filler(image, begin, self._settings)
             with_image.callback(filler.settle)
-            filler.fill(source)
+            filler.fill(apart)
             self._cluster.ask_monitor()
             freeze(image)
             with_image.close()

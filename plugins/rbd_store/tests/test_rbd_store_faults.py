@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from glancekit_rbd_store.bindings import bindings
+from glancekit_rbd_store.bindings import ConnectionLost, bindings
 from glancekit_rbd_store.driver import RbdStore
 from glancekit_rbd_store.testing import Cluster, objects_of_images
 
@@ -177,6 +177,36 @@ def test_an_osd_that_is_restarted_midway_is_waited_for(store: RbdStore, ceph: Cl
         begun = opened.read(MIB)
         ceph.restart_osd()
         assert begun + b"".join(opened) == data
+
+
+# -- another store
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable, ConnectionLost])
+def test_a_source_that_does_not_answer_is_not_the_cluster(
+    store: RbdStore, ceph: Cluster, pool: Any, error: type[StoreUnavailable]
+) -> None:
+    """All is removed when the error is told, and the connection stays, be it of an RBD store."""
+
+    class Silent(FileStream):
+        """A source that another store gives up in the middle of."""
+
+        left = 3
+
+        def read(self, size: int = -1, /) -> bytes:
+            self.left -= 1
+            if self.left == 0:
+                raise error("the other store")
+            return super().read(size)
+
+    put(store)
+    with store._cluster.connected() as connection:
+        before = connection
+    with pytest.raises(error, match="the other store"):
+        store.write(str(uuid.uuid4()), Silent(io.BytesIO(DATA * 10)), None)
+    assert len(bindings().rbd.RBD().list(pool)) == 1
+    with store._cluster.connected() as connection:
+        assert connection is before
 
 
 # -- shut out
