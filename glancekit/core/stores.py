@@ -54,6 +54,7 @@ from glancekit.core.errors import (
 from glancekit.core.guard import Guard, Tells
 from glancekit.core.model.image import Location
 from glancekit.core.stream import CHUNK_SIZE, ByteStream
+from glancekit.core.turns import require_turn
 
 T = TypeVar("T")
 
@@ -283,13 +284,25 @@ class Store:
             return None
         return replace(location, store=self.id, image_id=image_id, size=size)
 
-    def remnants(self, age: float) -> Sequence[Remnant]:
-        """Return what takes room and is no image, and was not touched for ``age`` seconds."""
+    def remnants(self, age: float) -> Iterator[Remnant]:
+        """Yield what takes room and is no image, and was not touched for ``age`` seconds.
+
+        Each step has the deadline: to look through a large store takes much longer than one
+        answer, and nobody waits for the whole.
+
+        :raises CapabilityMissing: when the driver cannot.
+        :raises StoreError: when it fails midway; what was yielded so far is true.
+        """
         self.require(SupportsSweep)
         driver = cast(SupportsSweep, self.driver)
-        return self._guard.answer(
-            "remnants", lambda: [answers.of_kind(Remnant, found) for found in driver.remnants(age)]
-        )
+        looking = self._guard.answer("remnants", lambda: iter(driver.remnants(age)))
+
+        def step() -> list[Remnant | None]:
+            return [answers.of_kind_or_none(Remnant, found) for found in islice(looking, 1)]
+
+        while found := self._guard.answer("remnants", step):
+            require_turn()
+            yield from filter(None, found)
 
     def sweep(self, remnant: Remnant) -> None:
         """Remove one such thing, of which the caller knows that nobody is writing it."""

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
@@ -92,10 +93,13 @@ class AbleStore(
         """Leave what a killed writer leaves."""
         self._halves[image_id] = time.monotonic()
 
-    def remnants(self, age: float) -> list[Remnant]:
-        """Return what was left long enough ago."""
+    def remnants(self, age: float) -> Iterator[Remnant | None]:
+        """Yield what was left long enough ago, and None before: still looking."""
         end = time.monotonic() - age
-        return [Remnant(each, each) for each, since in self._halves.items() if since <= end]
+        for image_id, since in list(self._halves.items()):
+            yield None
+            if since <= end:
+                yield Remnant(image_id, image_id)
 
     def sweep(self, remnant: Remnant) -> None:
         """Forget it."""
@@ -631,8 +635,18 @@ class SweepsWhatIsBeingWritten(_Liar):
 
     caught_by = "s34"
 
-    def remnants(self, age: float) -> list[Remnant]:
+    def remnants(self, age: float) -> Iterator[Remnant | None]:
         return super().remnants(0)
+
+
+class StopsLookingWhereItSwept(_Liar):
+    """Gives up looking once something was swept meanwhile."""
+
+    caught_by = "s34"
+
+    def remnants(self, age: float) -> Iterator[Remnant | None]:
+        count = len(self._halves)
+        return takewhile(lambda _: len(self._halves) == count, super().remnants(age))
 
 
 class WritesTokensDown(_Liar):

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -270,11 +270,13 @@ class SupportsSweep(Protocol):
     """It can look for what takes room in it and is no image, where no record leads to it."""
 
     @abstractmethod
-    def remnants(self, age: float) -> Sequence[Remnant]:
+    def remnants(self, age: float) -> Iterable[Remnant | None]:
         """Return what unfinished writes left that was not touched for ``age`` seconds, and what
         deleted images left that nothing needs any more.
 
-        What may be somebody else's is none of it: names that no write of this driver has.
+        What may be somebody else's is none of it: names that no write of this driver has. Each
+        step has a deadline, so a driver that needs many requests to look through all yields None
+        after one or some: still looking. What is swept meanwhile does not end it.
         """
         ...
 

@@ -7,6 +7,7 @@ The breaker's own arithmetic is test_breaker's.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,9 +30,11 @@ from glancekit.core.guard import THREADS
 from glancekit.core.model.image import Location
 from glancekit.core.stores import Store
 from glancekit.core.stream import ByteStream
-from glancekit.plugin import StoreDriver
+from glancekit.core.turns import TurnOver, turn_that_ends
+from glancekit.plugin import Remnant, StoreDriver
 from glancekit.testing.faults import BrokenStream, FaultyStore
 from glancekit.testing.store import sample, stream
+from glancekit.testing.store_liars import AbleStore
 from glancekit.testing.waiting import wait_until
 
 DATA = sample(1000)
@@ -126,6 +129,32 @@ def test_what_hangs_opens_it_too(driver: FaultyStore) -> None:
         assert isinstance(fails(store, CALLS["open"]), StoreUnavailable)
     assert not store.is_available
     driver.heal()
+    store.close()
+
+
+class LooksForLong(AbleStore):
+    """Needs longer to look through all it has than one answer may take."""
+
+    def remnants(self, age: float) -> Iterator[Remnant | None]:
+        for _ in range(5):
+            time.sleep(0.6)
+            yield None
+        yield Remnant("left", None)
+
+
+def test_what_looks_through_a_store_has_the_deadline_for_each_step() -> None:
+    driver = LooksForLong(name="fast")
+    store = mounted(driver, deadline=1.0)
+    assert list(store.remnants(0)) == [Remnant("left", None)]
+    assert store.is_available
+    store.close()
+
+
+def test_what_looks_through_a_store_ends_with_its_turn() -> None:
+    store = mounted(AbleStore(name="fast"))
+    store.driver.abandon(IMAGE)
+    with turn_that_ends(lambda: True), pytest.raises(TurnOver):
+        list(store.remnants(0))
     store.close()
 
 

@@ -46,7 +46,7 @@ CALLS: dict[str, Callable[[Store, Path], object]] = {
     "places": lambda store, _: store.places(),
     "begin": lambda store, _: store.begin(),
     "check": lambda store, _: store.check(),
-    "remnants": lambda store, _: store.remnants(0),
+    "remnants": lambda store, _: list(store.remnants(0)),
     "sweep": lambda store, _: store.sweep(Remnant("x", None)),
     "contents": lambda store, _: list(store.contents()),
     "blob": lambda store, _: store.blob(HERE),

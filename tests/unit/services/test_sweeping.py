@@ -59,7 +59,7 @@ def abandoned(driver: AbleStore, count: int = 1) -> list[str]:
 
 
 def left(driver: AbleStore) -> list[str | None]:
-    return [remnant.image_id for remnant in driver.remnants(0)]
+    return [remnant.image_id for remnant in driver.remnants(0) if remnant is not None]
 
 
 def test_what_no_record_leads_to_is_swept(place: Place) -> None:
