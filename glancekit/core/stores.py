@@ -15,7 +15,7 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, BinaryIO, Self, TypeVar, cast
 
 from glancekit.core import answers
 from glancekit.core.breaker import Breaker, BreakerStatus
@@ -52,6 +52,7 @@ from glancekit.core.errors import (
     StoreReadOnly,
 )
 from glancekit.core.guard import Guard, Tells
+from glancekit.core.local_files import open_whole
 from glancekit.core.model.image import Location
 from glancekit.core.stream import CHUNK_SIZE, ByteStream
 from glancekit.core.turns import require_turn
@@ -343,14 +344,21 @@ class Store:
             "size", lambda: answers.of_kind_or_none(int, self.driver.size(location), least=0)
         )
 
-    def local_path(self, location: Location) -> Path | None:
-        """Return the plain file that holds an image's bytes, None when there is no such file."""
+    def open_local(self, location: Location) -> BinaryIO | None:
+        """Open the plain file that holds an image's bytes, None when there is no such file.
+
+        One that has not ``location.size`` bytes raises instead. The file is opened within the
+        call's deadline: a file server that is gone may let it be looked at still.
+        """
         if not self.supports(SupportsLocalFile):
             return None
         driver = cast(SupportsLocalFile, self.driver)
-        return self._guard.answer(
-            "local_path", lambda: answers.of_kind_or_none(Path, driver.local_path(location))
-        )
+
+        def open_it() -> BinaryIO | None:
+            path = answers.of_kind_or_none(Path, driver.local_path(location))
+            return None if path is None else open_whole(path, location.size)
+
+        return self._guard.answer("local_path", open_it, too_late=_close_file)
 
     def direct_url(self, location: Location) -> str:
         """Return a URL that gives an image's bytes to whoever has it, for a while.
@@ -463,6 +471,11 @@ def _skip(stream: ByteStream) -> None:
 
 def _close(stream: ByteStream) -> None:
     stream.close()
+
+
+def _close_file(file: BinaryIO | None) -> None:
+    if file is not None:
+        file.close()
 
 
 class ChooseBy(StrEnum):

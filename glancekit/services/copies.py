@@ -7,14 +7,13 @@ Who may read, and which part, is the business of ``data``.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
-from glancekit.core.contracts.store import SupportsDirectUrl, SupportsLocalFile
+from glancekit.core.contracts.store import SupportsDirectUrl
 from glancekit.core.errors import (
     BlobNotFound,
     GlancekitError,
@@ -176,7 +175,7 @@ def _open(
     found = Download(image=image, offset=offset, length=length, total=image.size)
     if url := _elsewhere(store, located, image, redirect):
         return replace(found, elsewhere=url)
-    if file := _open_file(store, located, image):
+    if file := store.open_local(located):
         return replace(found, file=file)
     return replace(found, stream=_open_stream(world, image, store, location, offset, length))
 
@@ -198,24 +197,6 @@ def _open_stream(
     else:
         stream = store.open_range(located, offset, length)
     return _Continued(world, image, location, stream, offset=offset, length=length)
-
-
-def _open_file(store: Store, location: Location, image: Image) -> BinaryIO | None:
-    """Open a copy that is a plain file here, if it is whole."""
-    path = store.local_path(location) if store.supports(SupportsLocalFile) else None
-    if path is None:
-        return None
-    try:
-        file = path.open("rb", buffering=0)
-    except OSError as error:
-        raise StoreFailed(str(error), store=store.id, operation="open") from error
-    found = os.fstat(file.fileno()).st_size
-    if image.size is not None and found != image.size:
-        file.close()
-        raise StoreFailed(
-            f"the file has {found} bytes, the image {image.size}", store=store.id, operation="open"
-        )
-    return file
 
 
 # -- sent to the store itself

@@ -299,7 +299,7 @@ class Trial:
                 return f"not in both stores: {rows}"
             wanted = CONTENT[::-1] if self._is_turned else CONTENT
             for row in rows:
-                path = world.stores.get(row.store).local_path(row)
+                path = world.stores.get(row.store).driver.local_path(row)
                 if path.read_bytes() != wanted:
                     return f"wrong bytes in {row.store}"
             if image.checksum != hashlib.md5(wanted).hexdigest():

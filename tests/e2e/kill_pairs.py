@@ -299,7 +299,7 @@ class Trial:
         if self.method != "copy-image" and image.properties.get("imported") != "yes":
             return "a step was left out"
         for row in rows:
-            if world.stores.get(row.store).local_path(row).read_bytes() != DISK:
+            if world.stores.get(row.store).driver.local_path(row).read_bytes() != DISK:
                 return f"wrong bytes in {row.store}"
         known = (image.disk_format, image.checksum, image.os_hash_value)
         if known != ("raw", hashlib.md5(DISK).hexdigest(), hashlib.sha512(DISK).hexdigest()):

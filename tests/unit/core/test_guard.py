@@ -95,7 +95,7 @@ CALLS: dict[str, Call] = {
     "write": lambda store: store.write("another", stream(DATA), None),
     "discard": lambda store: store.discard("another"),
     "delete": lambda store: store.delete(HERE),
-    "local_path": lambda store: store.local_path(HERE),
+    "local_path": lambda store: store.open_local(HERE),
     "usage": lambda store: store.usage(),
     "check": lambda store: store.check(),
 }

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -32,6 +32,13 @@ NOT_ASKED = {"clone"}
 ELSEWHERE = {"acting_for"}
 """Methods that return a driver, which is asked like any other; test_stores has them."""
 
+
+def closed(file: BinaryIO | None) -> BinaryIO:
+    assert file is not None
+    file.close()
+    return file
+
+
 CALLS: dict[str, Callable[[Store, Path], object]] = {
     "open": lambda store, _: store.open(HERE),
     "open_range": lambda store, _: store.open_range(HERE, 1, 2),
@@ -39,7 +46,7 @@ CALLS: dict[str, Callable[[Store, Path], object]] = {
     "write": lambda store, _: store.write(new_id(), stream(b"new"), 3),
     "discard": lambda store, _: store.discard(IMAGE),
     "delete": lambda store, _: store.delete(HERE),
-    "local_path": lambda store, _: store.local_path(HERE),
+    "local_path": lambda store, _: closed(store.open_local(HERE)),
     "direct_url": lambda store, _: store.direct_url(HERE),
     "usage": lambda store, _: store.usage(),
     "details": lambda store, _: store.details(),

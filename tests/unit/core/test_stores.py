@@ -88,7 +88,7 @@ def test_capabilities_are_those_of_the_driver(store: Store) -> None:
 def test_capabilities_that_the_driver_lacks_are_refused_or_done_without() -> None:
     store = Store("web", ReadOnly())
     assert store.usage() == Usage(total=None, free=None)
-    assert store.local_path(MISSING) is None
+    assert store.open_local(MISSING) is None
     store.check()
     for deed, capability in (
         (lambda: store.delete(MISSING), SupportsDelete),
@@ -190,7 +190,7 @@ CALLS = {
     "discard": lambda store: store.discard(IMAGE),
     "usage": lambda store: store.usage(),
     "check": lambda store: store.check(),
-    "local_path": lambda store: store.local_path(MISSING),
+    "local_path": lambda store: store.open_local(MISSING),
     "close": lambda store: store.close(),
 }
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -117,6 +119,18 @@ def mount(world: World, drivers: dict[str, Signing]) -> Mount:
         return replace(world, stores=Stores(stores, "a"))
 
     return mount
+
+
+def test_a_copy_whose_file_hangs_in_being_opened_costs_its_time_out(
+    mount: Mount, drivers: dict[str, Signing], image: Image, member: Identity, tmp_path: Path
+) -> None:
+    """Not a thread of the server for good; the next copy is read."""
+    os.mkfifo(tmp_path / "pipe")
+    drivers["a"].local_path = lambda location: tmp_path / "pipe"  # type: ignore[method-assign]
+    world = mount(a={"deadline": 0.3})
+    assert read(data.download(world, member, image.id, None)) == DATA
+    assert not world.stores.get("a").is_available, "its silence was heard"
+    os.close(os.open(tmp_path / "pipe", os.O_WRONLY))
 
 
 @pytest.fixture
