@@ -18,19 +18,20 @@ MOST = 10
 """Tasks that may wait at a time."""
 
 
+def readable(world: World, image: Image) -> Location | None:
+    """Return the first copy that can tell of the data; what audits found lost tells of itself."""
+    able = (c for c in image.locations if c.store in world.stores.by_id and not c.is_lost)
+    return next(able, None)
+
+
 def _due(world: World, image: Image) -> str | None:
     if not world.settings.do_secure_hash or not lacks_digests(image):
         return None
-    copy = _readable(world, image)
+    copy = readable(world, image)
     if copy is None:
         return None
     missing = "checksum" if image.checksum is None else "os_hash_value"
     return f"its {missing} is not known; its data in store {copy.store} will be read"
-
-
-def _readable(world: World, image: Image) -> Location | None:
-    """Return the first copy in a store that there is."""
-    return next((copy for copy in image.locations if copy.store in world.stores.by_id), None)
 
 
 def _do(world: World, image: Image) -> bool:
@@ -45,7 +46,7 @@ def _do(world: World, image: Image) -> bool:
         if len(waiting) >= MOST or TaskType.LOCATION_IMPORT in there:
             return False
         stored = work.images.get(image.id)
-        copy = _readable(world, stored)
+        copy = readable(world, stored)
         if copy is None or DIGESTS.reason(world, stored) is None:
             return False
         work.tasks.add(own_task(stored, copy))

@@ -18,6 +18,7 @@ from glancekit.core.stream import CHUNK_SIZE
 from glancekit.core.throttle import Throttle
 from glancekit.services import acting
 from glancekit.services.importing.records import with_properties
+from glancekit.services.updating.digests import readable
 from glancekit.services.updating.rounds import Duty, rewrite
 from glancekit.services.world import World
 
@@ -55,17 +56,13 @@ def _due(world: World, image: Image) -> str | None:
         and image.disk_format in INSPECTED
         and not {DETECTED, PROBLEM} & image.properties.keys()
     )
-    if not is_unknown or not image.size or _readable(world, image) is None:
+    if not is_unknown or not image.size or readable(world, image) is None:
         return None
     return f"its virtual size is not known; whether it is {image.disk_format} will be looked at"
 
 
-def _readable(world: World, image: Image) -> Location | None:
-    return next((copy for copy in image.locations if copy.store in world.stores.by_id), None)
-
-
 def _do(world: World, image: Image) -> bool:
-    copy = _readable(world, image)
+    copy = readable(world, image)
     if copy is None:
         return False
     try:

@@ -17,13 +17,14 @@ from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import ImageNotFound, StoreDenied, StoreUnavailable
 from glancekit.core.model.changes import Change, Op
 from glancekit.core.model.identity import Identity
-from glancekit.core.model.image import Image, Location, now
+from glancekit.core.model.image import Finding, Image, Location, now
 from glancekit.core.model.status import ImageStatus
 from glancekit.core.model.task import TaskStatus, TaskType
 from glancekit.core.stores import Store, Stores
 from glancekit.services import images
 from glancekit.services.builtins import updater
 from glancekit.services.importing.records import LOCK
+from glancekit.services.keeping.copying import copy_to
 from glancekit.services.updating.digests import DIGESTS, find_out
 from glancekit.services.updating.formats import DETECTED, FORMATS, PROBLEM
 from glancekit.services.updating.lifecycle import LIFECYCLE, moment_of
@@ -64,6 +65,17 @@ def events(world: World, image_id: str) -> list[str]:
 def tasks(world: World, image_id: str) -> list[TaskStatus]:
     with world.metadata.unit_of_work(read_only=True) as work:
         return [task.status for task in work.tasks.of_image(image_id)]
+
+
+def rot(world: World, store: MemoryStore, image: Image) -> None:
+    """Let the copy in store fast have other bytes, and an audit have found that."""
+    (key,) = store.blobs
+    store.blobs[key] = bytes(len(store.blobs[key]))
+    (copy,) = [one for one in show(world, image.id).locations if one.store == "fast"]
+    with world.metadata.unit_of_work() as work:
+        found = replace(copy, audited_at=now(), finding=Finding.BAD, reason="it is not right")
+        work.locations.note(found, since=copy.audited_at)
+        work.commit()
 
 
 # -- digests --------------------------------------------------------------------------------------
@@ -110,6 +122,31 @@ def test_data_that_is_not_what_is_known_of_it_gets_no_digests(
     image = show(world, active.id)
     assert {name: getattr(image, name) for name in known} == known
     assert tasks(world, active.id) == [TaskStatus.FAILURE]
+
+
+def test_digests_are_those_of_a_copy_that_no_audit_found_bad(
+    world: World, active: Image, store: FaultyStore, second: MemoryStore
+) -> None:
+    copy_to(world, active.id, "slow")
+    change(world, active.id, os_hash_value=None)
+    rot(world, store, active)
+    assert "its data in store slow will be read" in next(explain(world, DIGESTS))
+    find_out(world)
+    assert show(world, active.id).os_hash_value == SHA512
+    assert tasks(world, active.id) == [TaskStatus.SUCCESS]
+
+
+@pytest.mark.parametrize("duty", [DIGESTS, FORMATS], ids=lambda duty: duty.name)
+def test_data_of_which_no_good_copy_is_left_tells_nothing(
+    world: World, active: Image, store: FaultyStore, duty: Duty
+) -> None:
+    before = change(world, active.id, os_hash_value=None, virtual_size=None)
+    rot(world, store, active)
+    assert list(explain(world, duty)) == []
+    go_round(world, duty)
+    image = show(world, active.id)
+    assert replace(image, locations=before.locations) == before
+    assert tasks(world, active.id) == []
 
 
 def test_what_cannot_be_read_now_is_read_later(
@@ -209,6 +246,20 @@ def test_the_operator_may_have_the_format_corrected(
     correcting = replace(world, updating=Updating(correct_disk_format=True))
     go_round(correcting, FORMATS)
     go_round(correcting, FORMATS)
+    image = show(world, active.id)
+    assert (image.disk_format, image.virtual_size) == ("qcow2", 1 << 20)
+    assert DETECTED not in image.properties
+
+
+def test_what_an_image_is_a_bad_copy_does_not_tell(
+    world: World, active: Image, store: FaultyStore
+) -> None:
+    """A copy that rotted to zeros would make a raw disk of a qcow2."""
+    holding(world, store, active, qcow2(1 << 20), disk_format="qcow2")
+    change(world, active.id, checksum=None, os_hash_value=None)
+    copy_to(world, active.id, "slow")
+    rot(world, store, active)
+    go_round(replace(world, updating=Updating(correct_disk_format=True)), FORMATS)
     image = show(world, active.id)
     assert (image.disk_format, image.virtual_size) == ("qcow2", 1 << 20)
     assert DETECTED not in image.properties
