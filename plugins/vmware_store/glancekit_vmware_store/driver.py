@@ -145,8 +145,8 @@ class VmwareStore(
         }
 
     def places(self) -> list[str]:
-        """Return the folder in each datastore."""
-        server, folder = self._settings.netloc, self._settings.folder
+        """Return the folder in each datastore, however the server's address is written."""
+        server, folder = f"{self._settings.host}:{self._settings.port}", self._settings.folder
         return [
             f"vsphere:{server}/{datastore.datacenter}/{datastore.name}/{folder}"
             for datastore in self._settings.datastores

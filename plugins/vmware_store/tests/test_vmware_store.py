@@ -368,6 +368,12 @@ def test_a_folder_of_a_datastore_is_one_place(build: Build) -> None:
     assert len(set(both)) == 2
 
 
+def test_a_server_is_one_place_however_its_address_is_written(build: Build) -> None:
+    names = ("vc.example.org", "VC.example.org", "vc.example.org:443")
+    (place,) = {place for name in names for place in build(vmware_server_host=name).places()}
+    assert [place] != build(vmware_server_host="vc.example.org:8443").places()
+
+
 def test_closing_ends_the_session(build: Build) -> None:
     driver = build()
     driver.check()
