@@ -36,7 +36,8 @@ _PARTIAL = re.compile(r"(?P<image_id>[0-9a-f-]{36})\.[0-9a-f]{32}\.part")
 """What a file is called before it has its name."""
 
 _SPARE = 16 << 20
-"""Bytes below which a datastore counts as full after a write to it failed."""
+"""Bytes below which a datastore counts as full to what comes without its length, and after a write
+to it failed."""
 
 _SETTLING = 2.0
 """Seconds within which the server has noticed that the rest of an upload will not come."""
@@ -57,7 +58,7 @@ class Writer:
     def write(self, image_id: str, source: ByteStream, size: int | None) -> Place:
         """Write all bytes of the source, and only when all are there give them their name."""
         self._require_unused(image_id)
-        datastore = self._choose(size or 0)
+        datastore = self._choose(_SPARE if size is None else size)
         first = source.read(CHUNK_SIZE)  # it may be long in coming, and the session end meanwhile
         self._vcenter.make_folder(datastore)
         final = place_of(datastore, image_id, self._settings)

@@ -433,6 +433,22 @@ def test_what_does_not_fit_into_one_datastore_goes_into_another(
     assert f"dsName={DATASTORES[1]}" in put(driver, 2 * DATA + DATA[:MIB]).url
 
 
+def test_what_comes_without_its_length_does_not_go_into_a_full_datastore(
+    build: Build, small: Simulator
+) -> None:
+    heavy, light = (f"DC0:{name}" for name in DATASTORES)
+    given: dict[str, Any] = small.settings() | {"vmware_datastores": [f"{heavy}:100", light]}
+    driver = build(**given)
+
+    def chosen() -> str:
+        source = IteratorStream(iter([DATA[:MIB]]))
+        return driver.write(str(uuid.uuid4()), source, None).url.partition("dsName=")[2]
+
+    assert chosen().startswith(DATASTORES[0])
+    (small.datastore() / "other").write_bytes(DATA)
+    assert chosen().startswith(DATASTORES[1])
+
+
 def test_errors_are_of_the_tree(build: Build) -> None:
     """Also where the host's name is nobody's."""
     driver = build(vmware_server_host="nobody.invalid")
