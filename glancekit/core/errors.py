@@ -41,6 +41,7 @@
     │   ├── StoreDenied             the medium refuses this service
     │   ├── StoreReadOnly           nothing can be added to this store
     │   ├── StoreUnavailable        it does not answer, or not in time
+    │   │   └── BlobUnavailable     it answers, and says that the data are out of reach for now
     │   ├── CapabilityMissing       this kind of store cannot do that
     │   └── StoreFailed             anything a driver did not translate
     ├── MetadataError               the database could not do it
@@ -341,6 +342,13 @@ class StoreUnavailable(StoreError):
     """It does not answer, or not within its deadline."""
 
     template = "Store '{store}' does not answer: {detail}"
+
+
+class BlobUnavailable(StoreUnavailable):
+    """The store answers, and says that these data are out of reach for now: the part of it that
+    has them is away, or somebody holds them. Other data may well be there."""
+
+    template = "Store '{store}' cannot get at the image's data now: {detail}"
 
 
 class CapabilityMissing(StoreError):

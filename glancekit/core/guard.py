@@ -21,6 +21,7 @@ from glancekit.core.errors import (
     BlobExists,
     BlobInUse,
     BlobNotFound,
+    BlobUnavailable,
     GlancekitError,
     StoreDenied,
     StoreError,
@@ -40,7 +41,7 @@ THREADS_OF_MANY = 64
 """The same for a store that cannot be asked how it is, for each of its locations may be on another
 server: those that hang must not keep the others waiting."""
 
-_ANSWERS = (BlobExists, BlobInUse, BlobNotFound, StoreDenied, StoreFull)
+_ANSWERS = (BlobExists, BlobInUse, BlobNotFound, BlobUnavailable, StoreDenied, StoreFull)
 """Errors that a store can only give when it is there."""
 
 _NO_FAULTS = (BlobExists, BlobInUse, BlobNotFound)

@@ -18,6 +18,7 @@ from glancekit.core.errors import (
     BlobExists,
     BlobInUse,
     BlobNotFound,
+    BlobUnavailable,
     BodyCutShort,
     CapabilityMissing,
     StoreDenied,
@@ -186,6 +187,7 @@ def test_who_only_waited_for_a_turn_says_nothing_of_the_store(driver: FaultyStor
         BlobNotFound(),
         BlobExists(),
         BlobInUse(),
+        BlobUnavailable("that datastore is away"),
         StoreFull(),
         StoreDenied("key"),
         StoreFailed("odd"),
@@ -231,6 +233,17 @@ def test_an_error_that_is_an_answer_begins_the_row_anew(store: Store, driver: Fa
     for _ in range(4):
         fails(store, CALLS["check"])
         fails(store, lambda store: store.size(NOWHERE))
+    assert store.is_available
+
+
+def test_that_a_part_of_it_is_away_is_an_answer(store: Store, driver: FaultyStore) -> None:
+    for name in ("open", "size", "delete", "discard"):
+        driver.fail(name, BlobUnavailable("that datastore is away"))
+    for _ in range(4):
+        driver.fail("check", StoreUnavailable("chance"))
+        fails(store, CALLS["check"])
+        for name in ("open", "size", "delete", "discard"):
+            assert isinstance(fails(store, CALLS[name]), StoreUnavailable)
     assert store.is_available
 
 
