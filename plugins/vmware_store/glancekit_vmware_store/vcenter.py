@@ -9,7 +9,7 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -118,8 +118,6 @@ class VCenter:
             if self._session is session:
                 log.info("the session with %s has ended", self._settings.netloc)
                 self._session = None
-        with self._finding:
-            self._found.clear()
         session.stub.DropConnections()
 
     def close(self) -> None:
@@ -185,45 +183,47 @@ class VCenter:
 
     def room(self, datastore: Datastore) -> Room:
         """Return how much room there is in a datastore, as of when the server last looked."""
-        try:
-            return self._room(datastore)
-        except StoreUnavailable as error:
-            if not isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound):
-                raise
-        with self._finding:  # it was taken away and put back under another name of the server's
-            self._found.pop(datastore, None)
-        return self._room(datastore)
+
+        def look(session: Session, found: Found) -> dict[str, Any]:
+            seen = vim.Datastore(found.datastore, session.stub)
+            names = ["summary.capacity", "summary.freeSpace", "summary.accessible"]
+            return _properties(session, seen, names)
+
+        seen = self._call_in(datastore, "asking for the room", look)
+        return Room(
+            total=seen["summary.capacity"],
+            free=seen["summary.freeSpace"],
+            accessible=seen["summary.accessible"],
+        )
 
     # -- files, by tasks
 
     def make_folder(self, datastore: Datastore) -> None:
         """Make the images' folder; also when it is there."""
         name = f"[{datastore.name}] {self._settings.folder}"
-        found = self.find(datastore)
 
-        def make(session: Session) -> None:
+        def make(session: Session, found: Found) -> None:
             datacenter = vim.Datacenter(found.datacenter, session.stub)
             with suppress(vim.fault.FileAlreadyExists):
                 session.content.fileManager.MakeDirectory(name, datacenter, True)
 
-        self.call("making the folder", make)
+        self._call_in(datastore, "making the folder", make)
 
     def delete(self, place: Place) -> None:
         """Remove a file.
 
         :raises BlobNotFound: when there is none.
         """
-        found = self.find(place.datastore)
         asked = 0
 
-        def begin(session: Session) -> Any:
+        def begin(session: Session, found: Found) -> Any:
             nonlocal asked
             asked += 1
             datacenter = vim.Datacenter(found.datacenter, session.stub)
             return session.content.fileManager.DeleteDatastoreFile_Task(place.name, datacenter)
 
         try:
-            self._run("deleting", begin)
+            self._run(place.datastore, "deleting", begin)
         except BlobNotFound:
             if asked == 1:
                 raise
@@ -234,19 +234,17 @@ class VCenter:
 
         :raises BlobExists: when the name is taken; or it was done by a call whose answer was lost.
         """
-        found = self.find(old.datastore)
 
-        def begin(session: Session) -> Any:
+        def begin(session: Session, found: Found) -> Any:
             datacenter = vim.Datacenter(found.datacenter, session.stub)
             return session.content.fileManager.MoveDatastoreFile_Task(
                 old.name, datacenter, new.name, datacenter, False
             )
 
-        self._run("publishing", begin)
+        self._run(old.datastore, "publishing", begin)
 
     def files_like(self, datastore: Datastore, patterns: list[str]) -> dict[str, Seen]:
         """Return which files of the images' folder match; none where there is no folder."""
-        found = self.find(datastore)
         browsing = vim.host.DatastoreBrowser
         details = browsing.FileInfo.Details(
             fileType=False, fileSize=True, modification=True, fileOwner=False
@@ -254,12 +252,12 @@ class VCenter:
         wanted = browsing.SearchSpec(matchPattern=patterns, details=details)
         folder = f"[{datastore.name}] {self._settings.folder}"
 
-        def begin(session: Session) -> Any:
+        def begin(session: Session, found: Found) -> Any:
             browser = browsing(found.browser, session.stub)
             return browser.SearchDatastore_Task(folder, wanted)
 
         try:
-            result = self._run("looking for files", begin)
+            result = self._run(datastore, "looking for files", begin)
         except BlobNotFound:
             return {}
         now = self.call("asking for the time", _time)
@@ -308,24 +306,28 @@ class VCenter:
         except vim.fault.NotAuthenticated as error:
             raise _SessionEnded from error
 
-    def _room(self, datastore: Datastore) -> Room:
+    def _call_in(self, datastore: Datastore, deed: str, ask: Callable[[Session, Found], T]) -> T:
+        """Make a call about a datastore; once more where the server has another name for it."""
         found = self.find(datastore)
+        try:
+            return self.call(deed, lambda session: ask(session, found))
+        except StoreUnavailable as error:
+            if not isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound):
+                raise
+        self._lose(datastore)  # it was taken away and put back
+        found = self.find(datastore)
+        return self.call(deed, lambda session: ask(session, found))
 
-        def look(session: Session) -> dict[str, Any]:
-            seen = vim.Datastore(found.datastore, session.stub)
-            names = ["summary.capacity", "summary.freeSpace", "summary.accessible"]
-            return _properties(session, seen, names)
+    def _lose(self, datastore: Datastore) -> None:
+        """Look for a datastore anew when it is needed next."""
+        with self._finding:
+            self._found.pop(datastore, None)
 
-        seen = self.call("asking for the room", look)
-        return Room(
-            total=seen["summary.capacity"],
-            free=seen["summary.freeSpace"],
-            accessible=seen["summary.accessible"],
+    def _run(self, datastore: Datastore, deed: str, begin: Callable[[Session, Found], Any]) -> Any:
+        """Begin a task in a datastore, wait for its end and return what came of it."""
+        task = self._call_in(
+            datastore, deed, lambda session, found: str(begin(session, found)._GetMoId())
         )
-
-    def _run(self, deed: str, begin: Callable[[Session], Any]) -> Any:
-        """Begin a task, wait for its end and return what came of it."""
-        task = self.call(deed, lambda session: str(begin(session)._GetMoId()))
         end = time.monotonic() + self._settings.task_timeout
         pause = _FIRST_LOOK
         while True:
@@ -362,11 +364,27 @@ def _find(session: Session, datastore: Datastore) -> Found:
     datacenter = session.content.searchIndex.FindByInventoryPath(datastore.datacenter)
     if not isinstance(datacenter, vim.Datacenter):
         raise StoreUnavailable(f"there is no datacenter {datastore.datacenter}")
-    for candidate in _properties(session, datacenter, ["datastore"])["datastore"]:
-        seen = _properties(session, candidate, ["name", "browser"])
-        if seen["name"] == datastore.name:
-            return Found(datacenter._GetMoId(), candidate._GetMoId(), seen["browser"]._GetMoId())
+    for candidate, name in _datastores_of(session, datacenter):
+        if name == datastore.name:
+            browser = _properties(session, candidate, ["browser"])["browser"]
+            return Found(datacenter._GetMoId(), candidate._GetMoId(), browser._GetMoId())
     raise StoreUnavailable(f"{datastore.datacenter} has no datastore {datastore.name}")
+
+
+def _datastores_of(session: Session, datacenter: Any) -> Iterator[tuple[Any, str]]:
+    """Yield a datacenter's datastores with their names, by one call for however many there are.
+
+    Those whose names are not for this user are left out: they are nothing to a store.
+    """
+    collector = vmodl.query.PropertyCollector
+    each = collector.TraversalSpec(type=vim.Datacenter, path="datastore", skip=False)
+    wanted = collector.FilterSpec(
+        objectSet=[collector.ObjectSpec(obj=datacenter, skip=True, selectSet=[each])],
+        propSet=[collector.PropertySpec(type=vim.Datastore, pathSet=["name"])],
+    )
+    for answer in session.content.propertyCollector.RetrieveContents([wanted]):
+        for found in answer.propSet:
+            yield answer.obj, found.val
 
 
 def _look_at(session: Session, task: str) -> dict[str, Any]:

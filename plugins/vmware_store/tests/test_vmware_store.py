@@ -13,12 +13,15 @@ import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from glancekit_vmware_store.driver import VmwareStore
+from glancekit_vmware_store.options import Datastore
 from glancekit_vmware_store.testing import DATASTORES, Simulator
-from pyVmomi import SoapStubAdapter, vim
+from glancekit_vmware_store.vcenter import Found, Session, _find
+from pyVmomi import SoapStubAdapter, vim, vmodl
 
 from glancekit.plugin import (
     BlobExists,
@@ -281,6 +284,106 @@ def test_what_is_there_is_used_while_a_datastore_is_away(build: Build) -> None:
     with pytest.raises(StoreUnavailable, match="Nowhere"):
         driver.check()
     assert driver.usage().total == build().usage().total
+
+
+# -- the server's own names of datastores
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The calls that the server is asked."""
+    calls: list[str] = []
+    invoke = SoapStubAdapter.InvokeMethod
+
+    def note(self: Any, object: Any, info: Any, *rest: Any) -> Any:
+        calls.append(info.wsdlName)
+        return invoke(self, object, info, *rest)
+
+    monkeypatch.setattr(SoapStubAdapter, "InvokeMethod", note)
+    return calls
+
+
+def test_a_datastore_is_found_in_few_calls_among_many(
+    build: Build, vcenter: Simulator, tmp_path: Path, asked: list[str]
+) -> None:
+    with Simulator(tmp_path, options="-datastores 9") as many:
+        driver = build(**many.settings() | {"vmware_datastores": ["DC0:LocalDS_8"]})
+        parts = driver._parts().vcenter
+        parts.session()
+        asked.clear()
+        (datastore,) = driver._settings.datastores
+        parts.find(datastore)
+        assert len(asked) <= 4
+        driver.close()
+
+
+def test_a_datastore_is_not_looked_for_again_with_each_session(
+    build: Build, vcenter: Simulator, asked: list[str]
+) -> None:
+    driver = build()
+    for _ in range(3):
+        driver.delete(put(driver))
+        end_session(vcenter, driver)
+    assert asked.count("FindByInventoryPath") == 1
+
+
+def test_a_datastore_that_was_put_back_is_found_again(build: Build, files: Files) -> None:
+    """It has another name of the server's then."""
+    driver = build()
+    vcenter = driver._parts().vcenter
+    (datastore,) = driver._settings.datastores
+    url = put(driver).url
+    image_id = url.partition("?")[0].rpartition("/")[2]
+    now = vcenter.find(datastore)
+    for call in (
+        driver.usage,
+        lambda: put(driver),
+        lambda: driver.blob(Location(url=url)),
+        lambda: driver.delete(Location(url=url)),
+        lambda: driver.discard(image_id),
+    ):
+        # Of a datacenter that is not there the simulator says nothing, and hangs up.
+        vcenter._found[datastore] = Found(now.datacenter, "datastore-99", "browser-99")
+        call()
+    assert vcenter.find(datastore) == now
+    for path in files():
+        path.unlink()
+
+
+def test_a_datastore_that_is_not_for_us_does_not_hide_ours() -> None:
+    """Whoever logs in may not see the names of all. The simulator has no such rights."""
+    datacenter, ours = vim.Datacenter("datacenter-2", None), vim.Datastore("datastore-2", None)
+    no_right = vmodl.query.PropertyCollector.MissingProperty(
+        path="name", fault=vim.fault.NoPermission()
+    )
+    answers = {
+        vim.Datastore: [
+            SimpleNamespace(obj=None, propSet=[], missingSet=[no_right]),
+            SimpleNamespace(obj=ours, propSet=[_property("name", "ours")], missingSet=[]),
+        ],
+        vim.Datacenter: [
+            SimpleNamespace(propSet=[_property("datastore", [None, ours])], missingSet=[])
+        ],
+    }
+    browser = vim.host.DatastoreBrowser("browser-2", None)
+
+    def retrieve(wanted: list[Any]) -> list[Any]:
+        (asked,) = wanted[0].propSet
+        if list(asked.pathSet) == ["browser"]:
+            return [SimpleNamespace(propSet=[_property("browser", browser)], missingSet=[])]
+        return answers[asked.type]
+
+    content = SimpleNamespace(
+        searchIndex=SimpleNamespace(FindByInventoryPath=lambda path: datacenter),
+        propertyCollector=SimpleNamespace(RetrieveContents=retrieve),
+    )
+    session = Session(None, content, "", os.getpid())
+    found = _find(session, Datastore("DC0", "ours"))
+    assert found == Found("datacenter-2", "datastore-2", "browser-2")
+
+
+def _property(name: str, value: Any) -> Any:
+    return SimpleNamespace(name=name, val=value)
 
 
 # -- certificates
