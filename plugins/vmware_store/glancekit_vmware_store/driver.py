@@ -20,7 +20,6 @@ from glancekit.plugin import (
     Location,
     Remnant,
     StoreDriver,
-    StoreUnavailable,
     SupportsDelete,
     SupportsDetails,
     SupportsHealth,
@@ -120,18 +119,15 @@ class VmwareStore(
     # -- questions
 
     def usage(self) -> Usage:
-        """Add up the room in the datastores that are there."""
+        """Add up the room in the datastores that can be used."""
         rooms = self._parts().vcenter.rooms().values()
         return Usage(
             total=sum(room.total for room in rooms), free=sum(room.free for room in rooms)
         )
 
     def check(self) -> None:
-        """Insist that every datastore is there and accessible."""
-        vcenter = self._parts().vcenter
-        for datastore in self._settings.datastores:
-            if not vcenter.room(datastore).accessible:
-                raise StoreUnavailable(f"the datastore {datastore.name} is not accessible")
+        """Insist that a datastore can be used. Which others are away the log tells."""
+        self._parts().vcenter.rooms(anew=True)
 
     def details(self) -> dict[str, Any]:
         """Return where files are, under the names of the options."""

@@ -14,6 +14,7 @@ from glancekit.plugin import (
     BlobExists,
     BlobInUse,
     BlobNotFound,
+    BlobUnavailable,
     GlancekitError,
     StoreDenied,
     StoreFull,
@@ -28,13 +29,14 @@ _KINDS: Mapping[type[BaseException], type[GlancekitError]] = {
     vim.fault.InvalidLogin: StoreDenied,
     vim.fault.CannotAccessFile: StoreDenied,
     vmodl.fault.SecurityError: StoreDenied,  # NoPermission is one
-    # Not BlobNotFound: an image is not lost because its datastore is not there at the moment.
-    vim.fault.InvalidDatastore: StoreUnavailable,
-    vim.fault.HostConnectFault: StoreUnavailable,
+    # Not BlobNotFound: an image is not lost because its datastore is not there at the moment. Nor
+    # is a vCenter silent that says so of a datastore or of a host.
+    vim.fault.InvalidDatastore: BlobUnavailable,
+    vim.fault.HostConnectFault: BlobUnavailable,
     vim.fault.TaskInProgress: StoreUnavailable,
     vim.fault.Timedout: StoreUnavailable,
     vmodl.fault.ManagedObjectNotFound: StoreUnavailable,
-    vmodl.fault.HostCommunication: StoreUnavailable,
+    vmodl.fault.HostCommunication: BlobUnavailable,
     vmodl.fault.RequestCanceled: StoreUnavailable,
     OSError: StoreUnavailable,
     HTTPException: StoreUnavailable,

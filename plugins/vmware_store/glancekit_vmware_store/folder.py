@@ -72,6 +72,14 @@ class Folder:
         opened.close()
         return opened.length
 
+    def has(self, place: Place) -> bool:
+        """Say whether there is a file, in a datastore that is known to be there."""
+        opened, session = self._answered("HEAD", place, {})
+        opened.close()
+        if opened.response.status not in (200, 404):
+            raise self._not_given(place, opened.response, session)
+        return opened.response.status == 200
+
     def get(self, place: Place, offset: int = 0, length: int | None = None) -> Opened:
         """Open a file, from ``offset`` on, to its end or for ``length`` bytes.
 
@@ -106,7 +114,16 @@ class Folder:
     # -- how
 
     def _fetch(self, method: str, place: Place, headers: Mapping[str, str]) -> Opened:
-        """Ask for a file; once more where the session turns out to have ended."""
+        opened, session = self._answered(method, place, headers)
+        if opened.response.status in (200, 206):
+            return _as_asked(opened, headers)
+        opened.close()
+        raise self._not_given(place, opened.response, session)
+
+    def _answered(
+        self, method: str, place: Place, headers: Mapping[str, str]
+    ) -> tuple[Opened, Session]:
+        """Ask about a file; once more where the session turns out to have ended."""
         session = self._vcenter.session()
         opened = self._ask(method, place, headers, session)
         if opened.response.status == 401:
@@ -114,13 +131,7 @@ class Folder:
             self._vcenter.forget(session)
             session = self._vcenter.session()
             opened = self._ask(method, place, headers, session)
-        status = opened.response.status
-        if status in (200, 206):
-            return _as_asked(opened, headers)
-        opened.close()
-        if status == 404:
-            raise self._missing(place)
-        raise self._refused("reading", opened.response, session)
+        return opened, session
 
     def _ask(
         self, method: str, place: Place, headers: Mapping[str, str], session: Session
@@ -135,11 +146,16 @@ class Folder:
             connection.close()
             raise
 
-    def _missing(self, place: Place) -> GlancekitError:
-        """Return what it means that there is no such file: its datastore may be away."""
-        if not self._vcenter.room(place.datastore).accessible:
-            return StoreUnavailable(f"the datastore {place.datastore.name} is not accessible")
-        return BlobNotFound()
+    def _not_given(self, place: Place, answer: HTTPResponse, session: Session) -> GlancekitError:
+        """Return what it means that a file was not given.
+
+        :raises BlobUnavailable: when its datastore is away, or called otherwise by now.
+        """
+        if answer.status == 404 or answer.status >= 500:
+            self._vcenter.room(place.datastore, anew=True)
+        if answer.status == 404:
+            return BlobNotFound()
+        return self._refused("reading", answer, session)
 
     def _refused(self, deed: str, answer: HTTPResponse, session: Session) -> GlancekitError:
         """Return what an answer means; a session that is no good is not used again."""

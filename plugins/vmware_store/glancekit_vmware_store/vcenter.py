@@ -18,7 +18,13 @@ from typing import Any, TypeVar
 
 from pyVmomi import SoapStubAdapter, vim, vmodl
 
-from glancekit.plugin import BlobNotFound, GlancekitError, StoreDenied, StoreUnavailable
+from glancekit.plugin import (
+    BlobNotFound,
+    BlobUnavailable,
+    GlancekitError,
+    StoreDenied,
+    StoreUnavailable,
+)
 from glancekit_vmware_store.connection import Connection
 from glancekit_vmware_store.failures import translated
 from glancekit_vmware_store.options import Datastore, Settings
@@ -70,7 +76,6 @@ class Room:
 
     total: int
     free: int
-    accessible: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,7 @@ class VCenter:
         self._denied_until = 0.0
         self._finding = threading.Lock()
         self._found: dict[Datastore, Found] = {}
+        self._away: set[Datastore] = set()
 
     # -- sessions
 
@@ -158,7 +164,7 @@ class VCenter:
     def find(self, datastore: Datastore) -> Found:
         """Return the server's names for a datastore.
 
-        :raises StoreUnavailable: when there is none of this name.
+        :raises BlobUnavailable: when there is none of this name.
         """
         with self._finding:
             found = self._found.get(datastore)
@@ -168,33 +174,38 @@ class VCenter:
                 self._found[datastore] = found
         return found
 
-    def rooms(self) -> dict[Datastore, Room]:
-        """Return how much room there is in each datastore that is there."""
+    def rooms(self, *, anew: bool = False) -> dict[Datastore, Room]:
+        """Return how much room there is in each datastore that can be used.
+
+        :param anew: look for each, too.
+        :raises StoreUnavailable: when none can.
+        """
         rooms = {}
-        missing: StoreUnavailable | None = None
+        away: BlobUnavailable | None = None
         for datastore in self._settings.datastores:
             try:
-                rooms[datastore] = self.room(datastore)
-            except StoreUnavailable as error:
-                missing = error
-        if not rooms and missing is not None:
-            raise missing
+                rooms[datastore] = self.room(datastore, anew=anew)
+            except BlobUnavailable as error:
+                away = error
+        if not rooms and away is not None:
+            raise StoreUnavailable(away.detail) from away
         return rooms
 
-    def room(self, datastore: Datastore) -> Room:
-        """Return how much room there is in a datastore, as of when the server last looked."""
+    def room(self, datastore: Datastore, *, anew: bool = False) -> Room:
+        """Return how much room there is in a datastore, as of when the server last looked.
 
-        def look(session: Session, found: Found) -> dict[str, Any]:
-            seen = vim.Datastore(found.datastore, session.stub)
-            names = ["summary.capacity", "summary.freeSpace", "summary.accessible"]
-            return _properties(session, seen, names)
-
-        seen = self._call_in(datastore, "asking for the room", look)
-        return Room(
-            total=seen["summary.capacity"],
-            free=seen["summary.freeSpace"],
-            accessible=seen["summary.accessible"],
-        )
+        :param anew: look for it, too: it may be elsewhere by now.
+        :raises BlobUnavailable: when it cannot be used, which the log tells when it begins.
+        """
+        if anew:
+            self._lose(datastore)
+        try:
+            room = self._room(datastore)
+        except BlobUnavailable as error:
+            self._note(datastore, error)
+            raise
+        self._note(datastore, None)
+        return room
 
     # -- files, by tasks
 
@@ -226,6 +237,7 @@ class VCenter:
             self._run(place.datastore, "deleting", begin)
         except BlobNotFound:
             if asked == 1:
+                self.room(place.datastore, anew=True)
                 raise
             log.info("%s was deleted by a call whose answer was lost", place.name)
 
@@ -259,6 +271,7 @@ class VCenter:
         try:
             result = self._run(datastore, "looking for files", begin)
         except BlobNotFound:
+            self.room(datastore, anew=True)
             return {}
         now = self.call("asking for the time", _time)
         return {
@@ -318,6 +331,34 @@ class VCenter:
         found = self.find(datastore)
         return self.call(deed, lambda session: ask(session, found))
 
+    def _room(self, datastore: Datastore) -> Room:
+        seen = self._summary_of(datastore)
+        if seen["name"] != datastore.name:  # it is called otherwise now, and may be another's
+            self._lose(datastore)
+            seen = self._summary_of(datastore)
+        if not seen["summary.accessible"]:
+            raise BlobUnavailable(f"the datastore {datastore.name} is not accessible")
+        return Room(total=seen["summary.capacity"], free=seen["summary.freeSpace"])
+
+    def _summary_of(self, datastore: Datastore) -> dict[str, Any]:
+        def look(session: Session, found: Found) -> dict[str, Any]:
+            seen = vim.Datastore(found.datastore, session.stub)
+            of = ["capacity", "freeSpace", "accessible"]
+            return _properties(session, seen, ["name", *(f"summary.{name}" for name in of)])
+
+        return self._call_in(datastore, "asking for the room", look)
+
+    def _note(self, datastore: Datastore, away: BlobUnavailable | None) -> None:
+        """Tell the log when a datastore goes away and when it comes back."""
+        with self._finding:
+            if (datastore in self._away) == (away is not None):
+                return
+            self._away ^= {datastore}
+        if away is None:
+            log.warning("the datastore %s can be used again", datastore.name)
+        else:
+            log.warning("the store does without the datastore %s: %s", datastore.name, away.detail)
+
     def _lose(self, datastore: Datastore) -> None:
         """Look for a datastore anew when it is needed next."""
         with self._finding:
@@ -363,12 +404,12 @@ def _time(session: Session) -> datetime:
 def _find(session: Session, datastore: Datastore) -> Found:
     datacenter = session.content.searchIndex.FindByInventoryPath(datastore.datacenter)
     if not isinstance(datacenter, vim.Datacenter):
-        raise StoreUnavailable(f"there is no datacenter {datastore.datacenter}")
+        raise BlobUnavailable(f"there is no datacenter {datastore.datacenter}")
     for candidate, name in _datastores_of(session, datacenter):
         if name == datastore.name:
             browser = _properties(session, candidate, ["browser"])["browser"]
             return Found(datacenter._GetMoId(), candidate._GetMoId(), browser._GetMoId())
-    raise StoreUnavailable(f"{datastore.datacenter} has no datastore {datastore.name}")
+    raise BlobUnavailable(f"{datastore.datacenter} has no datastore {datastore.name}")
 
 
 def _datastores_of(session: Session, datacenter: Any) -> Iterator[tuple[Any, str]]:

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from glancekit.plugin import (
@@ -19,6 +19,7 @@ from glancekit.plugin import (
     BlobExists,
     BlobInUse,
     BlobNotFound,
+    BlobUnavailable,
     ByteStream,
     GlancekitError,
     StoreDenied,
@@ -28,7 +29,7 @@ from glancekit.plugin import (
 from glancekit_vmware_store.folder import Folder
 from glancekit_vmware_store.options import Datastore, Settings
 from glancekit_vmware_store.places import Place, place_of
-from glancekit_vmware_store.vcenter import VCenter
+from glancekit_vmware_store.vcenter import Room, VCenter
 
 log = logging.getLogger(__name__)
 
@@ -54,29 +55,50 @@ class Writer:
         self._settings = settings
         self._lock = threading.Lock()
         self._being_published: set[str] = set()
+        self._begun_in: dict[str, Datastore | None] = {}
+        """Where this process has begun the writes that are not over, or over and not cleaned up
+        after. None: nowhere yet."""
 
     def write(self, image_id: str, source: ByteStream, size: int | None) -> Place:
         """Write all bytes of the source, and only when all are there give them their name."""
-        self._require_unused(image_id)
-        datastore = self._choose(_SPARE if size is None else size)
+        self._begun_in[image_id] = None
+        rooms = self._vcenter.rooms()
+        self._require_unused(image_id, rooms)
+        datastore = self._choose(rooms, _SPARE if size is None else size)
         first = source.read(CHUNK_SIZE)  # it may be long in coming, and the session end meanwhile
+        self._begun_in[image_id] = datastore
         self._vcenter.make_folder(datastore)
         final = place_of(datastore, image_id, self._settings)
         partial = place_of(datastore, f"{image_id}.{uuid.uuid4().hex}.part", self._settings)
         counted = _Counted(first, source)
         try:
             self._put(partial, counted, size)
-            self._publish(image_id, partial, final)
+            self._publish(image_id, partial, final, among=rooms)
         except BaseException:
             self._give_up(partial)
             raise
+        self._begun_in.pop(image_id, None)
         return final
 
     def discard(self, image_id: str) -> None:
-        """Remove an image and all that was to become it, in all datastores."""
+        """Remove an image and all that was to become it, in all datastores that are there.
+
+        :raises BlobUnavailable: when one is away that may have some of it. Where this process
+            began the write it knows which one it chose, and needs no other: no write begins before
+            what is left of earlier ones is discarded.
+        """
+        chosen = self._begun_in.get(image_id)
+        may_have_it = {chosen} if image_id in self._begun_in else set(self._settings.datastores)
+        failures = []
         for datastore in self._settings.datastores:
-            for name in self._vcenter.files_like(datastore, [image_id, f"{image_id}.*.part"]):
-                self._remove(place_of(datastore, name, self._settings))
+            try:
+                self._discard_in(datastore, image_id)
+            except BlobUnavailable as error:
+                if datastore in may_have_it:
+                    failures.append(error)
+        if failures:
+            raise failures[0]
+        self._begun_in.pop(image_id, None)
 
     def partial_files(self, age: float) -> list[tuple[Place, str]]:
         """Return the files that were to become images and that nobody has written to for so many
@@ -99,32 +121,32 @@ class Writer:
 
     # -- how
 
-    def _require_unused(self, image_id: str) -> None:
-        for datastore in self._settings.datastores:
-            if self._is_there(place_of(datastore, image_id, self._settings)):
+    def _discard_in(self, datastore: Datastore, image_id: str) -> None:
+        self._vcenter.room(datastore)  # one that is away may be long in answering a search
+        for name in self._vcenter.files_like(datastore, [image_id, f"{image_id}.*.part"]):
+            self._remove(place_of(datastore, name, self._settings))
+
+    def _require_unused(self, image_id: str, among: Iterable[Datastore]) -> None:
+        """Insist that no datastore has the image, of those that were there just now."""
+        for datastore in among:
+            try:
+                is_there = self._folder.has(place_of(datastore, image_id, self._settings))
+            except BlobUnavailable as error:
+                log.info("no telling whether an image is there by now: %s", error.detail)
+                continue
+            if is_there:
                 raise BlobExists
 
-    def _is_there(self, place: Place) -> bool:
-        try:
-            self._folder.size(place)
-        except BlobNotFound:
-            return False
-        return True
-
-    def _choose(self, size: int) -> Datastore:
+    def _choose(self, rooms: Mapping[Datastore, Room], size: int) -> Datastore:
         """Return the datastore of the highest weight that has room; of equals the emptiest.
 
         :raises StoreFull: when none has.
         """
-        rooms = self._vcenter.rooms()
-        accessible = {of: room for of, room in rooms.items() if room.accessible}
-        if not accessible:
-            raise StoreUnavailable("none of the datastores is accessible")
-        fitting = [of for of, room in accessible.items() if room.free >= size]
+        fitting = [of for of, room in rooms.items() if room.free >= size]
         if not fitting:
             raise StoreFull
         weights = self._settings.datastores
-        return max(fitting, key=lambda of: (weights[of], accessible[of].free))
+        return max(fitting, key=lambda of: (weights[of], rooms[of].free))
 
     def _put(self, partial: Place, counted: _Counted, size: int | None) -> None:
         try:
@@ -139,7 +161,7 @@ class Writer:
     def _require_room(self, datastore: Datastore, missing: int) -> None:
         """Tell a full datastore from other trouble: not every server says what it was."""
         try:
-            free = self._vcenter.room(datastore).free
+            free = self._vcenter.room(datastore, anew=True).free
         except GlancekitError as error:
             # What went wrong before is on its way to the caller.
             log.info("no telling whether %s is full: %s", datastore.name, error)
@@ -147,19 +169,21 @@ class Writer:
         if free < max(_SPARE, missing):
             raise StoreFull
 
-    def _publish(self, image_id: str, partial: Place, final: Place) -> None:
+    def _publish(
+        self, image_id: str, partial: Place, final: Place, *, among: Iterable[Datastore]
+    ) -> None:
         """Give the file its name, and be sure of what came of it.
 
         :raises BlobExists: when another write was quicker.
         """
         with self._claim(image_id):
-            self._require_unused(image_id)
+            self._require_unused(image_id, among)
             try:
                 self._vcenter.rename(partial, final)
             except (BlobExists, BlobNotFound, StoreUnavailable):
                 # The answer to the call that did it may have been lost. Nobody else has a file
                 # of the partial one's name: where it is gone, it is the one that is there now.
-                if self._is_there(partial) or not self._is_there(final):
+                if self._folder.has(partial) or not self._folder.has(final):
                     raise
 
     @contextmanager

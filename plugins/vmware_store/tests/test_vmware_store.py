@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,12 +20,13 @@ import pytest
 from glancekit_vmware_store.driver import VmwareStore
 from glancekit_vmware_store.options import Datastore
 from glancekit_vmware_store.testing import DATASTORES, Simulator
-from glancekit_vmware_store.vcenter import Found, Session, _find
+from glancekit_vmware_store.vcenter import Found, Session, VCenter, _find
 from pyVmomi import SoapStubAdapter, vim, vmodl
 
 from glancekit.plugin import (
     BlobExists,
     BlobNotFound,
+    BlobUnavailable,
     ConfigError,
     FileStream,
     IteratorStream,
@@ -33,8 +34,10 @@ from glancekit.plugin import (
     Remnant,
     StoreDenied,
     StoreFailed,
+    StoreFull,
     StoreUnavailable,
 )
+from glancekit.testing.waiting import wait_until
 
 DATA = bytes(range(256)) * 8192
 """2 MiB: two chunks."""
@@ -273,17 +276,154 @@ def test_a_datastore_that_is_away_is_not_a_lost_image(build: Build, named: str) 
         lambda: driver.open(away),
         lambda: driver.size(away),
         lambda: driver.delete(away),
+        lambda: driver.discard(str(uuid.uuid4())),
     ):
         with pytest.raises(StoreUnavailable):
             call()
     build().delete(Location(url=url))
 
 
-def test_what_is_there_is_used_while_a_datastore_is_away(build: Build) -> None:
+def test_what_is_there_is_used_while_a_datastore_is_away(
+    build: Build, files: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And what is not there is told by an error that the breaker of a store does not count."""
     driver = build(vmware_datastores=["DC0:LocalDS_0", "DC0:Nowhere:9"])
-    with pytest.raises(StoreUnavailable, match="Nowhere"):
+    image_id = str(uuid.uuid4())
+    location = put(driver, image_id=image_id)
+    away = Location(url=location.url.replace("LocalDS_0", "Nowhere"))
+    elsewhere: list[Callable[[], object]] = [
+        lambda: driver.open(away),
+        lambda: driver.open_range(away, 1, 1),
+        lambda: driver.size(away),
+        lambda: driver.blob(away),
+        lambda: driver.delete(away),
+        lambda: driver.discard(str(uuid.uuid4())),
+    ]
+    for call in elsewhere:
+        for _ in range(5):
+            with pytest.raises(BlobUnavailable, match="Nowhere"):
+                call()
         driver.check()
+    assert read(driver, location.url) == DATA
+    assert [blob.image_id for blob in driver.contents()] == [image_id]
+    assert driver.remnants(0) == []
     assert driver.usage().total == build().usage().total
+    driver.delete(location)
+    assert files() == []
+    assert caplog.text.count("does without the datastore Nowhere") == 1
+
+
+def test_a_datastore_that_is_not_accessible_is_one_that_is_away(
+    build: Build, files: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those of the simulator always are."""
+    driver = build(vmware_datastores=["DC0:LocalDS_0", "DC0:LocalDS_1:9"])
+    location = put(driver)
+    assert "LocalDS_1" in location.url
+    summary_of = VCenter._summary_of
+
+    def lost(self: VCenter, datastore: Datastore) -> dict[str, Any]:
+        seen = summary_of(self, datastore)
+        return seen | {"summary.accessible": datastore.name != "LocalDS_1"}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(VCenter, "_summary_of", lost)
+        for _ in range(2):
+            driver.check()
+            assert "LocalDS_0" in put(driver).url
+        assert {"LocalDS_0" in blob.url for blob in driver.contents()} == {True}
+    driver.check()
+    gone, back = [record.message for record in caplog.records]
+    assert "does without the datastore LocalDS_1" in gone
+    assert "LocalDS_1 can be used again" in back
+    for path in files():
+        path.unlink()
+
+
+def test_what_a_write_left_is_discarded_while_another_datastore_is_away(
+    build: Build, vcenter: Simulator, files: Files
+) -> None:
+    """Who began the write knows which datastore it chose; anybody else has to see both."""
+    driver = build(vmware_datastores=["DC0:LocalDS_0", "DC0:Nowhere:9"])
+    driver.delete(put(driver))  # there is a folder
+    image_id = str(uuid.uuid4())
+    left = vcenter.datastore() / "openstack_glance" / f"{image_id}.{uuid.uuid4().hex}.part"
+
+    def chunks() -> Iterator[bytes]:
+        yield DATA
+        raise RuntimeError("the source broke")
+
+    for size, error in ((None, RuntimeError), (1 << 60, StoreFull)):
+        with pytest.raises(error):
+            driver.write(image_id, IteratorStream(chunks()), size)
+        left.touch()
+        driver.discard(image_id)
+        assert files() == []
+    left.touch()
+    with pytest.raises(BlobUnavailable, match="Nowhere"):
+        driver.discard(image_id)
+    assert files() == []
+
+
+def test_a_datastore_that_is_called_otherwise_by_now_has_lost_no_image(
+    build: Build, files: Files
+) -> None:
+    """The simulator cannot rename one: what is remembered is put there."""
+    location = put(build())
+    now = build()._parts().vcenter
+    (datastore,) = build()._settings.datastores
+    image_id = location.url.partition("?")[0].rpartition("/")[2]
+    driver, old = build(vmware_datastores=["DC0:Old"]), Datastore("DC0", "Old")
+    location = Location(url=location.url.replace("LocalDS_0", "Old"))
+    for call in (
+        driver.check,
+        driver.usage,
+        lambda: list(driver.contents()),
+        lambda: driver.open(location),
+        lambda: driver.open_range(location, 1, 1),
+        lambda: driver.size(location),
+        lambda: driver.blob(location),
+        lambda: driver.delete(location),
+        lambda: driver.discard(image_id),
+        lambda: put(driver),
+    ):
+        driver._parts().vcenter._found[old] = now.find(datastore)
+        with pytest.raises(StoreUnavailable):
+            call()
+    (path,) = files()
+    path.unlink()
+
+
+def test_a_datacenter_that_is_called_otherwise_by_now_has_lost_no_image(
+    build: Build, files: Files
+) -> None:
+    driver = build()
+    location = put(driver)
+    rename_datacenter(driver, "DC9")
+    try:
+        for call in (
+            lambda: driver.open(location),
+            driver.check,
+            lambda: driver.size(location),
+            lambda: driver.blob(location),
+            lambda: put(driver),
+        ):
+            with pytest.raises(StoreUnavailable):
+                call()
+    finally:
+        rename_datacenter(build(), "DC0")
+    driver.check()
+    assert read(driver, location.url) == DATA
+    driver.delete(location)
+    assert files() == []
+
+
+def rename_datacenter(driver: VmwareStore, name: str) -> None:
+    """Do it as an administrator does."""
+    session = driver._parts().vcenter.session()
+    (datacenter,) = session.content.rootFolder.childEntity
+    datacenter.Rename_Task(name)
+    wait_until(lambda: datacenter.name == name)
 
 
 # -- the server's own names of datastores
