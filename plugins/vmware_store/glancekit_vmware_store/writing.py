@@ -83,19 +83,18 @@ class Writer:
     def discard(self, image_id: str) -> None:
         """Remove an image and all that was to become it, in all datastores that are there.
 
-        :raises BlobUnavailable: when one is away that may have some of it. Where this process
-            began the write it knows which one it chose, and needs no other: no write begins before
-            what is left of earlier ones is discarded.
+        :raises BlobUnavailable: when one is away that may have some of it, or a host still holds
+            it. Where this process began the write it knows which one it chose, and needs no other:
+            no write begins before what is left of earlier ones is discarded.
         """
         chosen = self._begun_in.get(image_id)
         may_have_it = {chosen} if image_id in self._begun_in else set(self._settings.datastores)
         failures = []
         for datastore in self._settings.datastores:
             try:
-                self._discard_in(datastore, image_id)
+                self._discard_in(datastore, image_id, is_needed=datastore in may_have_it)
             except BlobUnavailable as error:
-                if datastore in may_have_it:
-                    failures.append(error)
+                failures.append(error)
         if failures:
             raise failures[0]
         self._begun_in.pop(image_id, None)
@@ -121,9 +120,15 @@ class Writer:
 
     # -- how
 
-    def _discard_in(self, datastore: Datastore, image_id: str) -> None:
-        self._vcenter.room(datastore)  # one that is away may be long in answering a search
-        for name in self._vcenter.files_like(datastore, [image_id, f"{image_id}.*.part"]):
+    def _discard_in(self, datastore: Datastore, image_id: str, *, is_needed: bool) -> None:
+        try:
+            self._vcenter.room(datastore)  # one that is away may be long in answering a search
+            left = self._vcenter.files_like(datastore, [image_id, f"{image_id}.*.part"])
+        except BlobUnavailable:
+            if is_needed:
+                raise
+            return
+        for name in left:
             self._remove(place_of(datastore, name, self._settings))
 
     def _require_unused(self, image_id: str, among: Iterable[Datastore]) -> None:
@@ -210,8 +215,9 @@ class Writer:
             try:
                 self._vcenter.delete(partial)
                 return
-            except (BlobNotFound, BlobInUse):
+            except (BlobNotFound, BlobInUse) as error:
                 if time.monotonic() > end:
+                    _tell_what_is_left(partial, error)
                     return
                 time.sleep(_PAUSE)
             except GlancekitError as error:
@@ -220,10 +226,26 @@ class Writer:
                 return
 
     def _remove(self, place: Place) -> None:
+        """Remove a file, also when it is gone.
+
+        :raises BlobUnavailable: when it is no image yet and still held by the host that the server
+            handed its bytes to. It is not in use as an image's is: nobody has it in a drive.
+        """
         try:
             self._vcenter.delete(place)
         except BlobNotFound:
             log.info("%s is gone already", place.name)
+        except BlobInUse as error:
+            if not place.path.endswith(".part"):
+                raise
+            raise BlobUnavailable(f"{place.name} is still held by a host") from error
+
+
+def _tell_what_is_left(partial: Place, error: GlancekitError) -> None:
+    if isinstance(error, BlobInUse):
+        log.warning("%s is left in the datastore: a host still holds it", partial.name)
+    else:
+        log.info("%s has not come to be a file", partial.name)
 
 
 class _Counted:

@@ -19,12 +19,14 @@ from typing import Any
 import pytest
 from glancekit_vmware_store.driver import VmwareStore
 from glancekit_vmware_store.options import Datastore
+from glancekit_vmware_store.places import Place
 from glancekit_vmware_store.testing import DATASTORES, Simulator
 from glancekit_vmware_store.vcenter import Found, Session, VCenter, _find
 from pyVmomi import SoapStubAdapter, vim, vmodl
 
 from glancekit.plugin import (
     BlobExists,
+    BlobInUse,
     BlobNotFound,
     BlobUnavailable,
     ConfigError,
@@ -245,6 +247,46 @@ def test_only_what_no_write_finished_is_swept(
     for path in others:
         path.unlink()
     driver.delete(location)
+    assert files() == []
+
+
+def test_what_a_host_still_holds_is_not_discarded_yet(
+    build: Build, files: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As ESXi does after a transfer that broke off; no host of the simulator holds anything."""
+    driver, image_id = build(), str(uuid.uuid4())
+    driver.delete(put(driver))  # there is a folder
+    delete, held = VCenter.delete, [".part"]
+
+    def refuse(self: VCenter, place: Place) -> None:
+        if place.name.endswith(tuple(held)):
+            raise BlobInUse
+        delete(self, place)
+
+    def chunks() -> Iterator[bytes]:
+        yield DATA
+        raise RuntimeError("the source broke")
+
+    monkeypatch.setattr(VCenter, "delete", refuse)
+    monkeypatch.setattr("glancekit_vmware_store.writing._SETTLING", 0.2)
+    with pytest.raises(RuntimeError):
+        driver.write(image_id, IteratorStream(chunks()), None)
+    (left,) = files()
+    assert f"{left.name} is left in the datastore: a host still holds it" in caplog.text
+    for _ in range(2):
+        with pytest.raises(BlobUnavailable, match="still held by a host"):
+            driver.discard(image_id)
+    (remnant,) = driver.remnants(0)
+    with pytest.raises(BlobUnavailable):
+        driver.sweep(remnant)
+    held[:] = [image_id]
+    driver.discard(image_id)
+    assert files() == []
+    put(driver, image_id=image_id)
+    with pytest.raises(BlobInUse):  # a machine has the image in its drive
+        driver.discard(image_id)
+    held.clear()
+    driver.discard(image_id)
     assert files() == []
 
 
