@@ -65,7 +65,7 @@ osd pool default min size = 1
 osd pool default pg num = 8
 osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
-osd pool default read lease ratio = 0.1
+osd pool default read lease ratio = 0.25
 [client]
 log file =
 objecter tick interval = 1
