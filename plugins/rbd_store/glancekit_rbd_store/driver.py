@@ -157,14 +157,14 @@ class RbdStore(
             self._cluster.ask_monitor()
             remove(pool, place.image, place.snapshot or SNAPSHOT)
 
-    def remnants(self, age: float) -> list[Remnant]:
-        """Return unfinished images that are so old, and deleted ones that no clone needs now."""
+    def remnants(self, age: float) -> Iterator[Remnant | None]:
+        """Yield unfinished images that are so old, and deleted ones that no clone needs now."""
         with self._cluster.session() as stack:
             pool = stack.enter_context(self._cluster.pool(self._settings.pool))
-            return [
-                *(Remnant(name, image_id) for name, image_id in unfinished(pool, age)),
-                *(Remnant(_TRASHED + each, image_id) for each, image_id in unneeded(pool)),
-            ]
+            for found in unfinished(pool, age):
+                yield found and Remnant(*found)
+            for found in unneeded(pool):
+                yield found and Remnant(_TRASHED + found[0], found[1])
 
     def sweep(self, remnant: Remnant) -> None:
         """Remove an unfinished image, or a deleted one from the trash."""

@@ -65,22 +65,23 @@ def make_removable(pool: Any) -> None:
         pool.operate_write_op(operation, _TRASH)
 
 
-def unneeded(pool: Any) -> Iterator[tuple[str, str]]:
-    """Yield id and name of the images that this store put into the trash and no clone needs."""
+def unneeded(pool: Any) -> Iterator[tuple[str, str] | None]:
+    """Yield id and name of the images that this store put into the trash and no clone needs, and
+    None for each other one: to look at one takes some requests."""
     rbd = bindings().rbd
     with translated("looking into the trash"):
         for image_id in _trashed(pool):
+            found = None
             try:
                 name = rbd.RBD().trash_get(pool, image_id)["name"]
-                needed = not _is_unneeded(pool, image_id, name)
+                if _is_unneeded(pool, image_id, name):
+                    found = image_id, name
             except (rbd.ImageNotFound, IndexError):
-                continue  # it is gone; or here for a reason that the bindings have no word for
+                pass  # it is gone; or here for a reason that the bindings have no word for
             except rbd.Error as error:
                 require_odd(error)
                 LOG.info("rbd: what is in the trash as %s is left there: %s", image_id, error)
-                continue
-            if not needed:
-                yield image_id, name
+            yield found
 
 
 def purge(pool: Any, image_id: str) -> None:
@@ -210,7 +211,7 @@ def _remove_wreck(pool: Any, name: str) -> None:
     :raises rbd.ImageNotFound: when there is nothing of it.
     """
     bindings().rbd.RBD().trash_move(pool, name, 0)
-    for image_id in [image_id for image_id, trashed in unneeded(pool) if trashed == name]:
+    for image_id in [found[0] for found in unneeded(pool) if found and found[1] == name]:
         purge(pool, image_id)
 
 

@@ -39,15 +39,17 @@ def written_names(image_id: str) -> str:
     return image_id + _WRITING
 
 
-def unfinished(pool: Any, age: float) -> Iterator[tuple[str, str]]:
-    """Yield the names of unfinished images made so many seconds ago, and what they were to be."""
+def unfinished(pool: Any, age: float) -> Iterator[tuple[str, str] | None]:
+    """Yield the names of unfinished images made so many seconds ago, and what they were to be;
+    None for each that is younger."""
     until = datetime.now(UTC) - timedelta(seconds=age)
     rbd = bindings().rbd
     with translated("looking for unfinished images"):
         for name in rbd.RBD().list(pool):
             image_id, word, _ = name.partition(_WRITING)
-            if word and (age <= 0 or _made_at(pool, name) <= until):
-                yield name, image_id
+            if word:
+                is_old = age <= 0 or _made_at(pool, name) <= until
+                yield (name, image_id) if is_old else None
 
 
 def _made_at(pool: Any, name: str) -> datetime:

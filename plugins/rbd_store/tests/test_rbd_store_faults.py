@@ -361,7 +361,7 @@ def test_those_who_are_killed_leave_no_bytes(store: RbdStore, ceph: Cluster, poo
         wait_until(lambda image_id=image_id: discarded(store, image_id))
 
     def is_swept() -> bool:
-        for remnant in store.remnants(0):
+        for remnant in filter(None, store.remnants(0)):
             store.sweep(remnant)
         return objects_of_images(pool) == []
 
