@@ -99,21 +99,23 @@ class Bucket:
     # -- questions
 
     def check(self) -> None:
-        """Return when the bucket is there and may be used."""
-        try:
-            with translated(f"looking for the bucket {self._name}"):
-                self._client.head_bucket(Bucket=self._name)
-        except BlobNotFound as error:
-            if not self._settings.create_bucket:
-                raise StoreUnavailable(f"there is no bucket {self._name}") from error
-
-    def size(self, key: str) -> int:
-        """Return an object's length."""
-        return int(self._head(key)["ContentLength"])
+        """Return when the bucket is there and may be used, or made by the first upload."""
+        if not self._is_there() and not self._settings.create_bucket:
+            raise StoreUnavailable(f"there is no bucket {self._name}")
 
     def find(self, key: str) -> Listed:
-        """Return what is known of an object."""
-        found = self._head(key)
+        """Return what is known of an object.
+
+        :raises BlobNotFound: when the bucket is there, and the object is not.
+        """
+        try:
+            found = self._head(key)
+        except BlobNotFound as error:
+            # An answer to HEAD has no body, and so does not say what is missing. An image is not
+            # lost because the bucket's name is mistyped, or the server is another.
+            if not self._is_there():
+                raise StoreUnavailable(f"there is no bucket {self._name}") from error
+            raise
         return Listed(key, int(found["ContentLength"]), found["LastModified"])
 
     def objects(self) -> Iterator[Listed]:
@@ -134,7 +136,9 @@ class Bucket:
                 yield Listed(str(entry["Key"]), int(entry["Size"]), entry["LastModified"])
 
     def writer_of(self, key: str) -> str | None:
-        """Return which write the object is from: "" for a stranger's, None when there is none."""
+        """Return which write the object is from: "" for a stranger's, None when there is none, be
+        it for want of the bucket.
+        """
         try:
             return str(self._head(key).get("Metadata", {}).get(_WRITE, ""))
         except BlobNotFound:
@@ -273,6 +277,15 @@ class Bucket:
         self._client.close()
 
     # -- what requests are made of
+
+    def _is_there(self) -> bool:
+        """Tell whether there is such a bucket."""
+        try:
+            with translated(f"looking for the bucket {self._name}"):
+                self._client.head_bucket(Bucket=self._name)
+        except BlobNotFound:
+            return False
+        return True
 
     def _object(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._name, "Key": key}

@@ -76,7 +76,7 @@ class S3Store(
 
     def size(self, location: Location) -> int | None:
         """Return the object's length."""
-        return self._bucket().size(self._key(location))
+        return self._bucket().find(self._key(location)).size
 
     def direct_url(self, location: Location, ttl: int) -> str:
         """Return a signed URL."""
@@ -101,8 +101,7 @@ class S3Store(
         """Remove the object. S3 itself does not say whether there was one."""
         key = self._key(location)
         bucket = self._bucket()
-        if bucket.writer_of(key) is None:
-            raise BlobNotFound
+        bucket.find(key)
         bucket.delete(key)
 
     def remnants(self, age: float) -> list[Remnant]:

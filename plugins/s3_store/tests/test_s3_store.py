@@ -217,10 +217,22 @@ def test_the_first_upload_makes_the_bucket_when_asked_to(build: Build, client: A
         client.delete_bucket(Bucket=name)
 
 
-def test_a_missing_bucket_is_not_a_missing_image(build: Build) -> None:
-    driver = build("there-is-none")
-    calls: list[Callable[[], object]] = [driver.check, lambda: put(driver)]
-    calls += [lambda: put(in_small_parts(driver)), lambda: driver.discard(str(uuid.uuid4()))]
+@pytest.mark.parametrize("is_made", [False, True])
+def test_a_missing_bucket_is_not_a_missing_image(build: Build, server: Any, is_made: bool) -> None:
+    """Neither where the first upload may make it: whoever looks for an image had one there."""
+    driver = build("there-is-none", s3_store_create_bucket_on_put=is_made)
+    host = server.url.removeprefix("http://")
+    location = Location(url=f"s3://{host}/there-is-none/{uuid.uuid4()}")
+    calls: list[Callable[[], object]] = [
+        lambda: driver.open(location),
+        lambda: driver.open_range(location, 10, 10),
+        lambda: driver.size(location),
+        lambda: driver.blob(location),
+        lambda: driver.delete(location),
+    ]
+    if not is_made:
+        calls += [driver.check, lambda: put(driver), lambda: put(in_small_parts(driver))]
+        calls += [lambda: driver.discard(str(uuid.uuid4()))]
     for call in calls:
         with pytest.raises(StoreUnavailable) as raised:
             call()
