@@ -257,15 +257,16 @@ class Bucket:
     # -- removing
 
     def discard(self, key: str) -> None:
-        """Give up all unfinished uploads of an object and remove it, if there is any of it."""
-        try:
-            for found, upload in self.uploads(key):
-                if found == key:
-                    self.abort(key, upload)
+        """Give up all unfinished uploads of an object and remove it, if a write of ours made it.
+
+        All of these say so of themselves. What does not was there before: the write was refused
+        because of it, and it is another's image.
+        """
+        for found, upload in self.uploads(key):
+            if found == key:
+                self.abort(key, upload)
+        if self.writer_of(key):
             self.delete(key)
-        except StoreUnavailable as error:
-            if not (self._settings.create_bucket and _said(error, "NoSuchBucket")):
-                raise
 
     def delete(self, key: str) -> None:
         """Remove an object; also when there is none."""

@@ -94,7 +94,7 @@ class S3Store(
         return Location(url=self._url_of(image_id))
 
     def discard(self, image_id: str) -> None:
-        """Give up all unfinished uploads of this image and remove the object."""
+        """Give up the unfinished uploads of this image; remove the object, if a write made it."""
         self._bucket().discard(image_id)
 
     def delete(self, location: Location) -> None:

@@ -406,6 +406,29 @@ def test_an_object_that_came_meanwhile_is_not_replaced(
     assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
 
 
+def test_what_had_the_name_before_is_not_discarded(build: Build, bucket: str, client: Any) -> None:
+    """Whoever was refused a name takes back what it has written: nothing."""
+    image_id = str(uuid.uuid4())
+    client.put_object(Bucket=bucket, Key=image_id, Body=b"another's")
+    for driver in (build(bucket), in_small_parts(build(bucket))):
+        with pytest.raises(BlobExists):
+            put(driver, image_id=image_id)
+        driver.discard(image_id)
+        found = client.get_object(Bucket=bucket, Key=image_id)["Body"]
+        with found:
+            assert found.read() == b"another's"
+
+
+def test_each_kind_of_write_can_be_discarded(build: Build, bucket: str, client: Any) -> None:
+    drivers = build(bucket), in_small_parts(build(bucket))
+    for driver, size in ((driver, size) for driver in drivers for size in (0, len(DATA), None)):
+        image_id = str(uuid.uuid4())
+        driver.write(image_id, FileStream(io.BytesIO(DATA[:size])), size)
+        assert client.head_object(Bucket=bucket, Key=image_id)["Metadata"]["glancekit-write"]
+        build(bucket).discard(image_id)  # after a restart, too
+    assert "Contents" not in client.list_objects_v2(Bucket=bucket)
+
+
 def test_encryption_is_asked_for(build: Build, bucket: str, client: Any) -> None:
     asked = {
         "s3_store_server_side_encryption": "aws:kms",
