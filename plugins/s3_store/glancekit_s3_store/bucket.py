@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from glancekit.plugin import BlobExists, BlobNotFound, StoreDenied, StoreFailed, StoreUnavailable
+from glancekit_s3_store.body import Body
 from glancekit_s3_store.credentials import found_by, renew_when_refused
 from glancekit_s3_store.failures import code_of, translated
 from glancekit_s3_store.options import Settings
@@ -81,7 +82,11 @@ class Bucket:
         self._settings = settings
         _keep_requests_out_of_logs()
         with translated("preparing requests"):
-            self._client = _client(settings)
+            session = _session(settings)
+            self._client = _client(session, settings)
+            # While a body is sent, what counts as silence is the time-out of its connection.
+            patient = replace(settings, connect_timeout=settings.read_timeout)
+            self._sending = _client(session, patient)
         self._conditional = True
         self._lock = threading.Lock()
         self._being_published: set[str] = set()
@@ -217,8 +222,13 @@ class Bucket:
 
     def put(self, key: str, data: bytearray, write: str) -> None:
         """Make an object of data that is in memory."""
-        asked = self._object(key) | self._content(data) | self._kind(write)
-        self._publish(key, write, lambda more: self._client.put_object(**asked, **more))
+        asked = self._object(key) | self._kind(write)
+
+        def request(more: dict[str, str]) -> None:
+            with self._content(data) as content:  # from its beginning, also when it is made again
+                self._sending.put_object(**asked, **content, **more)
+
+        self._publish(key, write, request)
 
     def begin(self, key: str, write: str) -> str:
         """Begin an upload in parts and return its id."""
@@ -229,13 +239,9 @@ class Bucket:
 
     def put_part(self, key: str, upload: str, number: int, data: bytearray) -> Part:
         """Send one part."""
-        with translated(f"sending part {number}"):
-            answer = self._client.upload_part(
-                **self._object(key),
-                **self._content(data),
-                UploadId=upload,
-                PartNumber=number,
-            )
+        asked = self._object(key) | {"UploadId": upload, "PartNumber": number}
+        with translated(f"sending part {number}"), self._content(data) as content:
+            answer = self._sending.upload_part(**asked, **content)
         return Part(number, str(answer["ETag"]))
 
     def complete(self, key: str, upload: str, parts: list[Part], write: str) -> None:
@@ -276,6 +282,7 @@ class Bucket:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+        self._sending.close()
 
     # -- what requests are made of
 
@@ -298,11 +305,15 @@ class Bucket:
             **self._settings.encryption,
         }
 
-    def _content(self, data: bytearray) -> dict[str, Any]:
-        if not self._settings.send_md5:
-            return {"Body": data}
-        digest = hashlib.md5(data, usedforsecurity=False).digest()
-        return {"Body": data, "ContentMD5": base64.b64encode(digest).decode()}
+    @contextmanager
+    def _content(self, data: bytearray) -> Iterator[dict[str, Any]]:
+        """Lend data to a request; afterwards it may be filled with other."""
+        with Body(data) as body:
+            if not self._settings.send_md5:
+                yield {"Body": body}
+                return
+            digest = hashlib.md5(data, usedforsecurity=False).digest()
+            yield {"Body": body, "ContentMD5": base64.b64encode(digest).decode()}
 
     def _head(self, key: str) -> dict[str, Any]:
         with translated("looking up"):
@@ -413,12 +424,15 @@ def _keep_requests_out_of_logs() -> None:
     sdk.setLevel(max(logging.INFO, sdk.getEffectiveLevel()))
 
 
-def _client(settings: Settings) -> Any:
-    session = boto3.session.Session(
+def _session(settings: Settings) -> Any:
+    return boto3.session.Session(
         aws_access_key_id=settings.access_key,
         aws_secret_access_key=settings.secret_key,
         region_name=settings.region,
     )
+
+
+def _client(session: Any, settings: Settings) -> Any:
     credentials = found_by(session)
     config = Config(
         signature_version="s3v4",

@@ -130,13 +130,15 @@ OPTIONS: Sequence[Any] = (
         "s3_store_connect_timeout",
         default=5.0,
         min=0.1,
-        help="Seconds to wait for a connection, for each of three attempts.",
+        help="Seconds to wait for a connection, for each of three attempts. One that is made "
+        "to send data over has s3_store_read_timeout.",
     ),
     FloatOpt(
         "s3_store_read_timeout",
         default=60.0,
         min=0.1,
-        help="Seconds to wait for the next byte of an answer, for each of three attempts.",
+        help="Seconds to wait for the next byte in either direction, for each of three attempts. "
+        "How long a part takes as a whole does not matter.",
     ),
 )
 

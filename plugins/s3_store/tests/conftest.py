@@ -256,12 +256,14 @@ def build(server: Server) -> Iterator[Build]:
 class Way(FaultyWire):
     """The way to a server. Requests with something of ``ended`` in them are answered as AWS does
     when a session has come to its end; as many of a method as ``busy`` says, as it does when there
-    are too many. ``garbled`` arrives turned round. ``methods`` are those of all requests.
+    are too many; what has ``unknown`` in it, as a simple server does. ``garbled`` arrives turned
+    round. ``methods`` are those of all requests.
     """
 
     def __init__(self, port: int) -> None:
         self.ended: set[bytes] = set()
         self.busy: dict[bytes, int] = {}
+        self.unknown = b""
         self.garbled = b""
         self.methods: list[bytes] = []
         super().__init__(port)
@@ -276,6 +278,8 @@ class Way(FaultyWire):
         if self.busy.get(method):
             self.busy[method] -= 1
             return self._refuse(line, method, "503 Slow Down", "SlowDown")
+        if self.unknown and self.unknown in chunk:
+            return self._refuse(line, method, "501 Not Implemented", "NotImplemented")
         if self.garbled:
             chunk = chunk.replace(self.garbled, self.garbled[::-1])
         return super().forth(line, chunk)

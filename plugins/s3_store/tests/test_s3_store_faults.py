@@ -29,6 +29,7 @@ from glancekit.plugin import (
     StoreFull,
     StoreUnavailable,
 )
+from glancekit.testing.wire import Line, Wire
 
 DATA = bytes(range(256)) * 8192
 """2 MiB: more than the buffers of a connection hold."""
@@ -142,6 +143,54 @@ def test_a_part_whose_answer_is_lost_is_sent_again(driver: S3Store, way: Any) ->
     assert way.happened == 1
     with driver.open(location) as opened:
         assert b"".join(opened) == DATA
+
+
+class Slow(Wire):
+    """A line that carries 4 MiB a second, and nothing for ``pause`` seconds, once."""
+
+    def __init__(self, port: int) -> None:
+        self.pause = 0.0
+        self.lines: set[Line] = set()
+        super().__init__(port)
+        # Little is on its way unseen; that which is sent counts when it is over the line.
+        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+
+    def forth(self, line: Line, chunk: bytes) -> bytes:
+        """See the base."""
+        self.lines.add(line)
+        time.sleep(len(chunk) / (4 << 20))
+        if line.went_forth > 1 << 20:
+            time.sleep(self.pause)
+            self.pause = 0.0
+        return chunk
+
+
+@pytest.mark.parametrize("pause", [0.0, 1.5])
+def test_a_part_may_take_longer_than_it_takes_to_connect(
+    build: Build, server: Any, bucket: str, client: Any, pause: float
+) -> None:
+    """It is sent once: what counts is silence, and of that as much as with an answer."""
+    with Slow(int(server.url.rpartition(":")[2])) as slow:
+        times = {"s3_store_connect_timeout": 0.3, "s3_store_read_timeout": 20.0}
+        there = build(bucket, s3_store_host=slow.url, **times)._bucket()
+        data, slow.pause = bytearray(DATA * 4), pause
+        upload = there.begin("1", "whose")
+        part = there.put_part("1", upload, 1, data)
+        del data[:]  # which is not held any more
+        there.complete("1", upload, [part], "whose")
+        assert len([line for line in slow.lines if line.went_forth > 1 << 20]) == 1
+    with client.get_object(Bucket=bucket, Key="1")["Body"] as body:
+        assert body.read() == DATA * 4
+
+
+def test_what_is_sent_again_is_sent_from_its_beginning(
+    driver: S3Store, way: Any, client: Any, bucket: str
+) -> None:
+    """As where a server turns out not to know the condition that the name is free."""
+    way.unknown = b"If-None-Match"
+    for _ in range(2):
+        with driver.open(put(driver)) as opened:
+            assert b"".join(opened) == DATA
 
 
 class Failing(FileStream):
