@@ -24,6 +24,10 @@ _HOST = re.compile(rf"({_LABEL}\.)*{_LABEL}\.?|[0-9A-Fa-f:.]+")
 _REGION = re.compile(rf"(?![0-9]+$){_LABEL}")
 """The same of the names of hosts and of regions."""
 
+_AWS = re.compile(r"(^|\.)amazonaws\.com(\.cn)?$")
+_APART = re.compile(r"[.-](cn|us-gov)-")
+"""Whose hosts these are, and which regions have nothing to do with the others."""
+
 OPTIONS: Sequence[Any] = (
     StrOpt(
         "s3_store_host",
@@ -170,13 +174,18 @@ class Settings:
     def place(self) -> str:
         """The bucket, by a name that none but those who write to it have.
 
-        A bucket's name is AWS's only one in the world. Other servers may have one of that name for
-        each account, which is known by its access key, shown here as a digest.
+        A bucket's name is the only one in its part of AWS. Other servers may have one of that name
+        for each account, which is known by its access key, shown here as a digest.
         """
-        if self.endpoint is None or urlsplit(self.endpoint).netloc.endswith(".amazonaws.com"):
-            return f"s3:aws/{self.bucket}"
+        if self.is_aws:
+            return f"s3:{_partition(self.endpoint, self.region)}/{self.bucket}"
         account = hashlib.sha256((self.access_key or "").encode()).hexdigest()[:8]
-        return f"s3:{self.endpoint}/{account}/{self.bucket}"
+        return f"s3:{_server(str(self.endpoint))}/{account}/{self.bucket}"
+
+    @property
+    def is_aws(self) -> bool:
+        """The server is AWS's own."""
+        return self.endpoint is None or _AWS.search(_host(self.endpoint)) is not None
 
 
 def settings_of(options: Any) -> Settings:
@@ -232,6 +241,24 @@ def _endpoint(host: str) -> str | None:
     if not _is_address(url):
         raise ConfigError("s3_store_host is no address: write s3.example.org or http://host:port")
     return url
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").removesuffix(".")
+
+
+def _server(url: str) -> str:
+    """Return the server's one name: an address can be spelt in several ways."""
+    parts = urlsplit(url)
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    port = "" if parts.port in (None, usual) else f":{parts.port}"
+    return f"{_host(url)}{port}{parts.path}"
+
+
+def _partition(endpoint: str | None, region: str | None) -> str:
+    """Return the part of AWS, each of which has its own users and names of buckets."""
+    found = _APART.search(f".{region}" if endpoint is None else _host(endpoint))
+    return "aws" if found is None else f"aws-{found[1]}"
 
 
 def _is_address(url: str) -> bool:

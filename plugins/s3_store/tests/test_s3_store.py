@@ -573,6 +573,66 @@ def test_a_bucket_is_one_place_for_its_account_alone(build: Build) -> None:
     assert far == others[-1]
 
 
+@pytest.mark.parametrize(
+    ("spelt", "others"),
+    [
+        (
+            [
+                "https://s3.example.org",
+                "s3.example.org",
+                "https://S3.Example.org",
+                "HTTPS://s3.example.org/",
+            ],
+            ["https://s3.example.org:8443", "https://s3.example.org/s3", "https://example.org"],
+        ),
+        (
+            ["https://s3.example.org", "https://s3.example.org:443", "https://s3.example.org."],
+            ["https://s3.example.org:80", "http://s3.example.org:443"],
+        ),
+        (["http://s3.example.org", "http://s3.example.org:80"], ["http://s3.example.org:8080"]),
+        (["http://[::1]:9000", "http://[::1]:9000/"], ["http://[::1]:9001", "http://[::2]:9000"]),
+        (
+            [
+                "",
+                "https://s3.eu-west-1.amazonaws.com",
+                "https://s3.eu-west-1.amazonaws.com:443",
+                "https://S3.us-east-1.AmazonAWS.com.",
+                "http://s3.amazonaws.com",
+            ],
+            [
+                "https://s3.cn-north-1.amazonaws.com.cn",
+                "https://s3.us-gov-west-1.amazonaws.com",
+                "https://s3.amazonaws.com.example.org",
+                "https://s3.myamazonaws.com",
+            ],
+        ),
+        (
+            ["https://s3.cn-north-1.amazonaws.com.cn", "s3.cn-northwest-1.amazonaws.com.cn:443"],
+            ["", "https://s3.us-gov-west-1.amazonaws.com"],
+        ),
+    ],
+)
+def test_a_place_has_one_name_however_it_is_spelt(
+    build: Build, spelt: list[str], others: list[str]
+) -> None:
+    def place(host: str) -> str:
+        (name,) = build("images", s3_store_host=host).places()
+        return name
+
+    assert len({place(host) for host in spelt}) == 1
+    assert place(spelt[0]) not in {place(host) for host in others}
+
+
+def test_a_region_tells_which_part_of_aws_a_bucket_is_in(build: Build) -> None:
+    def place(region: str) -> list[str]:
+        return build("images", s3_store_host="", s3_store_region_name=region).places()
+
+    assert place("") == place("eu-west-1") == place("us-east-1")
+    assert place("cn-north-1") == place("cn-northwest-1")
+    there = build("images", s3_store_host="https://s3.cn-north-1.amazonaws.com.cn")
+    assert place("cn-north-1") == there.places() != place("eu-west-1")
+
+
 def test_credentials_are_secret_options() -> None:
     secret = {option.name for option in S3Store.options if option.secret}
     assert secret == {"s3_store_access_key", "s3_store_secret_key"}
