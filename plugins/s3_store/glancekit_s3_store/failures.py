@@ -16,6 +16,7 @@ from glancekit.plugin import (
     ConfigError,
     GlancekitError,
     StoreDenied,
+    StoreFailed,
     StoreFull,
     StoreUnavailable,
     translating,
@@ -32,6 +33,7 @@ _BY_KIND: Mapping[type[BaseException], type[GlancekitError]] = {
     sdk.ConnectionError: StoreUnavailable,
     sdk.HTTPClientError: StoreUnavailable,  # time-outs and broken connections are of this kind
     sdk.IncompleteReadError: StoreUnavailable,
+    sdk.FlexibleChecksumError: StoreFailed,  # what came is not what the server once took
 }
 
 _BY_CODE: Mapping[str, type[GlancekitError]] = {
@@ -46,6 +48,7 @@ _BY_CODE: Mapping[str, type[GlancekitError]] = {
     "InsufficientStorage": StoreFull,
     "QuotaExceeded": StoreFull,
     "XMinioStorageFull": StoreFull,
+    "XMinioAdminBucketQuotaExceeded": StoreFull,
     "ExpiredToken": StoreDenied,
     "400": StoreDenied,  # without a body, so to HEAD: there it is how a token is refused
     "InvalidToken": StoreDenied,

@@ -257,7 +257,8 @@ class Way(FaultyWire):
     """The way to a server. Requests with something of ``ended`` in them are answered as AWS does
     when a session has come to its end; as many of a method as ``busy`` says, as it does when there
     are too many; what has ``unknown`` in it, as a simple server does. ``garbled`` arrives turned
-    round. ``methods`` are those of all requests.
+    round; of what comes back a bit changes after ``damaged_back`` bytes, once. ``methods`` are
+    those of all requests.
     """
 
     def __init__(self, port: int) -> None:
@@ -265,6 +266,7 @@ class Way(FaultyWire):
         self.busy: dict[bytes, int] = {}
         self.unknown = b""
         self.garbled = b""
+        self.damaged_back: int | None = None
         self.methods: list[bytes] = []
         super().__init__(port)
 
@@ -283,6 +285,14 @@ class Way(FaultyWire):
         if self.garbled:
             chunk = chunk.replace(self.garbled, self.garbled[::-1])
         return super().forth(line, chunk)
+
+    def back(self, line: Line, chunk: bytes) -> bytes | None:
+        """See the base."""
+        if self.damaged_back is not None and line.came_back > self.damaged_back:
+            self.damaged_back = None
+            self.happened += 1
+            chunk = bytes([chunk[0] ^ 1]) + chunk[1:]
+        return super().back(line, chunk)
 
     def _refuse(self, line: Line, method: bytes, status: str, code: str) -> None:
         """Answer in the server's place, and cut the line."""

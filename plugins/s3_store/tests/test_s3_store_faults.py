@@ -107,6 +107,29 @@ def test_what_replaced_an_object_is_not_given_out_as_its_rest(
     assert way.happened == 1
 
 
+def test_what_a_checksum_tells_of_is_not_given_out_as_the_end(
+    build: Build, bucket: str, way: Any
+) -> None:
+    asked = {
+        "s3_store_request_checksum_calculation": "when_supported",
+        "s3_store_response_checksum_validation": "when_supported",
+    }
+    driver = build(bucket, s3_store_host=way.url, **asked)
+    location = put(driver)
+    with driver.open(location) as opened:
+        assert b"".join(opened) == DATA
+    way.cut_back = 700_000  # what a broken read goes on with is not all that the checksum is of
+    with driver.open(location) as opened:
+        assert b"".join(opened) == DATA
+    way.damaged_back = 1_000_000
+    given = b""
+    with driver.open(location) as opened, pytest.raises(StoreFailed, match="checksum"):
+        for chunk in opened:
+            given += chunk
+    assert way.happened == 2
+    assert len(given) < len(DATA)
+
+
 def test_a_server_that_goes_away_for_good_ends_the_read(driver: S3Store, way: Any) -> None:
     location = put(driver)
     way.cut_back = 700_000
@@ -440,6 +463,7 @@ class TestAFullServer:
         ("PreconditionFailed", 412, BlobExists),
         ("EntityTooLarge", 400, StoreFull),
         ("QuotaExceeded", 403, StoreFull),
+        ("XMinioAdminBucketQuotaExceeded", 400, StoreFull),
         ("InsufficientStorage", 507, StoreFull),
         ("SlowDown", 503, StoreUnavailable),
         ("InternalError", 500, StoreUnavailable),
