@@ -382,7 +382,8 @@ class Bucket:
     def _create(self) -> None:
         region = self._client.meta.region_name
         asked: dict[str, Any] = {"Bucket": self._name}
-        if self._settings.region and region != _REGION_WITHOUT_NAME:
+        has_regions = self._settings.is_aws or self._settings.region
+        if has_regions and region != _REGION_WITHOUT_NAME:
             asked["CreateBucketConfiguration"] = {"LocationConstraint": region}
         try:
             self._client.create_bucket(**asked)
@@ -441,7 +442,8 @@ def _client(session: Any, settings: Settings) -> Any:
         retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
         max_pool_connections=_CONNECTIONS,
         tcp_keepalive=True,
-        s3={"addressing_style": _addressing(settings)},
+        # Else over https an MD5 is sent in place of the SHA-256 in the signature.
+        s3={"addressing_style": _addressing(settings), "payload_signing_enabled": True},
         request_checksum_calculation=settings.request_checksums,
         response_checksum_validation=settings.response_checksums,
     )

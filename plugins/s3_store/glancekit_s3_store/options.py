@@ -105,7 +105,8 @@ OPTIONS: Sequence[Any] = (
         "s3_store_request_checksum_calculation",
         default="when_required",
         choices=_CHECKSUMS,
-        help="When botocore adds checksums of its own; not every compatible server takes them.",
+        help="When botocore adds checksums of its own; not every compatible server takes them. "
+        "Over https they are sent in place of the SHA-256 in the signature.",
     ),
     StrOpt(
         "s3_store_response_checksum_validation",

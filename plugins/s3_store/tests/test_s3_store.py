@@ -17,6 +17,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from glancekit_s3_store.driver import S3Store
 
 from glancekit.plugin import (
@@ -53,6 +54,26 @@ def in_small_parts(driver: S3Store, size: int = 10_000) -> S3Store:
 def read(driver: S3Store, url: str) -> bytes:
     with driver.open(Location(url=url)) as opened:
         return b"".join(opened)
+
+
+def asked_of(client: Any, call: Callable[[], object]) -> list[Any]:
+    """Return the requests as they would go out; the answer to each is the plainest."""
+    asked: list[Any] = []
+
+    def keep(request: Any, **more: Any) -> AWSResponse:
+        asked.append(request)
+        return AWSResponse(request.url, 200, {"ETag": "1"}, Silent())
+
+    client.meta.events.register("before-send.s3", keep)
+    call()
+    return asked
+
+
+class Silent(io.BytesIO):
+    """A body without a word in it."""
+
+    def stream(self) -> Iterator[bytes]:
+        yield b""
 
 
 # -- locations
@@ -215,6 +236,27 @@ def test_the_first_upload_makes_the_bucket_when_asked_to(build: Build, client: A
         assert read(driver, location.url) == DATA
         driver.delete(location)
         client.delete_bucket(Bucket=name)
+
+
+@pytest.mark.parametrize(
+    ("host", "chosen", "named"),
+    [
+        ("", "", b"eu-west-1"),  # of the environment
+        ("", "eu-central-1", b"eu-central-1"),
+        ("", "us-east-1", b""),
+        ("https://s3.eu-west-1.amazonaws.com", "", b"eu-west-1"),
+        ("https://s3.test", "", b""),
+        ("https://s3.test", "far", b"far"),
+    ],
+)
+def test_a_bucket_is_made_in_the_region_that_is_asked(
+    build: Build, host: str, chosen: str, named: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    bucket = build("images", s3_store_host=host, s3_store_region_name=chosen)._bucket()
+    (asked,) = asked_of(bucket._client, bucket._create)
+    said = asked.body or b""
+    assert (b"<LocationConstraint>" + named + b"<" in said) if named else b"Location" not in said
 
 
 @pytest.mark.parametrize("is_made", [False, True])
@@ -452,6 +494,25 @@ def test_checksums_of_the_sdk_are_sent_and_kept(build: Build, bucket: str, clien
     parts = in_small_parts(build(bucket, **asked))
     for driver, url in ((parts, put(parts).url), (parts, location.url)):
         assert read(driver, url) == DATA
+
+
+@pytest.mark.parametrize(
+    ("host", "with_md5"),
+    [
+        (f"{scheme}://s3.test", with_md5)
+        for scheme in ("http", "https")
+        for with_md5 in (False, True)
+    ],
+)
+def test_a_part_s_sha256_is_signed_with_an_md5_or_without(
+    build: Build, host: str, with_md5: bool
+) -> None:
+    chosen = {"s3_store_host": host, "s3_store_enable_data_integrity_protection": with_md5}
+    bucket = build("images", **chosen)._bucket()
+    data = bytearray(DATA)
+    (asked,) = asked_of(bucket._sending, lambda: bucket.put_part("1", "upload", 1, data))
+    assert asked.headers["X-Amz-Content-SHA256"].decode() == hashlib.sha256(DATA).hexdigest()
+    assert ("Content-MD5" in asked.headers) == with_md5
 
 
 CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
