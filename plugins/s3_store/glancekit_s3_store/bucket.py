@@ -83,10 +83,13 @@ class Bucket:
         _keep_requests_out_of_logs()
         with translated("preparing requests"):
             session = _session(settings)
+            credentials = found_by(session)
             self._client = _client(session, settings)
             # While a body is sent, what counts as silence is the time-out of its connection.
             patient = replace(settings, connect_timeout=settings.read_timeout)
             self._sending = _client(session, patient)
+        if settings.access_key is None:
+            renew_when_refused(credentials, self._client, self._sending)
         self._conditional = True
         self._lock = threading.Lock()
         self._being_published: set[str] = set()
@@ -434,7 +437,6 @@ def _session(settings: Settings) -> Any:
 
 
 def _client(session: Any, settings: Settings) -> Any:
-    credentials = found_by(session)
     config = Config(
         signature_version="s3v4",
         connect_timeout=settings.connect_timeout,
@@ -456,6 +458,4 @@ def _client(session: Any, settings: Settings) -> Any:
         config=config,
     )
     wait_when_told_to(client)
-    if settings.access_key is None:
-        renew_when_refused(client, credentials)
     return client

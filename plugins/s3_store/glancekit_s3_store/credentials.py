@@ -51,14 +51,16 @@ def found_by(session: Any) -> Any:
     return found
 
 
-def renew_when_refused(client: Any, credentials: Any) -> None:
-    """Have a client read its credentials anew when the server refuses them, and ask once more.
+def renew_when_refused(credentials: Any, *clients: Any) -> None:
+    """Have clients read their credentials anew when the server refuses them, and ask once more.
 
     Nothing changes for credentials that renew themselves, and where there are none.
     """
     renews_itself = isinstance(credentials, RefreshableCredentials)
     if isinstance(credentials, Credentials) and not renews_itself:
-        client.meta.events.register_first("needs-retry.s3", _Kept(credentials).look)
+        kept = _Kept(credentials)  # one for all: what the one has renewed counts for the other
+        for client in clients:
+            client.meta.events.register_first("needs-retry.s3", kept.look)
 
 
 class _Kept:

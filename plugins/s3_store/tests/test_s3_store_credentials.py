@@ -202,6 +202,32 @@ def test_keys_are_changed_without_a_restart(
 
 
 @only_moto
+def test_a_part_that_was_signed_before_the_keys_changed_is_sent_again(
+    strict: Any, keep: Keep, from_file: Callable[..., S3Store]
+) -> None:
+    """Also where another request has found that out."""
+    user, old = strict.make_user()
+    strict.allow(user)
+    keep(*old)
+    there = from_file()._bucket()
+    upload = there.begin("1", "whose")
+    signed: list[Any] = []
+
+    def change(request: Any, **more: Any) -> None:
+        signed.append(request)
+        if len(signed) == 1:
+            keep(*strict.make_key(user))
+            strict.drop_key(user, old[0])
+            there.check()
+
+    there._sending.meta.events.register("before-send.s3.UploadPart", change)
+    part = there.put_part("1", upload, 1, bytearray(DATA))
+    assert len(signed) == 2
+    there.complete("1", upload, [part], "whose")
+    assert there.find("1").size == len(DATA)
+
+
+@only_moto
 def test_credentials_that_come_later_count_without_a_restart(
     strict: Any, keep: Keep, from_file: Callable[..., S3Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
