@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -122,6 +123,66 @@ def test_a_server_that_is_restarted_meanwhile_is_waited_for(misbehave: Any, buil
             file(request, connection)
 
     assert_same(read(build(), misbehave(behave).url()), DATA)
+
+
+# -- mirrors
+
+
+def test_a_read_goes_on_at_the_mirror_where_it_was(misbehave: Any, build: Build) -> None:
+    """Another one knows the same bytes by a tag of its own."""
+    first, second = misbehave(File(DATA, most=1_200_000)), misbehave(File(DATA, ETag='"two"'))
+    mirrors = itertools.cycle([first, second])
+
+    def redirect(request: Any, connection: socket.socket) -> None:
+        where = next(mirrors).url("image?key=hunter3")
+        connection.sendall(head("302 Found", Location=where, Content_Length=0))
+
+    redirector = misbehave(redirect)
+    assert_same(read(build(), redirector.url(who="user:hunter2@")), DATA)
+    assert [request.start for request in first.requests] == [0, 1_200_000, 2_400_000]
+    assert not any("authorization" in request.headers for request in first.requests)
+    assert second.requests == []
+    assert len(redirector.requests) == 1
+
+
+@pytest.mark.parametrize("refusal", ["400 Expired", "403 Expired", "404 Gone", "503 Not now", ""])
+def test_a_mirror_that_does_not_go_on_is_asked_for_anew(
+    misbehave: Any, build: Build, refusal: str
+) -> None:
+    """Where it led to may have been signed for a while, or be away by now."""
+    file = File(DATA, most=1_200_000)
+
+    def once(request: Any, connection: socket.socket) -> None:
+        if [asked.line for asked in mirror.requests].count(request.line) == 1:
+            file(request, connection)
+        elif refusal:
+            connection.sendall(head(refusal, Content_Length=0))
+
+    def redirect(request: Any, connection: socket.socket) -> None:
+        where = mirror.url(f"image?signature={len(redirector.requests)}")
+        connection.sendall(head("302 Found", Location=where, Content_Length=0))
+
+    mirror, redirector = misbehave(once), misbehave(redirect)
+    assert_same(read(build(http_read_retries=2), redirector.url()), DATA)
+    assert len(redirector.requests) == 3
+    assert len({request.line for request in mirror.requests}) == 3
+    assert len(mirror.requests) >= 5
+
+
+def test_a_mirror_whose_file_is_another_by_now_is_told(misbehave: Any, build: Build) -> None:
+    file = File(DATA, most=1_500_000)
+
+    def change(request: Any, connection: socket.socket) -> None:
+        file(request, connection)
+        file.data, file.headers["ETag"] = OTHER, '"two"'
+
+    mirror = misbehave(change)
+
+    def redirect(request: Any, connection: socket.socket) -> None:
+        connection.sendall(head("302 Found", Location=mirror.url(), Content_Length=0))
+
+    with pytest.raises(StoreFailed, match="changed"):
+        read(build(), misbehave(redirect).url())
 
 
 # -- giving up

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Self
 
@@ -75,6 +75,8 @@ class Answer:
     start: int
     total: int | None
     version: Version
+    elsewhere: str | None = field(default=None, repr=False)
+    """The URL that it came from, where a redirect led to another server. It may be signed."""
 
     @property
     def has_an_end(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from types import MappingProxyType
 from urllib.parse import urljoin
 
@@ -58,7 +59,7 @@ class Fetcher:
             asked["Range"] = f"bytes={start}-{last}"
             if of is not None and of.condition is not None:
                 asked["If-Range"] = of.condition
-        response, destination = self._follow("GET", url, asked, own=headers)
+        response, first, destination = self._follow("GET", url, asked, own=headers)
         try:
             answer = read_answer(response, destination)
             if answer.start not in (0, start):
@@ -66,7 +67,9 @@ class Fetcher:
         except BaseException:
             let_go(response)
             raise
-        return answer
+        if _is_same_server(first, destination):
+            return answer
+        return replace(answer, elsewhere=destination.url)
 
     def size(self, url: str) -> int | None:
         """Return how many bytes are there, None when the server does not say.
@@ -77,7 +80,7 @@ class Fetcher:
         told = self._told_by_head(url)
         if told:
             return told
-        response, destination = self._follow("GET", url, {"Range": "bytes=0-0"})
+        response, _, destination = self._follow("GET", url, {"Range": "bytes=0-0"})
         let_go(response)
         if response.status == 416:  # there is no first byte
             return 0
@@ -85,7 +88,7 @@ class Fetcher:
 
     def _told_by_head(self, url: str) -> int | None:
         try:
-            response, destination = self._follow("HEAD", url, {})
+            response, _, destination = self._follow("HEAD", url, {})
         except Broken:
             return None
         let_go(response)
@@ -95,7 +98,8 @@ class Fetcher:
 
     def _follow(
         self, method: str, url: str, headers: Mapping[str, str], *, own: Mapping[str, str] = NONE
-    ) -> tuple[Response, Destination]:
+    ) -> tuple[Response, Destination, Destination]:
+        """Return an answer that is no redirect, whom the URL names and whom the answer is from."""
         first = destination = self._judge(url)
         for _ in range(self._redirects + 1):
             asked = {**headers, **_AS_IT_IS, **_who(first, destination)}
@@ -105,7 +109,7 @@ class Fetcher:
             response = self._connections.ask(method, destination, asked)
             leads_to = _location(response, url)
             if leads_to is None:
-                return response, destination
+                return response, first, destination
             let_go(response)
             url, destination = leads_to, self._judge(leads_to, sent_by=destination)
         raise Unusable(f"{first.shown}: more than {self._redirects} redirects")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from glancekit.plugin import CHUNK_SIZE, ByteStream
 from glancekit_web_reading.answers import Answer, Version
 from glancekit_web_reading.connections import receiving
-from glancekit_web_reading.failures import Broken, Changed, Unreachable, Unusable
+from glancekit_web_reading.failures import Broken, Changed, Unreachable, Unusable, WebError
 from glancekit_web_reading.fetching import NONE, Fetcher
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class WebStream(ByteStream):
         self._last_failure = wanted.start
         self._is_at_end = False
         self._answer: Answer | None = None
+        self._elsewhere: str | None = None
         self._begin(self._ask(wanted.start, wanted.of))
 
     @property
@@ -148,12 +149,31 @@ class WebStream(ByteStream):
         if self._next == wanted.start:  # nothing was given out, so any content will do
             self._begin(self._ask(wanted.start, wanted.of))
             return
-        answer = self._ask(self._next, first.version)
+        answer = self._ask_where_it_was(first.version)
         if not (wanted.is_fixed or answer.is_of_same_content(first)):
             answer.drop()
             shown = answer.destination.shown
             raise Changed(f"{shown}: its content changed while it was read")
         self._answer, self._at = answer, answer.start
+
+    def _ask_where_it_was(self, of: Version) -> Answer:
+        """Ask the server that a redirect led to; the URL only if that one does not go on.
+
+        A redirect may lead to another mirror every time, which knows the same bytes by another
+        version. What it led to may be signed, and no longer be valid.
+        """
+        if self._elsewhere is not None:
+            try:
+                # Without the wanted headers: they are for the URL's own server.
+                return self._fetcher.get(self._elsewhere, self._next, self._asked_end(), of=of)
+            except Changed:
+                raise
+            except WebError as error:
+                log.info("%s; asked again is where the URL leads by now", error)
+                self._elsewhere = None
+        answer = self._ask(self._next, of)
+        self._elsewhere = answer.elsewhere
+        return answer
 
     def _ask(self, start: int, of: Version | None) -> Answer:
         wanted = self._wanted
@@ -168,6 +188,7 @@ class WebStream(ByteStream):
             answer.drop()
             raise
         self._first = self._answer = answer
+        self._elsewhere = answer.elsewhere
         self._at = answer.start
         self._end = answer.total if self._wanted.end is None else self._wanted.end
 
