@@ -128,6 +128,8 @@ def _require_shared(image: Image) -> None:
 def _project_id(text: str) -> str:
     if not 0 < len(text) <= attributes.MAX_NAME:
         raise InvalidField(field="member", reason="a project's id has 1 to 255 characters")
+    if not text.isprintable():
+        raise InvalidField(field="member", reason="a project's id has printable characters only")
     return text
 
 

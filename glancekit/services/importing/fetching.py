@@ -90,7 +90,7 @@ class Fetching:
         image, staged = self._described(plugin, method, image, task)
         folder = self._staging.prepare(job.image_id)
         write_whole(folder / _DESCRIPTION, json.dumps(staged.to_json()))
-        caller = records.caller_of(task)
+        caller = records.caller_of(self._world, task)
         open_source = partial(method.open, image, _arguments(task), caller=caller)
         source, begun = self._open(job, plugin, open_source)
         with source:
@@ -114,7 +114,7 @@ class Fetching:
         staged = Staged(file=DATA, size=0)
         if not isinstance(method, SupportsDescription):
             return image, staged
-        caller = records.caller_of(task)
+        caller = records.caller_of(self._world, task)
         describe = partial(method.describe, image, _arguments(task), caller=caller)
         described = plugin.answer("describe", describe, self._stall_time, kind=Image)
         return described, records.difference(image, described, staged)

@@ -189,14 +189,18 @@ def job_of(world: World, task: Task) -> Job:
     )
 
 
-def caller_of(task: Task) -> Identity:
-    """Return who asked for an import, as far as that is kept: without a token."""
-    return Identity(
+def caller_of(world: World, task: Task) -> Identity:
+    """Return who asked for an import, as far as that is kept: without a token.
+
+    Whether they administer this service is for its rules to say, as for each request.
+    """
+    kept = Identity(
         user_id=task.user_id,
         project_id=task.owner,
         roles=frozenset(task.input.get("roles", ())),
         request_id=task.request_id,
     )
+    return world.access.recognise(kept)
 
 
 def let_go(work: UnitOfWork, job: Job, *, failed: bool) -> bool:

@@ -91,5 +91,5 @@ class Steps:
         return StagedImage(
             image=records.as_it_will_be(image, staged),
             path=self._staging.of(job.image_id) / staged.file,
-            caller=records.caller_of(task),
+            caller=records.caller_of(self._world, task),
         )

@@ -25,6 +25,10 @@ _SLOW_NETWORK = 10
 _SCHEMA_PATIENCE = 600
 """Seconds for which another process may be changing the schema."""
 
+_KEPT_OPEN = 300
+"""Seconds after which a server ends a transaction in which nothing happens, and its locks. MySQL
+knows such a limit for connections alone; one that it ended while idle is opened anew."""
+
 _NO_CONNECTION_LEFT = (1040, 1203, 1226)
 _AWAY = (1053, 1077, 1079, 1290, 1836, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 3169, 4031)
 """Error numbers of a server that is starting, ending, a replica, or has cut the connection."""
@@ -68,8 +72,10 @@ class MysqlDialect(ServerDialect):
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             # Each of the two servers takes for a comment what only the other knows.
             f"SET SESSION innodb_lock_wait_timeout = {self._limits.lock}"
-            f" /*M! , SESSION max_statement_time = {self._limits.statement} */"
-            f" /*!50708 , SESSION max_execution_time = {self._limits.statement * 1000} */",
+            f" /*M! , SESSION max_statement_time = {self._limits.statement}"
+            f" , SESSION idle_transaction_timeout = {_KEPT_OPEN} */"
+            f" /*!50708 , SESSION max_execution_time = {self._limits.statement * 1000}"
+            f" , SESSION wait_timeout = {_KEPT_OPEN} */",
         )
 
     def beginning(self, *, read_only: bool) -> Sequence[str]:

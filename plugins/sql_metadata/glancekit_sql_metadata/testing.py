@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -87,6 +87,11 @@ def add(driver: ServerMetadata, **facts: Any) -> Image:
         work.events.append(Event(type="image.create", subject=image.id))
         work.commit()
     return image
+
+
+def _name(driver: ServerMetadata, image: Image) -> str | None:
+    with driver.unit_of_work(read_only=True) as work:
+        return work.images.get(image.id).name
 
 
 def ids(driver: ServerMetadata) -> set[str]:
@@ -392,6 +397,23 @@ class ServerConformance:
                 other.images.get(image.id)
         with hasty.unit_of_work() as other:
             assert other.images.get(image.id).id == image.id
+
+    def test_what_a_host_held_that_vanished_is_let_go_of(
+        self, driver: ServerMetadata, build: Build, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It says nothing any more in the middle of a transaction, and the server ends that."""
+        image = add(driver)
+        monkeypatch.setattr(f"{type(driver).__module__.rpartition('.')[0]}.dialect._KEPT_OPEN", 1)
+        vanished, unit = build(), ExitStack()
+        held = unit.enter_context(vanished.unit_of_work())
+        held.images.get(image.id)
+        with driver.unit_of_work() as work:  # which waits for lock_timeout seconds at most
+            work.images.save(replace(image, name="changed"), expect_status={image.status})
+            work.commit()
+        with pytest.raises(MetadataError), unit:
+            held.images.save(replace(image, name="lost"), expect_status={image.status})
+            held.commit()
+        assert _name(driver, image) == "changed"
 
     def test_an_id_is_not_given_out_while_its_image_is_being_deleted(
         self, driver: ServerMetadata

@@ -102,7 +102,7 @@ class ProjectAccounts:
         if not place.account or not self._is_of_image(location, place):
             return
         account = self.to_change(location, place)
-        listed = ",".join(f"{project}:*" for project in readers)
+        listed = ",".join(f"{project}:*" for project in readers if _is_one_project(project))
         writers = ",".join(f"{project}:*" for project in self._settings.admin_projects)
         container = Container(account, place.container, may_lack=True)
         container.let_in(EVERYBODY if public else listed, writers)
@@ -198,3 +198,11 @@ class ProjectAccounts:
         except GlancekitError as error:
             # What went wrong before is on its way to the caller; discard will find it.
             log.warning("the container %s is left: %s", container.name, error)
+
+
+def _is_one_project(name: str) -> bool:
+    """Say whether an id can be put into an access list, and mean nothing there but one project.
+
+    An image's owner chooses it. ``.r`` begins what Swift says of the whole web.
+    """
+    return _PROJECT.fullmatch(name) is not None and not name.startswith(".")

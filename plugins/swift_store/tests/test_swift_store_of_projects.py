@@ -156,6 +156,7 @@ def test_readers_are_granted_in_swift_itself(
     for readers, public, read_acl, expected in (
         ([member], False, f"{member}:*", 200),
         (["a", "b"], False, "a:*,b:*", 403),
+        (["x:*,.r:*,y", ".r", "two\nlines", "good"], False, "good:*", 403),
         ([], True, "*:*", 200),
         ([], False, None, 403),
     ):

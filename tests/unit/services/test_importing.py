@@ -37,6 +37,7 @@ from glancekit.core.stream import IteratorStream
 from glancekit.flows.engine import Board, Worker
 from glancekit.flows.options import FlowSettings
 from glancekit.services import images, imports, legacy_tasks, parts
+from glancekit.services.access import Access
 from glancekit.services.importing.records import FAILED, GOING, LOCK, PLACE, job_of
 from glancekit.services.importing.work import Work
 from glancekit.services.imports import ImportRequest
@@ -70,6 +71,7 @@ class Web(ImportMethod):
         self.data = b"web" * 1000
         self.version = "1"
         self.offsets: list[int] = []
+        self.callers: list[Identity] = []
         self.before_end: Callable[[], None] = lambda: None
 
     def validate(self, arguments: Mapping[str, Any]) -> None:
@@ -79,6 +81,7 @@ class Web(ImportMethod):
         """Go on where the fetch was."""
         if fetched is not None and fetched.version != self.version:
             raise SourceChanged(source=arguments["uri"])
+        self.callers.append(caller)
         self.offsets.append(0 if fetched is None else fetched.size)
         self.before_end()
         return Source(self.data[self.offsets[-1] :], self.version)
@@ -364,6 +367,31 @@ def test_what_was_in_memory_is_on_the_disk_before_it_becomes_the_image(
     image, task = run(stepped, queued.id)
     assert (image.status, task.message) == ("active", "")
     assert synced == ["data"]
+
+
+class NoAdministrators:
+    """An operator's rules by which nobody administers the service."""
+
+    changed = frozenset({"context_is_admin"})
+
+    def decide(self, name: str, credentials: object, target: object) -> bool:
+        return False
+
+    def knows(self, name: str) -> bool:
+        return name in self.changed
+
+
+@pytest.mark.parametrize(
+    ("access", "is_admin"), [(Access(NoAdministrators), False), (Access(), True)]
+)
+def test_who_is_an_administrator_is_for_the_rules_to_say_in_an_import_too(
+    importing: World, queued: Image, run: Run, web: Web, access: Access, is_admin: bool
+) -> None:
+    caller = Identity(user_id="u", project_id="p1", roles=frozenset({"admin", "member", "reader"}))
+    ruled = replace(importing, access=access)
+    begin(ruled, caller, queued, method="web-download", arguments={"uri": "x"})
+    run(ruled, queued.id)
+    assert [one.is_admin for one in web.callers] == [is_admin]
 
 
 def test_a_changed_source_is_fetched_anew(

@@ -74,8 +74,9 @@ def test_what_cannot_be_shared_or_decided(
     members.add(world, member, active.id, "p2")
     with pytest.raises(Duplicate):
         members.add(world, member, active.id, "p2")
-    with pytest.raises(InvalidField):
-        members.add(world, member, active.id, "")
+    for unfit in ("", "two\nlines"):
+        with pytest.raises(InvalidField):
+            members.add(world, member, active.id, unfit)
     with pytest.raises(InvalidField):
         members.decide(world, stranger, active.id, "p2", "perhaps")
     with pytest.raises(MemberNotFound):
