@@ -9,7 +9,8 @@ business, not a driver's.
 What the core guarantees to every driver:
 
 * it is built as ``Driver(options, name=store_id)`` and told nothing else; ``options`` has the
-  attributes that ``Driver.options`` declares. ``__init__`` keeps them and does no work;
+  attributes that ``Driver.options`` declares, and ``read_only`` where an operator has said that
+  nothing is added. ``__init__`` keeps them and does no work;
 * methods are called from many threads at once;
 * ``image_id`` is a canonical lower-case UUID; a source is read once, from one thread;
 * ``location`` is what ``write`` returned (or an operator registered), with ``image_id`` filled in,

@@ -22,7 +22,9 @@ from glancekit.core.errors import (
     LimitExceeded,
     MetadataError,
     NotFound,
+    StoreDenied,
     StoreError,
+    StoreFull,
     Unavailable,
 )
 from glancekit.core.model.image import Image
@@ -97,23 +99,36 @@ class Keeper:
         return self._conditions
 
     def _condition(self, store: Store) -> Condition:
-        """Ask a store; one that was away for long counts as lost."""
+        """Ask a store how it is. One that is full, or refuses, has all that is in it still."""
+        refusal: StoreError | None = None
         try:
             store.check()
+        except (StoreDenied, StoreFull) as error:
+            refusal = error
         except StoreError as error:
-            since = self._away_since.setdefault(store.id, time.monotonic())
-            is_lost = time.monotonic() - since >= self._settings.lost_after
-            why = f"it is {'lost' if is_lost else 'away'}: {error}"
-            drained = store.draining
-            holds = not is_lost and not drained
-            return Condition(holds=holds, takes=False, gives=False, is_drained=drained, why=why)
+            return self._away(store, error)
         self._away_since.pop(store.id, None)
-        gives = not store.read_only and store.supports(SupportsDelete)
+        gives = (
+            not store.read_only
+            and store.supports(SupportsDelete)
+            and not isinstance(refusal, StoreDenied)
+        )
         if store.draining:
             why = "it is being drained"
             return Condition(holds=False, takes=False, gives=gives, is_drained=True, why=why)
+        if refusal is not None:
+            return Condition(holds=True, takes=False, gives=gives, why=str(refusal))
         why = "" if store.is_writable else "nothing can be added to it"
         return Condition(holds=True, takes=store.is_writable, gives=gives, why=why)
+
+    def _away(self, store: Store, error: StoreError) -> Condition:
+        """Return how a store is that did not answer; one that was away for long counts as lost."""
+        since = self._away_since.setdefault(store.id, time.monotonic())
+        is_lost = time.monotonic() - since >= self._settings.lost_after
+        why = f"it is {'lost' if is_lost else 'away'}: {error}"
+        drained = store.draining
+        holds = not is_lost and not drained
+        return Condition(holds=holds, takes=False, gives=False, is_drained=drained, why=why)
 
     def _keep(self, image: Image) -> list[str]:
         """Do what has to be done to one image; return what was, in words to be counted."""

@@ -215,11 +215,15 @@ class FileStore(
         return Usage(total=total, free=free)
 
     def check(self) -> None:
-        """Make a file in each directory and link it, as a write does."""
-        for directory in self._require_any():
-            with translated(f"checking {directory}", of_directory=True):
-                self._prepare(directory)
-                probe(directory)
+        """Make a file in each directory and link it, as a write does.
+
+        Where nothing is to be added, see that they are there: their medium may be read-only.
+        """
+        if not self._settings.read_only:
+            for directory in self._require_any():
+                with translated(f"checking {directory}", of_directory=True):
+                    self._prepare(directory)
+                    probe(directory)
         self._require_all()
 
     def details(self) -> dict[str, Any]:

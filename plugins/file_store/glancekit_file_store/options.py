@@ -72,6 +72,7 @@ class Settings:
     chunk_size: int
     thin: bool
     reserve: int
+    read_only: bool
 
 
 def settings_of(options: Any) -> Settings:
@@ -85,6 +86,7 @@ def settings_of(options: Any) -> Settings:
         chunk_size=options.filesystem_store_chunk_size,
         thin=options.filesystem_thin_provisioning,
         reserve=options.filesystem_store_free_reserve,
+        read_only=getattr(options, "read_only", False),
     )
 
 

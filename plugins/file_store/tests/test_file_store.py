@@ -486,6 +486,41 @@ def test_a_check_leaves_nothing_in_the_directory(tmp_path: Path) -> None:
     assert not files(tmp_path)
 
 
+@pytest.fixture
+def mount_read_only(tmp_path: Path) -> Iterator[Callable[[Path], Path]]:
+    """Show a folder once more, where it cannot be written to, which takes an administrator."""
+    path = tmp_path / "shown"
+
+    def mount(folder: Path) -> Path:
+        path.mkdir()
+        for words in (["--bind", str(folder), str(path)], ["-o", "remount,bind,ro", str(path)]):
+            done = subprocess.run(["mount", *words], capture_output=True)
+            if done.returncode != 0:
+                pytest.skip("a read-only mount needs root, who may mount")
+        return path
+
+    yield mount
+    # It may not have come to a mount.
+    subprocess.run(["umount", "--lazy", str(path)], capture_output=True)
+
+
+def test_a_read_only_medium_is_well_where_nothing_is_to_be_added(
+    tmp_path: Path, mount_read_only: Callable[[Path], Path]
+) -> None:
+    """Be it ours or upstream's; and where something is to be, it is told."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "1").write_bytes(DATA)
+    directory = mount_read_only(tmp_path / "images")
+    driver = found(directory, read_only=True)
+    driver.check()
+    with driver.open(Location(url=f"file://{directory}/1")) as opened:
+        assert opened.read() == DATA
+    with pytest.raises(StoreDenied, match="Read-only"):
+        found(directory).check()
+    with pytest.raises(StoreUnavailable, match="is not there or empty"):
+        found(tmp_path / "away", read_only=True).check()
+
+
 def test_a_check_fails_where_a_file_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "images").write_text("not a directory")
     driver = found(tmp_path / "images")

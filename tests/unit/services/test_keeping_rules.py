@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from glancekit.core.errors import ConfigError, StoreUnavailable, Unavailable
+from glancekit.core.errors import (
+    ConfigError,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    Unavailable,
+)
 from glancekit.core.model.changes import NewImage
 from glancekit.core.model.identity import Identity
 from glancekit.core.model.image import Finding, Image, Location, Visibility
@@ -223,6 +230,30 @@ def held(drivers: dict[str, FaultyStore], image: Image) -> str:
 def recorded(world: World, image: Image) -> str:
     with world.metadata.unit_of_work(read_only=True) as work:
         return "".join(sorted(row.store for row in work.locations.of_image(image.id)))
+
+
+@pytest.mark.parametrize("refusal", [StoreDenied("it is read-only"), StoreFull()])
+def test_a_store_that_is_full_or_refuses_has_what_is_in_it(
+    mount: Mount, member: Identity, drivers: dict[str, FaultyStore], refusal: StoreError
+) -> None:
+    """Only silence counts: it is not lost, however long that lasts; but it takes nothing."""
+    world = mount()
+    image = an_upload(world, member)
+    assert Keeper(world).run() == "1 added"
+    assert held(drivers, image) == "ab"
+    drivers["b"].fail("check", refusal)
+    keeper = Keeper(mount())
+    for _ in range(2):
+        assert keeper.run() is None
+    condition = keeper.conditions()["b"]
+    assert (condition.holds, condition.takes) == (True, False)
+    assert condition.gives == isinstance(refusal, StoreFull), "there is room when something goes"
+    assert condition.why == str(refusal)
+    other = an_upload(world, member)
+    assert Keeper(mount()).run() == "1 added"
+    assert held(drivers, other) == "ac"
+    drained = Keeper(mount(b={"draining": True})).conditions()["b"]
+    assert (drained.holds, drained.is_drained) == (False, True)
 
 
 def test_a_store_is_added_drained_and_lost(
