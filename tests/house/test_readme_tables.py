@@ -70,6 +70,30 @@ def claims(tables: Sequence[Table], driver: str) -> dict[str, set[str]]:
     return found
 
 
+def defaults(tables: Sequence[Table]) -> dict[str, set[str]]:
+    """Return what the tables say is the default of each option, without what is said of it."""
+    found: dict[str, set[str]] = {}
+    for head, rows in tables:
+        if list(head[:2]) == ["option", "default"]:
+            for row in rows:
+                found.setdefault(row[0], set()).add(row[1].partition(" (")[0])
+    return found
+
+
+def is_default(told: str, default: Any) -> bool:
+    """Say whether a README's words for a default are right. Numbers may have their unit; what
+    follows from something else where the option is not set is told in any words."""
+    if default in (None, "", [], {}):
+        return True
+    if isinstance(default, bool):
+        return told == str(default).lower()
+    if isinstance(default, list):
+        return sorted(told.split(", ")) == sorted(default)
+    if isinstance(default, int | float):
+        return told.split()[:1] == [f"{default:.15g}"]
+    return told == str(default)
+
+
 def facts_of(group: str, kind: Any) -> Mapping[str, bool | None]:
     """Return what is to be told of a driver; None where its class alone does not tell."""
     known = {
@@ -116,6 +140,18 @@ def test_what_drivers_can_do_is_told(plugin: Path, metadata_of: Any) -> None:
         for fact, value in facts_of(group, kind).items():
             wanted = [{"yes"}, {"no"}] if value is None else [{"yes" if value else "no"}]
             assert told.get(fact) in wanted, f"{name}: {fact}"
+
+
+def test_defaults_of_options_are_told(plugin: Path, metadata_of: Any) -> None:
+    told = defaults(tables_of(plugin / "README.rst"))
+    wrong = {}
+    for group, name in entry_points(plugin, metadata_of):
+        kind = installed(group, deadline=30.0).get(name)
+        for option in getattr(kind, "options", ()):
+            answers = told.get(option.name, set())
+            if not all(is_default(answer, option.default) for answer in answers):
+                wrong[option.name] = answers, option.default
+    assert not wrong
 
 
 def test_what_listeners_hear_is_told(plugin: Path, metadata_of: Any) -> None:

@@ -9,6 +9,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -147,9 +148,15 @@ class SharedFile(PartialFile):
             if error.errno in _OTHERWISE:
                 return False
             raise
-        os.close(self._file)
-        linked.replace(self._path)
-        self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        with ExitStack() as failing:
+            failing.callback(linked.unlink, missing_ok=True)
+            file = os.open(linked, os.O_RDWR | os.O_CLOEXEC)
+            failing.callback(os.close, file)
+            linked.replace(self._path)
+            failing.pop_all()
+        # Ours before the other is closed: a number that is closed twice may be another thread's.
+        self._file, emptied = file, self._file
+        os.close(emptied)
         self._length = os.fstat(self._file).st_size
         return True
 

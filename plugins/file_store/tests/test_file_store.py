@@ -575,3 +575,25 @@ def test_a_staged_file_becomes_the_image_itself(tmp_path: Path) -> None:
     if other is not None:  # this file system shares blocks
         assert not (tmp_path / "b" / image_id).samefile(staged)
     assert [*(tmp_path / "a" / ".writing").iterdir()] == []
+
+
+def test_an_adoption_that_fails_closes_nobody_else_s_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number that was closed is at once another thread's: here it opens a file meanwhile."""
+    driver, staged = one(tmp_path / "images"), tmp_path / "staged"
+    staged.write_bytes(DATA)
+    others: list[int] = []
+
+    def refuse(*_: object) -> None:
+        others.append(os.open(os.devnull, os.O_RDONLY))
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OSError, match="Input/output"):
+        driver.adopt(staged, str(uuid.uuid4()))
+    (other,) = others
+    os.fstat(other)
+    os.close(other)
+    assert not files(tmp_path / "images")
+    assert staged.stat().st_nlink == 1
