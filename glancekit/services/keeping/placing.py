@@ -16,6 +16,7 @@ from dataclasses import replace
 from glancekit.core.contracts.store import SupportsDelete
 from glancekit.core.errors import (
     BlobInUse,
+    BlobUnavailable,
     Conflict,
     GlancekitError,
     ImageNotFound,
@@ -99,11 +100,11 @@ class Keeper:
         return self._conditions
 
     def _condition(self, store: Store) -> Condition:
-        """Ask a store how it is. One that is full, or refuses, has all that is in it still."""
+        """Ask a store how it is. One that is full, refuses, or has a part away is no lost one."""
         refusal: StoreError | None = None
         try:
             store.check()
-        except (StoreDenied, StoreFull) as error:
+        except (BlobUnavailable, StoreDenied, StoreFull) as error:
             refusal = error
         except StoreError as error:
             return self._away(store, error)

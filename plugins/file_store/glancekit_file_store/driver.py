@@ -24,6 +24,7 @@ from glancekit.plugin import (
     Blob,
     BlobExists,
     BlobNotFound,
+    BlobUnavailable,
     ByteStream,
     FileStream,
     Location,
@@ -265,13 +266,13 @@ class FileStore(
         if away:
             raise self._absence(*away)
 
-    def _absence(self, *directories: Path) -> StoreDenied | StoreUnavailable:
+    def _absence(self, *directories: Path) -> StoreUnavailable:
         """Return what it means that directories are not there.
 
         While others are, the store is not unavailable: it would be passed over as a whole.
         """
         if self._there():
-            return StoreDenied(_not_there(*directories))
+            return BlobUnavailable(_not_there(*directories))
         return StoreUnavailable(_not_there(*directories))
 
     @contextmanager
