@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator
 
 from glancekit.core.contracts.store import Remnant, SupportsSweep
-from glancekit.core.errors import StoreError
+from glancekit.core.errors import BlobUnavailable, StoreError, StoreUnavailable
 from glancekit.core.model.status import LocationStatus
 from glancekit.core.stores import Store
 from glancekit.core.turns import require_turn
@@ -59,18 +59,32 @@ def explain(world: Recoverable) -> Iterator[str]:
 
 def _sweep_store(world: Recoverable, store: Store) -> int:
     swept = 0
-    for remnant in remnants(world, store):
-        if swept == MOST:
+    for tried, remnant in enumerate(remnants(world, store)):
+        if tried == MOST:
             log.info("store %s has more to be swept, in the next round", store.id)
             break
         if store.sweep_dry_run:
             log.info("store %s: %s would be swept", store.id, remnant.name)
         else:
             require_turn()
-            store.sweep(remnant)
-            log.info("store %s: swept %s", store.id, remnant.name)
-        swept += 1
-    return 0 if store.sweep_dry_run else swept
+            swept += _is_swept(store, remnant)
+    return swept
+
+
+def _is_swept(store: Store, remnant: Remnant) -> bool:
+    """Remove a remnant. One that cannot be removed now does not keep the others.
+
+    :raises StoreUnavailable: when the store is silent.
+    """
+    try:
+        store.sweep(remnant)
+    except StoreError as error:
+        if isinstance(error, StoreUnavailable) and not isinstance(error, BlobUnavailable):
+            raise
+        log.warning("%s cannot be swept now: %s", remnant.name, error)
+        return False
+    log.info("store %s: swept %s", store.id, remnant.name)
+    return True
 
 
 def _has_writer(world: Recoverable, store: Store, image_id: str | None) -> bool:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from glancekit.core.errors import StoreUnavailable
+from glancekit.core.contracts.store import Remnant
+from glancekit.core.errors import BlobInUse, BlobUnavailable, StoreFailed, StoreUnavailable
 from glancekit.core.model.image import Image, Location, now
 from glancekit.core.model.status import LocationStatus
 from glancekit.core.stores import Store, Stores
@@ -133,6 +134,23 @@ def test_a_store_that_fails_is_left_for_later(
         assert sweep(place) == 0
     assert left(place.driver) == ids
     assert sweep(place) == 1
+
+
+@pytest.mark.parametrize("error", [BlobUnavailable("held"), BlobInUse(), StoreFailed("odd")])
+def test_one_that_cannot_be_removed_does_not_keep_the_others(
+    place: Place, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    held, *others = abandoned(place.driver, 3)
+    real = place.driver.sweep
+
+    def sweep_one(remnant: Remnant) -> None:
+        if remnant.image_id == held:
+            raise error
+        real(remnant)
+
+    monkeypatch.setattr(place.driver, "sweep", sweep_one)
+    assert sweep(place) == len(others)
+    assert left(place.driver) == [held]
 
 
 def test_the_reaper_sweeps_now_and_then(place: Place) -> None:
