@@ -7,8 +7,10 @@ module; what breaks on the way to it, of ``wire``.
 
 from __future__ import annotations
 
+import itertools
 import os
 import pwd
+import random
 import signal
 import socket
 import subprocess
@@ -22,10 +24,17 @@ from typing import Self
 
 HERE = "127.0.0.1"
 
-LIFETIME = 5400
-"""Seconds after which a server ends by itself, should nobody end it: more than all tests take."""
+LIFETIME = 6 * 3600
+"""Seconds after which a server ends by itself, should nobody end it.
 
-START_LIMIT = 60.0
+It bounds the life of one whose tests were killed and could not, and nothing else: it is far more
+than all tests take on a slow machine.
+"""
+
+FIRST_PORT, SLOTS, PORTS = 10_000, 22, 1000
+"""Where the ports of tests begin, into how many slots they fall, and how many are in each."""
+
+START_LIMIT = 90.0
 """Seconds that a start may take."""
 
 
@@ -214,11 +223,20 @@ class SingleServer(RealServer):
         self._process.thaw()
 
 
+_turns = itertools.count(random.randrange(PORTS))
+
+
 def free_ports(count: int) -> list[int]:
-    """Return ports of this host that nobody has, all of them different."""
+    """Return ports of this host that nobody has, all of them different.
+
+    They are below those that the kernel gives to whoever asks for any, and so are still nobody's
+    when a server comes to listen. Each process counts up in a slot of its own, so that tests
+    which run side by side, or one after the other, do not choose the same.
+
+    :raises RuntimeError: when there are none.
+    """
     with ExitStack() as probes:
-        taken = [probes.enter_context(socket.create_server((HERE, 0))) for _ in range(count)]
-        return [int(probe.getsockname()[1]) for probe in taken]
+        return [_probed(probes) for _ in range(count)]
 
 
 def free_port() -> int:
@@ -243,6 +261,17 @@ def find_environment(variable: str, folder: str, *, has: str) -> Path | None:
     here = Path.cwd()
     candidates = [Path(named)] if named else [path / folder for path in (here, *here.parents)]
     return next((path.absolute() for path in candidates if (path / has).exists()), None)
+
+
+def _probed(probes: ExitStack) -> int:
+    """Return the next port of our slot on which one can listen; the probe keeps it meanwhile."""
+    first = FIRST_PORT + PORTS * (os.getpid() % SLOTS)
+    for turn in itertools.islice(_turns, PORTS):
+        port = first + turn % PORTS
+        with suppress(OSError):  # somebody has it
+            probes.enter_context(socket.create_server((HERE, port)))
+            return port
+    raise RuntimeError(f"no port from {first} to {first + PORTS - 1} is free")
 
 
 def _ids(user: str | None) -> tuple[int, int] | tuple[None, None]:

@@ -15,7 +15,10 @@ import pytest
 import requests
 from glancekit_registry_metadata.testing import KEY
 
-START_LIMIT = 30.0
+from glancekit.testing.servers import free_port
+
+START_LIMIT = 90.0
+STOP_LIMIT = 90.0
 
 
 class RegistryProcess:
@@ -28,6 +31,7 @@ class RegistryProcess:
         self._config = folder / "registry.conf"
         self._config.write_text(
             f"[DEFAULT]\ndata_dir = {folder}\n[registry]\nshared_key = {KEY}\n"
+            "[plugins]\nplugin_start_timeout = 30\n"  # the machine may be busy
         )
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -51,28 +55,20 @@ class RegistryProcess:
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        code = self.process.wait(30)
+        code = self.process.wait(STOP_LIMIT)
         self.process = None
         return code
 
 
 @pytest.fixture
-def registry(tmp_path: Path, unused_port: int) -> Iterator[RegistryProcess]:
+def registry(tmp_path: Path) -> Iterator[RegistryProcess]:
     folder = tmp_path / "registry"
     folder.mkdir()
-    registry = RegistryProcess(folder, unused_port)
+    registry = RegistryProcess(folder, free_port())
     registry.start()
     yield registry
     if registry.process is not None:
         registry.end(signal.SIGKILL)
-
-
-@pytest.fixture
-def unused_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from glancekit.testing import servers
 from glancekit.testing.servers import (
     ServerProcess,
     SingleServer,
@@ -147,8 +149,8 @@ def test_one_that_starts_too_slowly_is_ended(log: Path) -> None:
 
 
 def test_it_ends_by_itself_with_its_children(log: Path) -> None:
-    process = ServerProcess(log, lifetime=1)
-    process.launch([sys.executable, "-c", ECHO, str(free_port())])
+    process = ServerProcess(log, lifetime=4)
+    process.launch(["sh", "-c", "sleep 60 & echo child $!; wait"])
     assert comes_true(lambda: not process.is_running)
     assert comes_true(lambda: not is_alive(child_of(log)))
 
@@ -172,6 +174,26 @@ def test_its_environment_comes_on_top_of_ours(log: Path, monkeypatch: pytest.Mon
 
 def test_free_ports_are_different() -> None:
     assert len(set(free_ports(20))) == 20
+
+
+def test_free_ports_are_none_that_the_kernel_may_give_to_somebody_else_meanwhile() -> None:
+    """Its own begin at 32768, as it comes."""
+    assert all(10_000 <= port < 32_768 for port in free_ports(20))
+
+
+def test_a_port_that_somebody_has_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "_turns", itertools.count(5))
+    port = free_port()
+    monkeypatch.setattr(servers, "_turns", itertools.count(5))
+    with socket.create_server(("127.0.0.1", port)):
+        assert free_port() != port
+
+
+def test_after_the_last_port_comes_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "_turns", itertools.count(servers.PORTS - 10))
+    last, first = max(ports := free_ports(20)), min(ports)
+    assert last - first < servers.PORTS
+    assert ports.index(first) == ports.index(last) + 1
 
 
 def test_an_environment_is_found_by_its_name_or_above(
