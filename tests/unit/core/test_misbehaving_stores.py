@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,10 +22,12 @@ from glancekit.core.model.image import Location
 from glancekit.core.stores import Store
 from glancekit.testing.store import new_id, stream
 from glancekit.testing.store_liars import AbleStore
+from glancekit.testing.waiting import wait_until
 
 IMAGE = "11111111-2222-3333-4444-555555555555"
 HERE = Location(url=f"memory://odd/{IMAGE}", size=9)
-DEADLINE = 0.3
+DEADLINE, SHORT = 30.0, 0.3
+"""Seconds: nothing but what hangs takes the one, and only where it does it has the other."""
 
 NOT_ASKED = {"clone"}
 """Methods of contracts that the service does not call yet."""
@@ -95,8 +98,19 @@ def counters() -> Counters:
 
 @pytest.fixture
 def store(driver: Odd, counters: Counters) -> Store:
+    return mounted(driver, counters, DEADLINE)
+
+
+def mounted(driver: Odd, counters: Counters, deadline: float) -> Store:
     breaker = Breaker(failures=0)
-    return Store("odd", driver, kind="odd", deadline=DEADLINE, breaker=breaker, counters=counters)
+    return Store("odd", driver, kind="odd", deadline=deadline, breaker=breaker, counters=counters)
+
+
+def is_asked(store: Store) -> bool:
+    """Say whether it can be, in the short time that it has: on a busy machine not each time."""
+    with suppress(StoreError):
+        return store.size(HERE) == 9
+    return False
 
 
 def tally(counters: Counters, operation: str) -> Tally:
@@ -154,17 +168,16 @@ def test_it_returns_nonsense(
 
 
 @pytest.mark.parametrize("method", sorted(CALLS.keys() - MOVES_BYTES))
-def test_it_hangs(
-    driver: Odd, store: Store, counters: Counters, tmp_path: Path, method: str
-) -> None:
+def test_it_hangs(driver: Odd, counters: Counters, tmp_path: Path, method: str) -> None:
+    store = mounted(driver, counters, SHORT)
     driver.let(method, lambda *_, **__: driver.released.wait(60))
     began = time.monotonic()
-    with pytest.raises(StoreError, match=r"no answer within 0.3 s|does not answer"):
+    with pytest.raises(StoreError, match=f"no answer within {SHORT:g} s|does not answer"):
         CALLS[method](store, tmp_path / "file")
     assert time.monotonic() - began < 30
     assert tally(counters, method).errors == 1
     if method not in ("size", "close"):
-        assert store.size(HERE) == 9, "other calls go on"
+        wait_until(lambda: is_asked(store))  # other calls go on
 
 
 def test_a_write_that_hangs_hangs_nobody_else(driver: Odd, store: Store) -> None:

@@ -45,11 +45,15 @@ def drivers() -> Iterator[list[FaultyStore]]:
 @pytest.fixture
 def watched(world: World, drivers: list[FaultyStore]) -> World:
     """Two stores that can be asked, the first of them the default, and one that cannot."""
+    return watching(world, drivers, deadline=30)
+
+
+def watching(world: World, drivers: list[FaultyStore], *, deadline: float) -> World:
     first, second = drivers
     breaker = Breaker(failures=2, pause=60)
     stores = [
-        Store("a", first, is_default=True, deadline=0.1, breaker=breaker),
-        Store("b", second, draining=True, deadline=0.1),
+        Store("a", first, is_default=True, deadline=deadline, breaker=breaker),
+        Store("b", second, draining=True, deadline=deadline),
         Store("web", Web(), draining=True),
     ]
     return replace(world, stores=Stores(stores, "a"))
@@ -85,8 +89,9 @@ def test_a_store_that_is_not_the_default_one_does_no_harm(
 
 
 def test_stores_that_hang_are_named_and_soon_are_not_asked(
-    watched: World, drivers: list[FaultyStore]
+    world: World, drivers: list[FaultyStore]
 ) -> None:
+    watched = watching(world, drivers, deadline=0.1)
     for driver in drivers:
         driver.hang("check")
     for _ in range(2):

@@ -38,11 +38,18 @@ def drivers() -> dict[str, FaultyStore]:
 
 
 @pytest.fixture
-def mount(world: World, drivers: dict[str, FaultyStore]) -> Mount:
+def mount(world: World, drivers: dict[str, FaultyStore], monkeypatch: pytest.MonkeyPatch) -> Mount:
     """Put four stores into the world, ``middle`` the default; words for one are by its id."""
+    monkeypatch.setattr(placement, "PATIENCE", 10.0)  # nothing but what hangs takes it
 
-    def mount(choose_by: ChooseBy, listeners: Any = None, **settings: dict[str, Any]) -> World:
-        hooks = Hooks(patience=0.3)
+    def mount(
+        choose_by: ChooseBy,
+        listeners: Any = None,
+        *,
+        patience: float = 10.0,
+        **settings: dict[str, Any],
+    ) -> World:
+        hooks = Hooks(patience=patience)
         for name, listener in {"placement": placement, **(listeners or {})}.items():
             hooks.add(name, listener)
         stores = [
@@ -113,7 +120,7 @@ def test_a_store_that_hangs_when_it_is_asked_for_its_room_costs_the_others_nothi
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The choice is still made by what they say; else it would be cut off, and the default's."""
-    monkeypatch.setattr(placement, "PATIENCE", 0.1)
+    monkeypatch.setattr(placement, "PATIENCE", 1.0)
     drivers["large"].hang("usage")
     world = mount(ChooseBy.FREE_SPACE, middle={"weight": -1})
     try:
@@ -224,7 +231,8 @@ def test_a_plugin_that_hangs_is_not_waited_for(
             forever.wait()
             return "small"
 
-    assert goes_to(mount(ChooseBy.DEFAULT, {"slow": Hangs()}), member, queued) == "middle"
+    world = mount(ChooseBy.DEFAULT, {"slow": Hangs()}, patience=1.0)
+    assert goes_to(world, member, queued) == "middle"
     assert "plugin slow failed" in caplog.text
     forever.set()
 
