@@ -12,11 +12,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from glancekit.core.model.image import Finding, Location, now
 from glancekit.core.stores import Store
-from glancekit.services.keeping.examining import Verdict, examine
+from glancekit.services.keeping.examining import RETRY, Verdict, examine
 from glancekit.services.keeping.healing import SUSPICIOUS, Healer
 from glancekit.services.world import World
 
@@ -24,9 +24,6 @@ log = logging.getLogger(__name__)
 
 ROUND = 300.0
 """Seconds of reading after which lost copies are repaired before more is read."""
-
-RETRY = timedelta(hours=1)
-"""How long a copy that could not be read is left alone before it is read again."""
 
 BATCH = 100
 """Records looked at in one go."""

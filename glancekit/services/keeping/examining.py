@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from glancekit.core.contracts.metadata import UnitOfWork
 from glancekit.core.errors import (
@@ -36,6 +37,10 @@ READABLE = (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
 """States of an image whose copies have to be what its record says."""
 
 
+RETRY = timedelta(hours=1)
+"""How long a copy that could not be read is left alone before it is read again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What was made of a copy; None when it could not be judged now, ``reason`` says why."""
@@ -58,12 +63,17 @@ def examine(world: World, copy: Location) -> Verdict:
     if image is None or known.holder is not None:
         _put_off(world, known)
         return Verdict(None, "it is being repaired" if image else "its image is not active")
-    verdict = _judge(acting.as_service(world, image.owner), image, known)
+    owners = acting.as_service(world, image.owner)
+    verdict = _judge(owners, image, known)
     if verdict.finding is None:
         log.warning(
             "image %s, store %s: the copy could not be audited, will be tried again: %s",
             *(image.id, known.store, verdict.reason),
         )
+        if _works(owners.stores.by_id.get(known.store)):
+            # So that it is due again after a while, and the others of its store before it.
+            at = now()
+            _put_off(world, known, until=min(at, at - world.auditing.cycle + RETRY))
         return verdict
     return _write_down(world, image, known, verdict)
 
@@ -150,6 +160,18 @@ def _unless_away(store: Store, verdict: Verdict) -> Verdict:
     return verdict
 
 
+def _works(store: Store | None) -> bool:
+    """Tell whether what could not be judged is a matter of the copy, not of its whole store."""
+    if store is None or not store.is_available:
+        return False
+    try:
+        store.check()
+    except StoreError as error:
+        log.debug("%s", error)
+        return False
+    return True
+
+
 # -- writing down
 
 
@@ -196,11 +218,17 @@ def _content(image: Image) -> tuple[object, ...]:
     return (image.size, image.checksum, image.os_hash_algo, image.os_hash_value)
 
 
-def _put_off(world: World, copy: Location) -> None:
-    """Let others be audited first; nothing was found."""
+def _put_off(world: World, copy: Location, *, until: datetime | None = None) -> None:
+    """Let others be audited first; nothing was found.
+
+    :param until: the moment that counts as the one of its audit, by default the present one.
+    """
+    at = until or now()
+    if copy.audited_at is not None and at <= copy.audited_at:
+        return
     try:
         with world.metadata.unit_of_work() as work:
-            work.locations.note(replace(copy, audited_at=now()), since=copy.audited_at)
+            work.locations.note(replace(copy, audited_at=at), since=copy.audited_at)
             work.commit()
     except Conflict as error:
         log.debug("%s", error)

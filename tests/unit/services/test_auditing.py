@@ -17,6 +17,7 @@ from glancekit.core.errors import (
     Conflict,
     ImageDamaged,
     MetadataUnavailable,
+    StoreDenied,
     StoreFailed,
     StoreUnavailable,
     Unavailable,
@@ -31,7 +32,7 @@ from glancekit.core.throttle import Throttle
 from glancekit.services import data, images, stores
 from glancekit.services.keeping import auditing, copying, healing
 from glancekit.services.keeping.auditing import Auditor
-from glancekit.services.keeping.examining import examine
+from glancekit.services.keeping.examining import RETRY, examine
 from glancekit.services.keeping.healing import SUSPICIOUS, heal
 from glancekit.services.keeping.options import Auditing
 from glancekit.services.recovery import recover
@@ -167,6 +168,65 @@ def test_a_store_that_is_away_loses_nothing(
     assert copy_in(always, image, "fast").audited_at == before
     store.heal()
     assert str(Auditor(always).run()) == "2 good"
+
+
+def long_due(world: World, copy: Location) -> Location:
+    """Let a copy have been looked at two cycles ago."""
+    at = now() - 2 * world.auditing.cycle
+    with world.metadata.unit_of_work() as work:
+        work.locations.note(replace(copy, audited_at=at), since=copy.audited_at)
+        work.commit()
+    return replace(copy, audited_at=at)
+
+
+def refuse(
+    driver: FaultyStore, monkeypatch: pytest.MonkeyPatch, image: Image, error: Exception
+) -> None:
+    """Let a store give all but one of its images."""
+    real = driver.open
+
+    def open_others(location: Location) -> ByteStream:
+        if location.image_id == image.id:
+            raise error
+        return real(location)
+
+    monkeypatch.setattr(driver, "open", open_others)
+
+
+@pytest.mark.parametrize("error", [StoreDenied("403"), StoreUnavailable("its server is down")])
+def test_a_copy_that_cannot_be_judged_is_no_hindrance_to_the_others(
+    world: World,
+    member: Identity,
+    store: FaultyStore,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    made = []
+    for _ in range(5):
+        new = images.create(world, member, NewImage(disk_format="raw", container_format="bare"))
+        source = IteratorStream(iter([BYTES]))
+        made.append(data.upload(world, member, new.id, source, size=4, store="fast"))
+    for image in made:
+        long_due(world, copy_in(world, image, "fast"))
+    refuse(store, monkeypatch, made[0], error)
+    store.blobs[made[3].id] = WRONG
+    assert str(Auditor(world).run()) == "1 not judged, 3 good, 1 bad, 1 not repaired"
+    assert findings(world, made[3]) == {"fast": Finding.BAD}
+    refused = copy_in(world, made[0], "fast")
+    assert (refused.finding, refused.verified_at) == (None, None)
+    assert refused.audited_at is not None
+    again = refused.audited_at + world.auditing.cycle
+    assert timedelta(0) < again - now() <= RETRY
+    assert "not judged" not in str(Auditor(world).run())
+
+
+def test_a_copy_that_is_not_due_is_not_read_the_sooner_for_being_refused(
+    world: World, active: Image, store: FaultyStore
+) -> None:
+    before = copy_in(world, active, "fast")
+    store.fail("open", StoreDenied("403"))
+    assert examine(world, before).finding is None
+    assert copy_in(world, active, "fast").audited_at == before.audited_at
 
 
 def test_what_cannot_be_read_twice_is_bad(
