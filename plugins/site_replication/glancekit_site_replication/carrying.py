@@ -100,10 +100,10 @@ class Carrier:
         done = ""
         if finding.state is State.DIFFERENT:
             assert found is not None
-            done = self._finish(record, found)
+            done = self._finish(record, self._taken_up(record, found))
         elif self._data is not None and finding.state in TO_BRING:
-            found = self._fill(record, found or self._make(record), self._data)
-            self._finish(record, found)
+            begun = self._taken_up(record, found) if found else self._make(record)
+            self._finish(record, self._fill(record, begun, self._data))
             done = "sent"
         if self._data is not None:
             self._data.forget(record["id"])
@@ -141,7 +141,25 @@ class Carrier:
                 ) from error
             if not is_ours(found, self._source_name):
                 raise
-            return found
+            return self._taken_up(record, found)
+
+    def _taken_up(self, record: Record, found: Record) -> Record:
+        """Return an image that was there before, when it belongs to whom we would give it.
+
+        Our mark is a property that anybody may write on an image of their own, to have it made
+        public with our rights; to whom an image belongs only an administrator can change.
+
+        :raises Clash: when it belongs to somebody else, and is not to be taken over.
+        """
+        own = self._target.project()
+        wanted = self._judge.translation.project(record.get("owner"))
+        ours = {project for project in (own, wanted) if project is not None}
+        if ours and not self._judge.take_over and found.get("owner") not in ours:
+            raise Clash(
+                f"image {found['id']} at {self._target.name} has our mark, and belongs to "
+                f"{found.get('owner')}: nothing is done to it"
+            )
+        return found
 
     def _fill(self, record: Record, found: Record, data: Bytes) -> Record:
         """Give an image its bytes, and return it as it is then."""
@@ -198,14 +216,19 @@ class Carrier:
         return path
 
     def _finish(self, record: Record, found: Record) -> str:
-        """Make the rest as it should be, and return what was done, in words."""
+        """Make the rest as it should be, and return what was done, in words.
+
+        What is not to be used is deactivated before anybody is shown it, and the other way round.
+        """
+        differs = record["status"] != found["status"]
+        if differs and record["status"] == "deactivated":
+            self._target.act(record["id"], "deactivate")
         done = self._change(record, found, without=FIXED_WITH_DATA)
-        if record["status"] != found["status"]:
-            action = "deactivate" if record["status"] == "deactivated" else "reactivate"
-            self._target.act(record["id"], action)
-            done.append("status")
         if record.get("visibility") == "shared":
             done += self._share(record)
+        if differs and record["status"] != "deactivated":
+            self._target.act(record["id"], "reactivate")
+        done += ["status"] if differs else []
         fixed = FIXED_WITH_DATA.intersection(self._judge.translation.differences(record, found))
         words = [f"changed {', '.join(done)}"] if done else []
         words += [f"cannot change {', '.join(sorted(fixed))}"] if fixed else []

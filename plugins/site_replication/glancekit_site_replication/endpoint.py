@@ -61,9 +61,13 @@ class Address:
 
 
 class Transport(Protocol):
-    """A way to a service. Paths begin after ``/v2``; redirects are not followed."""
+    """A way to a service. Paths begin after ``/v2``; redirects are not followed.
+
+    ``project`` is the caller's there, None where nobody here knows it.
+    """
 
     url: str
+    project: str | None
 
     def send(self, method: str, path: str, **request: Any) -> requests.Response:
         """Send a request as ``requests`` would and return whatever is answered."""
@@ -81,6 +85,8 @@ class _Plain:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
         self._session.headers.update(address.headers)
+        # Whose a token is, the service alone knows.
+        self.project = None if address.token else _told_project(address.headers)
         if address.token:
             self._session.headers["X-Auth-Token"] = address.token
 
@@ -116,6 +122,7 @@ class _Cloud:
         try:
             self._images = openstack.connect(**given).image
             self.url = str(self._images.get_endpoint())
+            self.project: str | None = self._images.get_project_id()
         except Exception as error:
             # Each auth plugin has errors of its own; all mean that there is no way in.
             raise Unanswered(
@@ -150,6 +157,7 @@ class Endpoint:
         self.name = address.name
         self._address = address
         self._transport: Transport = _Plain(address) if address.url else _Cloud(address)
+        self.project = self._transport.project
 
     def ask(
         self,
@@ -217,6 +225,12 @@ def _root(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"{site_name(url) or url!r} is no URL of a service: http://host:9292")
     return url.rstrip("/").removesuffix("/v2")
+
+
+def _told_project(headers: Mapping[str, str]) -> str | None:
+    """Return the project in headers that stand for those of a proxy."""
+    told = {name.lower(): value for name, value in headers.items()}
+    return told.get("x-project-id") or told.get("x-tenant-id") or None
 
 
 def _trust(address: Address) -> bool | str:

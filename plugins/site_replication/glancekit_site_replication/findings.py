@@ -106,7 +106,7 @@ class Judge:
         self._source = source
         self._target = target
         self.members = members
-        self._take_over = take_over
+        self.take_over = take_over
 
     def judge(self, record: Record, found: Record | None) -> Finding:
         """Judge an image of the source by what the target has under its id."""
@@ -134,7 +134,7 @@ class Judge:
     def _of_unequal(self, found: Record, from_there: bool, *, ours: State) -> State:
         if from_there:
             return State.THEIRS
-        return ours if self._take_over or is_ours(found, self._source.name) else State.FOREIGN
+        return ours if self.take_over or is_ours(found, self._source.name) else State.FOREIGN
 
     def differences(self, record: Record, found: Record) -> list[str]:
         """Return the names of all fields in which two images differ, ``members`` among them."""

@@ -60,6 +60,10 @@ class Site:
         self.name = address.name
         self._takes_parts: bool | None = None
 
+    def project(self) -> str | None:
+        """Return the project that the caller is of there, None where that is not known here."""
+        return self._endpoint.project
+
     # -- reading
 
     def images(self) -> Iterator[Record]:
