@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An account of a Swift: logging in, and requests with a token that is renewed where it has to be.
+"""An account of a Swift: requests with a token that is renewed where it has to be.
 
-The only module that knows the HTTP client. Requests are made through keystoneauth's session, which
+The only module that knows the HTTP client; how to log in is the business of ``logins``. Requests
+are made through keystoneauth's session, which
 knows every way to log in and is safe for threads; swiftclient's own connection is neither.
 """
 
@@ -18,17 +19,14 @@ from urllib.parse import quote, urlsplit
 
 import requests
 from keystoneauth1 import exceptions as login
-from keystoneauth1.identity import v3
-from keystoneauth1.identity.base import BaseIdentityPlugin
 from keystoneauth1.plugin import BaseAuthPlugin
 from keystoneauth1.session import Session
 from requests.adapters import HTTPAdapter
-from swiftclient.authv1 import PasswordPlugin
 
 from glancekit.plugin import GlancekitError, StoreUnavailable
 from glancekit_swift_store.failures import refusal, translated
+from glancekit_swift_store.logins import Login
 from glancekit_swift_store.options import Settings
-from glancekit_swift_store.references import ITSELF, Reference
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +59,10 @@ class Body(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request of an account. ``path`` has no quotes; ``deed`` says what it is for."""
+    """One request of an account. ``path`` has no quotes; ``deed`` says what it is for.
+
+    ``patience`` is how many seconds its answer may take beyond the usual.
+    """
 
     deed: str
     method: str
@@ -70,6 +71,7 @@ class Request:
     headers: Mapping[str, str] | None = None
     body: Body | bytes | None = None
     stream: bool = False
+    patience: float = 0.0
 
 
 class Account:
@@ -190,7 +192,7 @@ class Account:
             # The token was taken back or has expired early. Only a fresh one can tell whether it
             # is the password that is wrong.
             answer.close()
-            self.session.invalidate()
+            self._forget_token_of(answer)
             if not _rewound(request.body):
                 raise StoreUnavailable(f"{request.deed}: the token expired midway")
             answer = self._send(request)
@@ -213,7 +215,7 @@ class Account:
                 headers={"Accept-Encoding": "identity", **(request.headers or {})},
                 data=request.body,
                 stream=request.stream,
-                timeout=(connect, settings.read_timeout),
+                timeout=(connect, settings.read_timeout + request.patience),
                 allow_reauth=False,
                 raise_exc=False,
                 redirect=False,
@@ -222,10 +224,11 @@ class Account:
 
     def _renew_what_expires_soon(self) -> None:
         plugin = self._plugin
-        if not isinstance(plugin, BaseIdentityPlugin):
+        if not isinstance(plugin, Login):
             return  # a caller's token, which cannot be had again
-        if plugin.get_access(self.session).will_expire_soon(self._settings.expires_soon):
-            self.session.invalidate()
+        access = plugin.get_access(self.session)
+        if access.will_expire_soon(self._settings.expires_soon):
+            plugin.forget(access.auth_token)
 
     def _renew_what_is_refused(self, request: Request) -> None:
         """Find out that the token was taken back before a body is sent that cannot be sent twice.
@@ -234,7 +237,12 @@ class Account:
         """
         with self._send(Request(request.deed, "HEAD", request.path[:1])) as answer:
             if answer.status_code == 401:
-                self.session.invalidate()
+                self._forget_token_of(answer)
+
+    def _forget_token_of(self, answer: requests.Response) -> None:
+        """Log in again before the next request, unless another thread has done so since."""
+        if isinstance(self._plugin, Login):
+            self._plugin.forget(answer.request.headers["X-Auth-Token"])
 
     def _look_up(self) -> str:
         with translated("logging in"):
@@ -266,56 +274,6 @@ class _Adapter(HTTPAdapter):
         if isinstance(more.get("timeout"), int | float):
             more["timeout"] = (self._connect_timeout, more["timeout"])
         return super().send(*args, **more)
-
-
-class Bearer(BaseAuthPlugin):
-    """The token that a caller came with."""
-
-    def __init__(self, token: str) -> None:
-        super().__init__()
-        self._token = token
-
-    def get_token(self, session: Session, **_: Any) -> str:
-        """Give it."""
-        return self._token
-
-
-def keystone_of(reference: Reference) -> str:
-    """Return the address of a reference's Keystone, with the version."""
-    address = reference.auth_address
-    return address if address.endswith("/v3") else f"{address}/v3"
-
-
-def log_in(reference: Reference) -> BaseIdentityPlugin:
-    """Return how to log in."""
-    if reference.auth_version == ITSELF:
-        plugin: BaseIdentityPlugin = PasswordPlugin(
-            reference.auth_address, _in_header(reference.user), _in_header(reference.key)
-        )
-        return plugin
-    address = keystone_of(reference)
-    if reference.credential_id:
-        return v3.ApplicationCredential(
-            address,
-            application_credential_id=reference.credential_id,
-            application_credential_secret=reference.credential_secret,
-        )
-    domains = dict(reference.domains)
-    return v3.Password(
-        address,
-        username=reference.name,
-        password=reference.key,
-        project_name=reference.project,
-        project_domain_id=domains.get("project_domain_id"),
-        project_domain_name=domains.get("project_domain_name"),
-        user_domain_id=domains.get("user_domain_id"),
-        user_domain_name=domains.get("user_domain_name"),
-    )
-
-
-def _in_header(text: str) -> str:
-    """Return what becomes of a text's UTF-8, which servers expect, where headers are Latin-1."""
-    return text.encode().decode("latin-1")
 
 
 def _stays(body: Body | bytes | None) -> bool:

@@ -13,7 +13,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, Self
 
 from glancekit.plugin import Caller, ConfigError, Location, StoreDenied, Usage
-from glancekit_swift_store.account import Account, log_in
+from glancekit_swift_store.account import Account
+from glancekit_swift_store.logins import log_in
 from glancekit_swift_store.objects import Container
 from glancekit_swift_store.options import Settings
 from glancekit_swift_store.places import Place, container_of, url_of
@@ -54,6 +55,10 @@ class Accounts(Protocol):
 
     def to_change(self, location: Location, place: Place) -> Account:
         """Return the login with which an object may be removed."""
+        ...
+
+    def is_default(self, account: Account) -> bool:
+        """Say whether an account is the one that the configuration is about."""
         ...
 
     def clear_away(self, container: Container) -> None:
@@ -118,6 +123,10 @@ class OwnAccounts:
     def to_change(self, location: Location, place: Place) -> Account:
         """Return the account of a location."""
         return self.of(place)
+
+    def is_default(self, account: Account) -> bool:
+        """Say so of the account of ``default_swift_reference``, whoever logs in."""
+        return account is self.default or account.url == self.default.url
 
     def clear_away(self, container: Container) -> None:
         """Leave it: there are others in it."""

@@ -108,9 +108,12 @@ class SwiftStore(
         """Return a URL that is signed with the account's key (TempURL)."""
         from glancekit_swift_store.temporary import temporary_url
 
-        place = place_of_url(location.url)
-        account = self._accounts.to_change(location, place)
-        return temporary_url(account, place, ttl, self._settings)
+        place, settings, accounts = place_of_url(location.url), self._settings, self._accounts
+        account = accounts.to_change(location, place)
+        # Another account has another key: what is signed with this one would be refused there.
+        is_signed_with_it = settings.temp_url_key and accounts.is_default(account)
+        key = settings.temp_url_key if is_signed_with_it else ""
+        return temporary_url(account, place, ttl, key=key, digest=settings.temp_url_digest)
 
     # -- writing
 
@@ -162,12 +165,13 @@ class SwiftStore(
 
     # -- what was left
 
-    def remnants(self, age: float) -> list[Remnant]:
-        """Return the segments that came so long ago, and of which no image is made."""
+    def remnants(self, age: float) -> Iterator[Remnant | None]:
+        """Yield the segments that came so long ago, and of which no image is made."""
         from glancekit_swift_store.sweeping import leftovers
 
-        containers = self._accounts.to_sweep()
-        return [found for container in containers for found in leftovers(container, age)]
+        for container in self._accounts.to_sweep():
+            yield from leftovers(container, age)
+            yield None
 
     def sweep(self, remnant: Remnant) -> None:
         """Remove such segments."""

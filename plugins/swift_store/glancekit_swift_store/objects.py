@@ -22,6 +22,14 @@ from glancekit_swift_store.account import Account, Body, Request
 LISTED = 1000
 """Names in one page of a listing."""
 
+_PATIENCE_FOR_A_SEGMENT = 0.25
+"""Seconds that joining may take for each segment: the server asks for each of them, two at a time,
+and is silent until it knows all."""
+
+_PATIENCE_FOR_REMOVALS = 30.0
+"""Seconds beyond the usual that the server may be silent while it removes segments: it says that
+it is still at it every ten seconds, the first time after as many."""
+
 _WRITE = "X-Object-Meta-Glancekit-Write"
 """The header that says which write an object is from."""
 
@@ -144,6 +152,14 @@ class Container:
 
         With a delimiter only those that have none of it behind the prefix.
         """
+        for page in self.pages(prefix, delimiter=delimiter):
+            yield from page
+
+    def pages(self, prefix: str, *, delimiter: str = "") -> Iterator[list[Listed]]:
+        """Do the same, and yield what comes in one answer at a time.
+
+        The last one is known by the empty one behind it: a page may be short for other reasons.
+        """
         marker = ""
         while True:
             query = {"format": "json", "prefix": prefix, "limit": str(LISTED), "marker": marker}
@@ -155,9 +171,9 @@ class Container:
             if self._is_missed(answer):
                 return
             page = answer.json() if answer.status_code == 200 else []
-            yield from (_listed(entry) for entry in page if "name" in entry)
             if not page:
                 return
+            yield [_listed(entry) for entry in page if "name" in entry]
             marker = page[-1].get("name") or page[-1]["subdir"]
 
     # -- reading
@@ -207,6 +223,7 @@ class Container:
             headers={**_KIND, _WRITE: write, "If-None-Match": "*"},
             body=json.dumps(listed).encode(),
             wanted={201},
+            patience=_PATIENCE_FOR_A_SEGMENT * len(segments),
         )
 
     # -- removing
@@ -244,6 +261,7 @@ class Container:
             query={"multipart-manifest": "delete"},
             headers={"Accept": "application/json"},
             wanted={200},
+            patience=_PATIENCE_FOR_REMOVALS,
         )
         # The answer has begun before anything was removed, so its status says nothing.
         told: dict[str, Any] = answer.json()
@@ -294,9 +312,17 @@ class Container:
         body: Body | bytes | None = None,
         stream: bool = False,
         wanted: set[int] | None = None,
+        patience: float = 0.0,
     ) -> requests.Response:
         asked = Request(
-            deed, method, (self.name, name), query=query, headers=headers, body=body, stream=stream
+            deed,
+            method,
+            (self.name, name),
+            query=query,
+            headers=headers,
+            body=body,
+            stream=stream,
+            patience=patience,
         )
         try:
             return self._account.ask(asked, wanted or {200, 204})

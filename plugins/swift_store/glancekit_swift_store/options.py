@@ -35,7 +35,7 @@ OPTIONS: Sequence[Any] = (
         default="",
         help="File with a section for each account that locations may refer to: auth_address, "
         "user (project:user), key, auth_version, project_domain_id and so on. A percent sign in "
-        "it is written twice, as for upstream.",
+        "it is written twice, and values may be in quotes, as for upstream.",
     ),
     StrOpt(
         "swift_store_auth_address",
@@ -153,8 +153,9 @@ OPTIONS: Sequence[Any] = (
         "swift_store_temp_url_key",
         default="",
         secret=True,
-        help="The key that direct URLs are signed with. Empty means the one that the account has "
-        "set for itself (X-Account-Meta-Temp-URL-Key).",
+        help="The key that direct URLs are signed with in the account of default_swift_reference, "
+        "or with swift_store_multi_tenant in the service's own. Empty means the one that the "
+        "account has set for itself (X-Account-Meta-Temp-URL-Key), as always in other accounts.",
     ),
     StrOpt(
         "swift_store_temp_url_digest",
@@ -172,7 +173,9 @@ OPTIONS: Sequence[Any] = (
         "swift_store_read_timeout",
         default=60.0,
         min=0.1,
-        help="Seconds to wait for the next byte of an answer, or for the next byte to be taken.",
+        help="Seconds to wait for the next byte of an answer, or for the next byte to be taken. "
+        "There are more where the server is silent until it has looked at, or removed, all "
+        "segments of an image.",
     ),
     BoolOpt(
         "swift_store_multi_tenant",

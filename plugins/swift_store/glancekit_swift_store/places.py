@@ -61,7 +61,8 @@ def place_of_url(url: str) -> Place:
     if "@" not in where:
         return Place(container, name, account=f"{protocol}://{where}")
     credentials, _, address = where.rpartition("@")
-    user, separator, key = credentials.partition(":")
+    # A user's own colon is quoted; not in the oldest locations, which no longer know quotes.
+    user, separator, key = credentials.rpartition(":")
     if not separator or not address:
         raise StoreDenied("the location's URL is not one of an object in Swift")
     return Place(

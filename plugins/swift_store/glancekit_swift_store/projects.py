@@ -17,9 +17,10 @@ from contextlib import contextmanager
 from typing import Self
 from urllib.parse import urlsplit
 
-from glancekit.plugin import Caller, GlancekitError, Location, StoreDenied, Usage
-from glancekit_swift_store.account import Account, Bearer
+from glancekit.plugin import Caller, GlancekitError, Location, StoreDenied, StoreUnavailable, Usage
+from glancekit_swift_store.account import Account
 from glancekit_swift_store.accounts import OwnAccounts
+from glancekit_swift_store.logins import Bearer
 from glancekit_swift_store.objects import Container
 from glancekit_swift_store.options import Settings
 from glancekit_swift_store.places import Place, url_in_account
@@ -90,10 +91,22 @@ class ProjectAccounts:
             raise StoreDenied("the location is in a project's account and not that of this image")
         return self._own.default.at(self._url_of(project))
 
+    def is_default(self, account: Account) -> bool:
+        """Say so of the service's own account."""
+        return self._own.is_default(account)
+
     def clear_away(self, container: Container) -> None:
-        """Remove the container of an image that is gone; one with anything else in it stays."""
-        if container.name.startswith(f"{self._settings.container}_") and not container.drop():
-            log.warning("the container %s is not empty and stays", container.name)
+        """Remove the container of an image that is gone; one with anything else in it stays.
+
+        :raises StoreUnavailable: when only the server's listing has not heard yet that the image
+            is gone, so that it is asked again: nothing else leads to the container any more.
+        """
+        if not container.name.startswith(f"{self._settings.container}_") or container.drop():
+            return
+        first = next(container.names(""), None)
+        if first is None or container.find_or_none(first) is None:
+            raise StoreUnavailable(f"the container {container.name} is not known to be empty yet")
+        log.warning("the container %s is not empty and stays", container.name)
 
     def grant(
         self, location: Location, place: Place, readers: Sequence[str], public: bool

@@ -21,6 +21,9 @@ ITSELF = "1"
 _DOMAINS = ("project_domain_id", "project_domain_name", "user_domain_id", "user_domain_name")
 _DEFAULT_DOMAIN = "default"
 
+_QUOTES = ("'", '"')
+"""What upstream takes off a value, where it begins and ends with the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -97,25 +100,36 @@ def read_references(path: str) -> Mapping[str, Reference]:
         raise ConfigError(f"swift_store_config_file is no INI file ({kind}): {path}") from None
     if not parser.sections():
         raise ConfigError(f"swift_store_config_file has no sections: {path}")
-    where = f" in section [{{}}] of {path}"
-    return {
-        name: _reference(_section(parser, name), "", where=where.format(name))
-        for name in parser.sections()
-    }
+    found: dict[str, Reference] = {}
+    for name in parser.sections():
+        where = f" in section [{name}] of {path}"
+        found[name] = _reference(_section(parser, name, where), "", where=where)
+    return found
 
 
-def _section(parser: ConfigParser, name: str) -> Mapping[str, str]:
-    """Return a section as upstream reads it: ``%%`` is a percent sign.
+def _section(parser: ConfigParser, name: str, where: str) -> Mapping[str, str]:
+    """Return a section as upstream reads it: ``%%`` is a percent sign, and a value may be quoted.
 
-    A single one, which upstream does not read at all, is one, too.
+    A single percent sign, which upstream does not read at all, is one, too.
+
+    :raises ConfigError: when a quote has no end.
     """
     found: dict[str, str] = {}
     for option in parser.options(name):
         try:
-            found[option] = parser.get(name, option)
+            value = parser.get(name, option)
         except InterpolationError:
-            found[option] = parser.get(name, option, raw=True)
+            value = parser.get(name, option, raw=True)
+        found[option] = _unquoted(value, option + where)
     return found
+
+
+def _unquoted(value: str, what: str) -> str:
+    if value[:1] not in _QUOTES:
+        return value
+    if len(value) < 2 or value[0] != value[-1]:
+        raise ConfigError(f"{what}: the quote that it begins with has no end")
+    return value[1:-1]
 
 
 def normal_address(address: str) -> str:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 
 from glancekit.plugin import Remnant
 from glancekit_swift_store.objects import Container, Listed
@@ -25,28 +24,38 @@ _NAME = re.compile(
 @dataclass(slots=True)
 class _Image:
     """What a container has of one image: the object, if it is one of segments, and when the last
-    segment of each write came."""
+    segment of each write came. Without an id: of what no write of this driver has made."""
 
+    id: str | None = None
     is_joined: bool = False
     writes: dict[str, datetime] = field(default_factory=dict)
 
+    def see(self, entry: Listed) -> None:
+        """Note what one line of the listing says."""
+        if entry.name == self.id:
+            self.is_joined = entry.is_static
+        elif (match := _NAME.fullmatch(entry.name)) is not None:
+            write = match["write"]
+            self.writes[write] = max(entry.at, self.writes.get(write, entry.at))
 
-def leftovers(container: Container, age: float) -> Iterator[Remnant]:
-    """Yield the segments of writes of which no segment is younger and no image is made.
+
+def leftovers(container: Container, age: float) -> Iterator[Remnant | None]:
+    """Yield the segments of writes of which no segment is younger and no image is made; None after
+    requests that found none.
 
     One listing tells of nearly all images that their segments are needed: an object of segments,
     and the segments of one write. Only where it does not, the object itself is asked.
     """
     until = datetime.now(UTC) - timedelta(seconds=age)
-    for image_id, listed in groupby(container.entries(""), _image_id_of):
-        if image_id is None:
-            continue
-        image = _seen(image_id, listed)
-        if image.is_joined and len(image.writes) == 1:
-            continue
-        for write, newest in image.writes.items():
-            if newest <= until and not container.needs(image_id, _prefix(image_id, write)):
-                yield Remnant(f"{container.name}/{_prefix(image_id, write)}", image_id)
+    image = _Image()
+    for page in container.pages(""):
+        for entry in page:
+            if (image_id := _image_id_of(entry)) != image.id:
+                yield from _left_of(image, container, until)
+                image = _Image(image_id)
+            image.see(entry)
+        yield None
+    yield from _left_of(image, container, until)
 
 
 def sweep(container: Container, remnant: Remnant) -> None:
@@ -56,15 +65,14 @@ def sweep(container: Container, remnant: Remnant) -> None:
         container.remove_beginning_with(prefix)
 
 
-def _seen(image_id: str, listed: Iterator[Listed]) -> _Image:
-    found = _Image()
-    for entry in listed:
-        if entry.name == image_id:
-            found.is_joined = entry.is_static
-        elif (match := _NAME.fullmatch(entry.name)) is not None:
-            write = match["write"]
-            found.writes[write] = max(entry.at, found.writes.get(write, entry.at))
-    return found
+def _left_of(image: _Image, container: Container, until: datetime) -> Iterator[Remnant | None]:
+    if image.id is None or (image.is_joined and len(image.writes) == 1):
+        return
+    for write, newest in image.writes.items():
+        if newest <= until:
+            prefix = _prefix(image.id, write)
+            is_needed = container.needs(image.id, prefix)
+            yield None if is_needed else Remnant(f"{container.name}/{prefix}", image.id)
 
 
 def _image_id_of(entry: Listed) -> str | None:

@@ -60,6 +60,8 @@ recon_cache_path = {folder}/cache
 log_level = INFO
 """
 
+# Its servers wait for one another longer than the half second to connect that is their default: on
+# a busy machine what came late would be a 503, or missing in a listing for good.
 _STORAGE = """
 [pipeline:main]
 pipeline = {kind}-server
@@ -68,6 +70,9 @@ pipeline = {kind}-server
 use = egg:swift#{kind}
 disk_chunk_size = 1048576
 network_chunk_size = 1048576
+conn_timeout = 10
+node_timeout = 60
+container_update_timeout = 60
 """
 
 # One device only, so it is not shunned for a minute after one error. Tokens that are sealed with a
@@ -85,6 +90,8 @@ error_suppression_interval = 0
 allow_account_management = true
 client_chunk_size = 1048576
 object_chunk_size = 1048576
+conn_timeout = 10
+node_timeout = 60
 
 [filter:catch_errors]
 use = egg:swift#catch_errors

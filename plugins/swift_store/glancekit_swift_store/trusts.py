@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from keystoneauth1 import access
-from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
 from glancekit.plugin import GlancekitError, StoreDenied
-from glancekit_swift_store.account import Account, keystone_of
+from glancekit_swift_store.account import Account
 from glancekit_swift_store.failures import translated
+from glancekit_swift_store.logins import ByPassword, keystone_of
 from glancekit_swift_store.references import Reference
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ LONGEST = timedelta(days=1)
 
 
 @contextmanager
-def trusted(service: Account, reference: Reference, token: str) -> Iterator[v3.Password | None]:
+def trusted(service: Account, reference: Reference, token: str) -> Iterator[ByPassword | None]:
     """Have a login that goes on being the caller, or None where the caller cannot give leave.
 
     That is so with tokens that are themselves of a trust or of an application credential, and
@@ -45,7 +45,7 @@ def trusted(service: Account, reference: Reference, token: str) -> Iterator[v3.P
         yield None
         return
     domains = dict(reference.domains)
-    plugin = v3.Password(
+    plugin = ByPassword(
         keystone_of(reference),
         username=reference.name,
         password=reference.key,
@@ -88,7 +88,7 @@ def _make(service: Account, reference: Reference, token: str) -> str:
     return str(made["trust"]["id"])
 
 
-def _end(service: Account, reference: Reference, plugin: v3.Password, trust_id: str) -> None:
+def _end(service: Account, reference: Reference, plugin: ByPassword, trust_id: str) -> None:
     """Take a trust back, as whom it came from."""
     try:
         with translated("ending a trust"):

@@ -64,6 +64,10 @@ def read(driver: SwiftStore, url: str) -> bytes:
         return b"".join(opened)
 
 
+def remnants(driver: SwiftStore, age: float = 0) -> list[Remnant]:
+    return [found for found in driver.remnants(age) if found is not None]
+
+
 def make_dynamic(outside: Any, container: str, name: str, prefix: str) -> None:
     """Make an object as upstream's library makes large ones."""
     for number in range(3):
@@ -88,6 +92,7 @@ def test_a_location_names_the_account_and_no_password(driver: SwiftStore, contai
         "swift+http://test%3Atester:testing@{host}/auth/v1.0/{there}",
         "swift+https://test%3Atester:testing@{host}/auth/v1.0/{there}",
         "swift://test%3Atester:testing@{host}/auth/v1.0/{there}",
+        "swift+http://test:tester:testing@{host}/auth/v1.0/{there}",
         "swift+https://test%3Atester:testing@old.example.org:5000/v2.0/{there}",
     ],
 )
@@ -252,6 +257,8 @@ def test_options_that_make_no_sense_stop_the_driver(
         f"[ref1]\nauth_address = https://example.org\nuser = a:b\nkey = {SECRET}\n[ref2]\n",
         f"[other]\nauth_address = https://example.org\nuser = a:b\nkey = {SECRET}\n",
         f"[ref1]\nauth_address = https://example.org\nauth_version = 2\nkey = {SECRET}\n",
+        f"[ref1]\nauth_address = https://example.org\nuser = a:b\nkey = '{SECRET}\n",
+        f"[ref1]\nauth_address = https://example.org\nuser = a:b\nkey = \"{SECRET}'\n",
     ],
 )
 def test_a_file_that_makes_no_sense_stops_the_driver(
@@ -269,7 +276,7 @@ def test_a_file_may_name_several_accounts(
     build: Build, container: str, site: Any, tmp_path: Path
 ) -> None:
     path = tmp_path / "references.conf"
-    users = {"one": (USER, KEY), "two": ("admin:admin", "admin")}
+    users = {"one": (f"'{USER}'", f'"{KEY}"'), "two": ("admin:admin", "admin")}
     path.write_text(
         "".join(
             f"[{name}]\nauth_address = {site.swift.auth_url}\nauth_version = 1\n"
@@ -350,7 +357,7 @@ def test_a_container_of_a_seed_that_is_not_there_is_told(build: Build, outside: 
         with pytest.raises(BlobNotFound):
             call(location)
     driver.discard(image_id)
-    assert driver.remnants(0) == []
+    assert remnants(driver) == []
     assert not [name for name in outside.containers() if name.startswith(prefix)]
 
 
@@ -371,7 +378,7 @@ def test_a_container_may_have_any_name(
     assert read(driver, location.url) == DATA
     assert requests.get(driver.direct_url(location, 60), timeout=30).content == DATA
     assert [blob.url for blob in driver.contents()] == [location.url]
-    assert driver.remnants(0) == []
+    assert remnants(driver) == []
     driver.delete(location)
     quoted = quote(name, safe="")
     assert outside.names(quoted) == []
@@ -689,6 +696,43 @@ def test_a_direct_url_works_for_what_upstream_stored(
     assert requests.get(url, timeout=30).content == DATA
 
 
+@pytest.fixture
+def two_accounts(outside: Any, site: Any, container: str, tmp_path: Path) -> Iterator[Path]:
+    """A file that names two accounts, each with a container and a key of its own."""
+    headers = {"X-Auth-User": "admin:admin", "X-Auth-Key": "admin"}
+    login = requests.get(site.swift.auth_url, headers=headers, timeout=30)
+    other = replace(
+        outside, url=login.headers["X-Storage-Url"], token=login.headers["X-Auth-Token"]
+    )
+    path = tmp_path / "references.conf"
+    address = f"auth_address = {site.swift.auth_url}\nauth_version = 1\n"
+    path.write_text(
+        f"[one]\n{address}user = {USER}\nkey = {KEY}\n"
+        f"[two]\n{address}user = admin:admin\nkey = admin\n"
+    )
+    for account, key in ((outside, "of-one"), (other, "of-two")):
+        account.call("POST", headers={"X-Account-Meta-Temp-URL-Key": key})
+    other.call("PUT", f"/{container}")
+    yield path
+    other.call("DELETE", f"/{container}")
+    for account in (outside, other):
+        account.call("POST", headers={"X-Remove-Account-Meta-Temp-URL-Key": "x"})
+
+
+def test_a_direct_url_is_signed_with_the_key_of_its_own_account(
+    build: Build, container: str, two_accounts: Path
+) -> None:
+    file = {"swift_store_config_file": str(two_accounts)}
+    second = build(container, **file, default_swift_reference="two")
+    location = put(second)
+    first = build(
+        container, **file, default_swift_reference="one", swift_store_temp_url_key="of-one"
+    )
+    answer = requests.get(first.direct_url(location, 60), timeout=30)
+    assert (answer.status_code, answer.content) == (200, DATA)
+    second.delete(location)
+
+
 # -- quotas
 
 
@@ -798,14 +842,14 @@ def test_segments_are_swept_that_no_image_is_made_of(
             outside.call("PUT", f"/{container}/{name}", data=b"half")
     outside.call("PUT", f"/{container}/{lone}-00001", data=b"upstream's")
     outside.call("PUT", f"/{container}/notes/{'0' * 32}/00001", data=b"somebody's")
-    assert driver.remnants(60) == []
-    found = driver.remnants(0)
+    assert remnants(driver, 60) == []
+    found = remnants(driver)
     assert sorted(str(each.image_id) for each in found) == sorted(ids)
     for remnant in found:
         driver.sweep(remnant)
     left = set(outside.names(container)) - before
     assert left == {f"{lone}-00001", f"notes/{'0' * 32}/00001"}
-    assert driver.remnants(0) == []
+    assert remnants(driver) == []
     assert read(driver, joined.url) == DATA
 
 
@@ -822,7 +866,7 @@ def test_segments_of_an_image_are_not_swept(
     outside.call("DELETE", f"/{container}/{location.image_id}")
     manifest = {"X-Object-Manifest": f"{container}/{prefix}"}
     outside.call("PUT", f"/{container}/{location.image_id}", headers=manifest, data=b"")
-    assert driver.remnants(0) == []
+    assert remnants(driver) == []
     driver.sweep(remnant)
     assert read(driver, location.url) == DATA
 
@@ -838,7 +882,7 @@ def test_each_of_many_containers_is_swept(build: Build, container: str, outside:
     outside.call("PUT", f"/{own}")
     outside.call("PUT", f"/{own}/{image_id}/{'0' * 32}/00001", data=b"half")
     outside.call("PUT", f"/{container}_other")
-    (remnant,) = driver.remnants(0)
+    (remnant,) = remnants(driver)
     driver.sweep(remnant)
     assert outside.names(own) == []
     for name in (own, f"{container}_other"):

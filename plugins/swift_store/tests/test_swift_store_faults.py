@@ -15,15 +15,21 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from glancekit_swift_store.driver import SwiftStore
 from glancekit_swift_store.failures import refusal
+from glancekit_swift_store.logins import log_in
+from glancekit_swift_store.references import plain_reference
 from glancekit_swift_store.testing import RealSwift
+from keystoneauth1.session import Session
 
 from glancekit.plugin import (
     BlobExists,
@@ -236,6 +242,150 @@ def test_what_is_damaged_on_the_way_is_not_kept(
     assert way.happened == 1
     assert outside.names(container) == []
     assert read(driver, put(driver)) == DATA
+
+
+# -- answers that take their time
+
+
+class SlowWire(Wire):
+    """One on which the answer to some requests takes a while, as a large cluster's may."""
+
+    def __init__(self, port: int, slow: bytes, seconds: float) -> None:
+        self._slow = slow
+        self._seconds = seconds
+        self.happened = 0
+        super().__init__(port)
+
+    def forth(self, line: Line, chunk: bytes) -> bytes | None:
+        if self._slow in chunk:
+            line.marks.add("slow")
+        return chunk
+
+    def back(self, line: Line, chunk: bytes) -> bytes | None:
+        if "slow" in line.marks:
+            line.marks.remove("slow")
+            self.happened += 1
+            time.sleep(self._seconds)
+        return chunk
+
+
+@pytest.mark.parametrize("deed", ["put", "delete"])
+def test_what_concerns_all_segments_may_take_longer_than_an_answer(
+    build: Build, site: Any, container: str, outside: Any, deed: str
+) -> None:
+    """The server asks for each of them before it answers at all."""
+    account = site.outside.url.partition("/v1/")[2]
+    with SlowWire(site.swift.port, b"multipart-manifest=" + deed.encode(), 3.5) as way:
+        driver = build(
+            container,
+            swift_store_endpoint=f"{way.url}/v1/{account}",
+            swift_store_read_timeout=2.5,
+        )
+        location = put(in_segments(driver, MIB))
+        assert read(driver, location) == DATA
+        driver.delete(location)
+        assert way.happened == 1
+    assert outside.names(container) == []
+
+
+def test_a_store_is_looked_through_in_steps_of_few_requests(
+    build: Build, site: Any, container: str, outside: Any
+) -> None:
+    """Each has the store's deadline; all together may need much more."""
+    image_id = str(uuid.uuid4())
+    own = [f"{container}_{number}" for number in range(4)]
+    for name in own:
+        outside.call("PUT", f"/{name}")
+    outside.call("PUT", f"/{own[-1]}/{image_id}/{'0' * 32}/00001", data=b"half")
+    account = site.outside.url.partition("/v1/")[2]
+    with SlowWire(site.swift.port, b"GET /v1/", 0) as way:
+        driver = build(
+            container,
+            swift_store_endpoint=f"{way.url}/v1/{account}",
+            swift_store_multiple_containers_seed=1,
+        )
+        found, listings = list[Any](), [0]
+        for step in driver.remnants(0):
+            found.append(step)
+            listings.append(way.happened)
+        assert max(after - before for before, after in pairwise(listings)) <= 2
+        (remnant,) = filter(None, found)
+        assert remnant.image_id == image_id
+        driver.sweep(remnant)
+    assert outside.names(own[-1]) == []
+    for name in own:
+        outside.call("DELETE", f"/{name}")
+
+
+# -- tokens in many threads
+
+
+class HoldingWire(Wire):
+    """One that holds back the second refusal of a token until what was refused first is done."""
+
+    def __init__(self, port: int) -> None:
+        self.logins = 0
+        self.refused = 0
+        self._both = threading.Barrier(2)
+        self._done = threading.Event()
+        self._counting = threading.Lock()
+        super().__init__(port)
+
+    def forth(self, line: Line, chunk: bytes) -> bytes | None:
+        self.logins += chunk.startswith(b"GET /auth/")
+        return chunk
+
+    def back(self, line: Line, chunk: bytes) -> bytes | None:
+        if chunk.startswith(b"HTTP/1.1 401"):
+            with self._counting:
+                self.refused += 1
+                is_first = self.refused == 1
+            self._both.wait(PATIENCE)
+            if not is_first:
+                self._done.wait(PATIENCE)
+        elif self.refused and b"X-Account-Container-Count" in chunk:
+            self._done.set()
+        return chunk
+
+
+def test_a_fresh_token_is_not_given_up_for_an_old_one(build: Build, private: Any) -> None:
+    account = private.outside.url.partition("/v1/")[2]
+    with HoldingWire(private.swift.port) as way:
+        own = {
+            "swift_store_auth_address": f"{way.url}/auth/v1.0",
+            "swift_store_endpoint": f"{way.url}/v1/{account}",
+        }
+        driver = build("images", **private.options | own)
+        driver.check()
+        private.swift.forget_tokens()
+        with ThreadPoolExecutor(2) as pool:
+            for asked in [pool.submit(driver._accounts.default.check) for _ in range(2)]:
+                asked.result()
+    assert (way.refused, way.logins) == (2, 2)
+
+
+def test_a_token_is_not_taken_from_who_is_being_given_it(site: Any) -> None:
+    """Another thread finds it refused between the login and its use."""
+    options = {option.dest: option.default for option in SwiftStore.options} | site.options
+    login = log_in(plain_reference(SimpleNamespace(**options)))
+
+    class Forgetful:
+        """A lock at whose end another thread comes first, if it may."""
+
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None:
+            other = threading.Thread(target=login.invalidate)
+            others.append(other)
+            other.start()
+            other.join(0.5)
+
+    others: list[threading.Thread] = []
+    login._lock = Forgetful()
+    assert login.get_access(Session()).auth_token
+    for other in others:
+        other.join()
+    assert login.auth_ref is None
 
 
 # -- the server itself
@@ -509,7 +659,7 @@ def test_accounts_that_do_not_answer_are_not_taken_for_missing_containers(
     private.swift.stop("account")
     calls: list[Callable[[], object]] = [
         lambda: driver.discard(image_id),
-        lambda: driver.remnants(0),
+        lambda: list(driver.remnants(0)),
         lambda: list(driver.contents()),
         lambda: put(driver, SMALL),
         lambda: container.drop(),

@@ -6,6 +6,7 @@ itself, and uploads that outlive the token.
 from __future__ import annotations
 
 import io
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,8 +27,9 @@ from glancekit.plugin import (
     IteratorStream,
     Location,
     StoreDenied,
+    StoreUnavailable,
 )
-from glancekit.testing.wire import FaultyWire
+from glancekit.testing.wire import FaultyWire, Line, Wire
 
 MIB = 1 << 20
 DATA = bytes(range(256)) * 8192
@@ -135,6 +137,58 @@ def test_a_container_with_other_things_in_it_stays(
     assert account.names(own) == ["notes"]
     account.call("DELETE", f"/{own}/notes")
     account.call("DELETE", f"/{own}")
+
+
+class LaggingWire(Wire):
+    """One on which the server says of a container that there is something in it, for once."""
+
+    def __init__(self, port: int) -> None:
+        self.happened = 0
+        super().__init__(port)
+
+    def forth(self, line: Line, chunk: bytes) -> bytes | None:
+        if self.happened or not re.match(rb"DELETE /v1/[^/]+/[^/ ]+ ", chunk):
+            return chunk
+        self.happened += 1
+        line.client.sendall(b"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n")
+        return b""
+
+
+def test_a_container_whose_listing_has_not_heard_yet_goes_later(
+    build: Build, container: str, caller_of: CallerOf, account_of: AccountOf, site: Any
+) -> None:
+    account = site.outside.url.partition("/v1/")[2]
+    with LaggingWire(site.swift.port) as way:
+        store = build(
+            container,
+            swift_store_multi_tenant=True,
+            swift_store_endpoint=f"{way.url}/v1/{account}",
+        )
+        acting = store.acting_for(caller_of("demo-member", "demo"))
+        location = put(acting)
+        with pytest.raises(StoreUnavailable, match="empty yet"):
+            acting.delete(location)
+        assert way.happened == 1
+        with pytest.raises(BlobNotFound):
+            acting.delete(location)
+    names = account_of("demo-member", "demo").containers()
+    assert not [name for name in names if name.startswith(container)]
+
+
+def test_a_direct_url_is_signed_with_the_key_of_the_owners_account(
+    build: Build, container: str, caller_of: CallerOf, account_of: AccountOf
+) -> None:
+    store = build(
+        container, swift_store_multi_tenant=True, swift_store_temp_url_key="of-the-service"
+    )
+    acting = store.acting_for(caller_of("demo-member", "demo"))
+    location, account = put(acting), account_of("demo-member", "demo")
+    with pytest.raises(StoreDenied, match="no key"):
+        acting.direct_url(location, 60)
+    account.call("POST", headers={"X-Account-Meta-Temp-URL-Key": "of-the-owner"})
+    assert requests.get(acting.direct_url(location, 60), timeout=30).content == DATA
+    account.call("POST", headers={"X-Remove-Account-Meta-Temp-URL-Key": "x"})
+    acting.delete(location)
 
 
 # -- who may read
