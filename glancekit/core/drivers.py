@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from importlib.metadata import EntryPoint, entry_points
@@ -165,12 +167,13 @@ class Offer:
 
 
 def load_all(wanted: Sequence[Wanted], *, deadline: float) -> list[Loaded]:
-    """Load and build all at once; those that hang cost one deadline together."""
+    """Load and build all; those that hang cost one deadline together."""
     installed = entry_points()  # it reads files of every package, so once for all groups
     offers = {
         group: _offers(installed.select(group=group)) for group in {want.group for want in wanted}
     }
-    jobs = [_job(want, offers[want.group]) for want in wanted]
+    turn = threading.Lock()
+    jobs = [_job(want, offers[want.group], turn, deadline / 3) for want in wanted]
     outcomes = attempt_all(jobs, deadline=deadline)
     return [
         _judge(want, offers[want.group], outcome, deadline)
@@ -253,14 +256,31 @@ def _raise(manager: object, entry_point: EntryPoint, error: BaseException) -> Ne
     raise error
 
 
-def _job(want: Wanted, offers: Sequence[Offer]) -> Callable[[], tuple[PluginReport, Any]]:
+def _job(
+    want: Wanted, offers: Sequence[Offer], turn: threading.Lock, patience: float
+) -> Callable[[], tuple[PluginReport, Any]]:
     def job() -> tuple[PluginReport, Any]:
         offer = _choose(want, offers)
-        thing = import_plugin(offer.entry_point)
+        with _in_turn(turn, patience):
+            thing = import_plugin(offer.entry_point)
         report = describe(replace(offer.report, use=want.use), thing)
         return report, want.build(thing)
 
     return job
+
+
+@contextmanager
+def _in_turn(turn: threading.Lock, patience: float) -> Iterator[None]:
+    """Import one plugin after the other; one that hangs keeps the others for ``patience`` seconds.
+
+    Where two threads import what imports from each other, Python gives one of them half a module.
+    """
+    is_ours = turn.acquire(timeout=patience)
+    try:
+        yield
+    finally:
+        if is_ours:
+            turn.release()
 
 
 def _choose(want: Wanted, offers: Sequence[Offer]) -> Offer:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -133,6 +135,24 @@ def test_those_that_hang_cost_one_deadline_and_nobody_else(install_store: Instal
         assert hung.report.state is PluginState.BROKEN
         assert "not ready within 1 s" in hung.report.reason
     assert sound.driver is not None
+
+
+TAKES_TIME = (
+    f"import time\nBEGUN = time.monotonic()\ntime.sleep(0.2)\nENDED = time.monotonic()\n{SOUND}"
+)
+
+
+def test_no_two_are_imported_at_the_same_time(install_store: Install) -> None:
+    """Of two threads that import what imports from each other, Python gives one half a module."""
+    names = ("one", "two", "three")
+    modules = [install_store(name, TAKES_TIME) for name in names]
+    wanted = [
+        Wanted(group=STORES, name=name, use="", build=lambda kind: kind(None, name="x"))
+        for name in names
+    ]
+    assert all(loaded.error is None for loaded in load_all(wanted, deadline=30.0))
+    spans = sorted((sys.modules[name].BEGUN, sys.modules[name].ENDED) for name in modules)
+    assert all(ended <= begun for (_, ended), (begun, _) in itertools.pairwise(spans))
 
 
 def test_an_error_of_the_configuration_stays_one(install_store: Install) -> None:
