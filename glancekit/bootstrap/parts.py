@@ -22,6 +22,7 @@ from glancekit.core.drivers import Loaded, PluginReport, Wanted
 from glancekit.core.errors import ConfigError, PluginError, PluginMissing
 from glancekit.core.hooks import Hooks, wanted_hooks
 from glancekit.core.options import DEFAULT
+from glancekit.core.trials import Overdue
 from glancekit.services.importing.records import OWN_METHODS
 
 METADATA_OPTION = "[metadata] driver"
@@ -110,7 +111,10 @@ def load_limits(config: Configuration) -> LimitSource | None:
 def preload(config: Configuration) -> None:
     """Import what the service cannot do without, for processes forked afterwards to share.
 
-    Nothing is built. What is wrong with a plugin, ``bootstrap`` says.
+    Nothing is built. What else is wrong with a plugin, ``bootstrap`` says.
+
+    :raises PluginError: when one was not imported in time. A thread is still at it, of which a
+        forked process would have half a module.
     """
     default = next(entry for entry in config.stores if entry.id == config.default_store)
     wanted = [
@@ -122,7 +126,11 @@ def preload(config: Configuration) -> None:
     # What all plugins import, before several threads do: Python may take those for a deadlock.
     import_module("glancekit.plugin")
     imports = [replace(want, build=lambda kind: kind) for want in wanted]
-    drivers.load_all(imports, deadline=config.get("plugins", "plugin_start_timeout"))
+    for loaded in drivers.load_all(
+        imports, deadline=config.get("plugins", "plugin_start_timeout")
+    ):
+        if loaded.error is not None and isinstance(loaded.error.__cause__, Overdue):
+            raise loaded.error
 
 
 def unread_sections(parts: Parts) -> list[str]:

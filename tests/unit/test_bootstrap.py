@@ -111,6 +111,14 @@ def test_preloading_imports_and_builds_nothing(
     assert module in sys.modules
 
 
+def test_a_fork_never_has_half_a_module(configure: Configure, install_store: Install) -> None:
+    """One that is still being imported ends the start, and not with the error of a circle."""
+    install_store("slow", "import threading\nthreading.Event().wait()\n")
+    text = "[DEFAULT]\nenabled_backends = fast:slow\n[plugins]\nplugin_start_timeout = 3\n"
+    with pytest.raises(PluginError, match="not ready within 3 s"):
+        preload(configure(text))
+
+
 def test_a_failed_start_closes_the_drivers(configure: Configure, install_store: Install) -> None:
     module = install_store("closing", CLOSING)
     text = "[DEFAULT]\nenabled_backends = fast:closing\n[auth]\ndriver = kerberos\n"

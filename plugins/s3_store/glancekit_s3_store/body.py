@@ -11,6 +11,9 @@ from __future__ import annotations
 import io
 from contextlib import AbstractContextManager
 
+_PIECE = 1 << 18
+"""Bytes that go out at once. The client asks for 16 KiB each time, and needs as long for them."""
+
 
 class Body(AbstractContextManager["Body"]):
     """As much of a file as the SDK asks for, over data that stays where it is.
@@ -23,8 +26,8 @@ class Body(AbstractContextManager["Body"]):
         self._at = 0
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return what comes next."""
-        end = len(self._data) if size < 0 else self._at + size
+        """Return what comes next: at least a piece, so ``size`` is what is wanted and no limit."""
+        end = len(self._data) if size < 0 else self._at + max(size, _PIECE)
         piece = bytes(self._data[self._at : end])
         self._at += len(piece)
         return piece

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.handlers import add_expect_header
 
 from glancekit.plugin import BlobExists, BlobNotFound, StoreDenied, StoreFailed, StoreUnavailable
 from glancekit_s3_store.body import Body
@@ -458,4 +459,6 @@ def _client(session: Any, settings: Settings) -> Any:
         config=config,
     )
     wait_when_told_to(client)
+    # A server that does not know the question would be waited for a second before each part.
+    client.meta.events.unregister("before-call.s3", add_expect_header)
     return client
