@@ -159,7 +159,7 @@ enabled_backends = local:file, gone:nowhere, broken:broken, slow:slow, odd:odd
 [glance_store]
 default_backend = local
 [plugins]
-plugin_start_timeout = 1.5
+plugin_start_timeout = 6
 [odd]
 weight = heavy
 """
@@ -177,7 +177,7 @@ def test_other_stores_may_fail_and_are_reported(
     expected = {
         "store gone": (PluginState.MISSING, "glancekit-nowhere-store"),
         "store broken": (PluginState.BROKEN, "nowhere_to_be_found"),
-        "store slow": (PluginState.BROKEN, "not ready within 1.5 s"),
+        "store slow": (PluginState.BROKEN, "not ready within 6 s"),
         "store odd": (PluginState.BROKEN, "[odd] weight = heavy"),
     }
     for use, (state, reason) in expected.items():

@@ -236,7 +236,7 @@ def test_a_plugin_with_options_is_a_class_and_may_stand_for_several(install: Ins
         return SimpleNamespace(where="north south")
 
     wanted = [want for want in wanted_hooks((), read_section) if want.name == "far"]
-    (loaded,) = load_all(wanted, deadline=5)
+    (loaded,) = load_all(wanted, deadline=30)
     hooks = Hooks()
     assert hooks.add_loaded(loaded).state is PluginState.OK
     assert hooks.after_commit_listeners == ("far/north", "far/south")
@@ -266,7 +266,7 @@ def test_a_plugin_with_options_may_read_further_sections(install: Install) -> No
         return SimpleNamespace(where=["n", "s"] if section == "acme" else section)
 
     wanted = [want for want in wanted_hooks((), read_section) if want.name == "near"]
-    (loaded,) = load_all(wanted, deadline=5)
+    (loaded,) = load_all(wanted, deadline=30)
     assert [found.where for found in loaded.driver.found] == ["acme_n", "acme_s"]
 
 
@@ -276,7 +276,7 @@ def defaults(section: str, options: Sequence[Any]) -> SimpleNamespace:
 
 def add_installed(*, disabled: Sequence[str] = ()) -> tuple[Hooks, dict[str, PluginReport]]:
     hooks = Hooks()
-    loaded = load_all(wanted_hooks(disabled, defaults), deadline=1.5)
+    loaded = load_all(wanted_hooks(disabled, defaults), deadline=6.0)
     return hooks, {report.name: report for report in map(hooks.add_loaded, loaded)}
 
 

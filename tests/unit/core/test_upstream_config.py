@@ -288,7 +288,7 @@ def known() -> set[tuple[str, str]]:
 
 
 def _of_stores() -> list[cfg.Opt]:
-    kinds = installed(drivers.STORES, deadline=5.0).values()
+    kinds = installed(drivers.STORES, deadline=30.0).values()
     return [*store_options(), *(option for kind in kinds for option in kind.options)]
 
 
@@ -304,7 +304,7 @@ def test_what_options_become_is_there() -> None:
 
 
 def _of_hooks() -> set[tuple[str, str]]:
-    kinds = installed(drivers.HOOKS, deadline=5.0).values()
+    kinds = installed(drivers.HOOKS, deadline=30.0).values()
     classes = [kind for kind in kinds if hasattr(kind, "section")]
     return {(kind.section, option.dest) for kind in classes for option in kind.options}
 

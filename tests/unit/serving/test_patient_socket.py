@@ -35,7 +35,7 @@ def ends(request: pytest.FixtureRequest) -> Iterator[tuple[PatientSocket, socket
             far = socket.create_connection(listening.getsockname())
             near, _ = listening.accept()
     with PatientSocket.take_over(near) as patient, far:
-        patient.settimeout(0.5)
+        patient.settimeout(5.0)
         yield patient, far
 
 
@@ -99,6 +99,7 @@ def test_a_reader_that_stops_is_given_up(
     ends: tuple[PatientSocket, socket.socket], path: Path
 ) -> None:
     near, _ = ends
+    near.settimeout(0.5)
     with path.open("rb") as file, pytest.raises(TimeoutError):
         for _ in range(100):
             near.sendfile(file)
