@@ -27,8 +27,10 @@ import requests
 from glancekit.testing.servers import free_port
 
 ROOT = Path(__file__).parents[2]
-START_LIMIT = 30.0
-STOP_LIMIT = 30.0
+START_LIMIT = 90.0
+STOP_LIMIT = 90.0
+PATIENT = "[plugins]\nplugin_start_timeout = 30\n"
+"""What is imported takes longer than is allowed for by default where other tests run besides."""
 
 DATABASES = {
     "postgresql": ("glancekit_postgresql_metadata.testing", "RealPostgres"),
@@ -154,7 +156,7 @@ def services_in(folder: Path) -> Iterator[Callable[..., Service]]:
     def make(config: str = "", *, data_dir: Path | None = None) -> Service:
         number = len(made)
         path = folder / f"glancekit-{number}.conf"
-        path.write_text(config)
+        path.write_text(config if "[plugins]" in config else f"{config}\n{PATIENT}")
         service = Service(data_dir or folder / f"data-{number}", path)
         made.append(service)
         return service

@@ -60,7 +60,7 @@ EARLY = 0.5
 """Of its interval, by which a start may seem early: the one before was written into the records a
 moment before its task could say so here, and on a busy machine that moment is long."""
 
-SLACK = 4.0
+SLACK = 15.0
 """Seconds beyond a lease until another host is seen at work: looks, and a busy machine."""
 
 

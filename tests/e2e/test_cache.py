@@ -165,6 +165,7 @@ def cut_off(url: str) -> None:
             left -= len(chunk)
 
 
+@pytest.mark.timeout(400)  # fifty readers at once, twice
 def test_fifty_cold_readers_cost_swift_one(cached: Any, counter: Counter, content: mmap) -> None:
     for first_is_cut_off in (False, True):
         image_id = cached.create()

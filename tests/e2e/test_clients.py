@@ -75,6 +75,7 @@ def client(clients: Path, service: Any) -> Client:
     return Client(clients, service.url)
 
 
+@pytest.mark.timeout(400)  # each command is a process of its own
 def test_openstackclient(client: Client, images: dict[str, Path], tmp_path: Path) -> None:
     for disk_format, file in images.items():
         made = json.loads(

@@ -18,8 +18,9 @@ import pytest
 from glancekit.core.coordination import Coordination
 from glancekit.testing.coordinators import ZooKeeper
 
-# How tooz calls PyMySQL.
 pytestmark = [
+    pytest.mark.timeout(400),  # servers are started, and leases are waited for
+    # How tooz calls PyMySQL.
     pytest.mark.filterwarnings("ignore:'passwd' is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:single argument is deprecated:DeprecationWarning"),
 ]

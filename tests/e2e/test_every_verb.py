@@ -22,6 +22,8 @@ pytest.importorskip("glancekit_keystone_auth", reason="glancekit-keystone-auth i
 
 from glancekit_keystone_auth.testing import PASSWORD, RealKeystone
 
+pytestmark = pytest.mark.timeout(400)  # each command is a process of its own
+
 CONFIG = """
 [DEFAULT]
 image_cache_dir = {cache}

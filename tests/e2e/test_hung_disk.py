@@ -111,7 +111,7 @@ def test_a_file_system_that_hangs_is_passed_over_and_used_again(
     service: Any, tmp_path: Path
 ) -> None:
     twice, alone = stored(service, "twice"), stored(service)
-    assert breaker_of(service, "net") == "closed"
+    service.wait_for(lambda: breaker_of(service, "net") == "closed")
     queued: str = service.create()
     with hung(tmp_path / "net"):
         for _ in range(10):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from glancekit.services.staging import MARK_EVERY
+from glancekit.services.staging import MARK_EVERY, PARTIAL
 
 MIB = 1 << 20
 
@@ -110,7 +110,8 @@ def test_one_of_two_writers_is_refused_whichever_worker_has_it(service: Any) -> 
     line = head(service.port, image_id, 0, MIB, len(data))
     line.sendall(data[:1000])
     service.wait_for(lambda: service.status(image_id) == "uploading")
-    time.sleep(0.2)  # for the lock to follow the record
+    partial = service.data_dir / "staging" / image_id / PARTIAL
+    service.wait_for(partial.exists)  # the lock follows the record, and this the lock
     for _ in range(6):  # some of them at the other worker
         refused = send(service, image_id, data, 0, MIB)
         assert refused.status_code == 409, refused.text

@@ -21,6 +21,8 @@ DATA = os.urandom(3 << 20)
 MOUNTED = """
 [DEFAULT]
 enabled_backends = shelf:acme
+[plugins]
+plugin_start_timeout = 5
 """
 
 WITH_BROKEN_ONES = """

@@ -76,6 +76,7 @@ def _is_settled(service: Any, image_id: str) -> bool:
     return service.status(image_id) in ("queued", "active")
 
 
+@pytest.mark.timeout(400)  # the service is started eleven times
 def test_kills_at_random_moments_of_a_whole_upload_never_leave_half_an_image(
     service: Any,
 ) -> None:

@@ -15,6 +15,8 @@ from glancekit.core.contracts.store import CAPABILITIES
 from glancekit.plugin import SupportsDelete, SupportsWrite
 from glancekit.testing.reports import REPORTS, Figure, beside, capability_table, rate
 
+pytestmark = pytest.mark.timeout(450)  # kits run in processes of their own
+
 KITS = [name for name in testing.__all__ if name.endswith("Conformance")]
 
 OF_HONEST_ONES = {
@@ -50,7 +52,7 @@ def run_kit(folder: Path, wanted: str) -> str:
         env={**os.environ, REPORTS: wanted},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=400,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -87,7 +89,7 @@ def test_the_other_kits_print_theirs(kit: str) -> None:
         env={**os.environ, REPORTS: "table,speed"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=400,
     )
     assert done.returncode == 0, done.stdout
     row, figure = OF_HONEST_ONES[kit]

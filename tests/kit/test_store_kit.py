@@ -26,6 +26,8 @@ from glancekit.testing import StoreConformance
 from glancekit.testing.memory_store import MemoryStore
 from glancekit.testing.store_liars import LIARS, AbleStore
 
+pytestmark = pytest.mark.timeout(450)  # the whole kit runs once for each liar
+
 LIARS_TESTS = """
 import pytest
 from glancekit.testing import StoreConformance
@@ -127,7 +129,7 @@ def caught(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
         "--junitxml=report.xml",
         "test_liars.py",
     ]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400)
     assert done.returncode == 1, done.stdout + done.stderr
     return _failures(folder / "report.xml")
 

@@ -40,7 +40,7 @@ class Running:
         host, _, port = self.url.rpartition("//")[2].rpartition(":")
         self.target = (host.strip("[]"), int(port)) if port.isdigit() else None
 
-    def wait_for(self, pattern: str, seconds: float = 20) -> re.Match[str]:
+    def wait_for(self, pattern: str, seconds: float = 60) -> re.Match[str]:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if found := re.search(pattern, self.text()):
@@ -66,7 +66,7 @@ class Running:
     def stop(self) -> None:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(20)
+        self.process.wait(60)
 
 
 def read_all(sock: socket.socket) -> bytes:

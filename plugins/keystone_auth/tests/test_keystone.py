@@ -63,7 +63,7 @@ class TestConformance(AuthConformance):
 
 def ask_until_it_answers(driver: KeystoneAuth, token: str) -> Identity:
     """Ask again while Keystone is thought to be down."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while True:
         try:
             return ask(driver, token)
@@ -175,11 +175,11 @@ def test_a_service_token_needs_a_service_role(keystone: RealKeystone, build: Bui
 
 @pytest.fixture
 def hasty_keystone(keystone: RealKeystone, tmp_path: Path) -> Iterator[RealKeystone]:
-    """A Keystone with the same users whose tokens last for three seconds."""
+    """A Keystone with the same users whose tokens last for ten seconds."""
     environment = find_environment()
     assert environment is not None
     folder, data = tmp_path / "hasty", keystone.data
-    with RealKeystone(environment, folder, data=data, token_lifetime=3) as server:
+    with RealKeystone(environment, folder, data=data, token_lifetime=10) as server:
         yield server
 
 
@@ -187,9 +187,10 @@ def test_an_expired_token_is_refused_unless_a_service_sends_it(
     hasty_keystone: RealKeystone, build: Build
 ) -> None:
     driver = build(hasty_keystone.url)
+    ask(driver, hasty_keystone.token("demo-reader", "demo"))  # a first one takes it longest
     token = hasty_keystone.token("demo-member", "demo")
     assert ask(driver, token).roles == {"member", "reader"}
-    time.sleep(4)  # the driver's own token has expired too by now
+    time.sleep(11)  # the driver's own token has expired too by now
     with pytest.raises(Unauthenticated, match="expired"):
         ask(driver, token)
     identity = ask(driver, token, hasty_keystone.token("glance", "service"))

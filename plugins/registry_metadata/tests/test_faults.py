@@ -242,7 +242,7 @@ def test_a_client_that_goes_away_is_rolled_back(registry, connect) -> None:
 def test_a_client_that_is_silent_is_rolled_back(behind: MetadataDriver) -> None:
     image = an_image()
     with (
-        RunningRegistry(behind, work_timeout=0.2) as running,
+        RunningRegistry(behind, work_timeout=2.0) as running,
         closing(client(running.url)) as silent,
         closing(client(running.url)) as other,
     ):
@@ -268,7 +268,7 @@ def test_a_registry_that_began_anew_is_used_again(behind: MetadataDriver) -> Non
 
 
 def test_more_connections_than_may_be_wait(registry: RunningRegistry) -> None:
-    with closing(client(registry.url, max_connections=1, timeout=0.3)) as driver:
+    with closing(client(registry.url, max_connections=1, timeout=2.0)) as driver:
         with driver.unit_of_work(read_only=True) as work:
             work.images.find(ImageQuery())
             with pytest.raises(MetadataUnavailable, match="max_connections"):
@@ -334,7 +334,7 @@ class Lossy:
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
         for thread in self._threads:
-            thread.join(15)
+            thread.join(60)
 
 
 @pytest.fixture

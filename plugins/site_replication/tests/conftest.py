@@ -21,6 +21,9 @@ from glancekit.testing import real_glance
 
 Sync = Callable[..., Report]
 
+PATIENT = "[plugins]\nplugin_start_timeout = 30\n"
+"""What is imported takes longer than is allowed for by default where other tests run besides."""
+
 NEEDED = ("glancekit_file_store", "glancekit_sqlite_metadata")
 
 
@@ -29,7 +32,7 @@ def north(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A running glancekit."""
     for needed in NEEDED:
         pytest.importorskip(needed, reason=f"what is configured here needs {needed}")
-    with glancekit_site(tmp_path_factory.mktemp("north") / "site") as place:
+    with glancekit_site(tmp_path_factory.mktemp("north") / "site", PATIENT) as place:
         yield place
 
 
@@ -38,7 +41,7 @@ def south(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Another one."""
     for needed in NEEDED:
         pytest.importorskip(needed, reason=f"what is configured here needs {needed}")
-    with glancekit_site(tmp_path_factory.mktemp("south") / "site") as place:
+    with glancekit_site(tmp_path_factory.mktemp("south") / "site", PATIENT) as place:
         yield place
 
 

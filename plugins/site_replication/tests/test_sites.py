@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +269,18 @@ def test_a_target_fetches_by_itself(
         assert requests.get(f"{east.url}/v2/images/{lost}/file", timeout=30).status_code == 204
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Programs that a test starts hear SIGINT, though the shell may have told us to ignore it.
+
+    Shells do so for what runs in the background, and a program inherits it from us.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_it_is_slow_when_told_shows_how_far_it_is_and_can_be_stopped(
     south: Place, north: Place, tag: str, tmp_path: Path
 ) -> None:

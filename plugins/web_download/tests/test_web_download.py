@@ -179,10 +179,10 @@ def test_a_server_that_trickles_is_given_up(misbehave: Misbehave, build: Build) 
 
 
 def test_a_slow_reader_is_no_slow_server(misbehave: Misbehave, build: Build) -> None:
-    method = build(min_rate=1_000_000.0, min_rate_time=0.2)
+    method = build(min_rate=1_000_000.0, min_rate_time=2.0)
     with start(method, misbehave(File(DATA)).url()) as stream:
         came = stream.read(1000)
-        time.sleep(0.5)
+        time.sleep(3.5)  # counted in, it would be fewer bytes a second than must come
         came += b"".join(stream)
     assert_same(came, DATA)
 
