@@ -62,6 +62,15 @@ class Writer:
     def write(self, image_id: str, source: ByteStream, size: int | None) -> Place:
         """Write all bytes of the source, and only when all are there give them their name."""
         self._begun_in[image_id] = None
+        try:
+            final = self._written(image_id, source, size)
+        except BlobExists:  # the name is another's, so nothing will be discarded under it
+            self._begun_in.pop(image_id, None)
+            raise
+        self._begun_in.pop(image_id, None)
+        return final
+
+    def _written(self, image_id: str, source: ByteStream, size: int | None) -> Place:
         rooms = self._vcenter.rooms()
         self._require_unused(image_id, rooms)
         datastore = self._choose(rooms, _SPARE if size is None else size)
@@ -77,7 +86,6 @@ class Writer:
         except BaseException:
             self._give_up(partial)
             raise
-        self._begun_in.pop(image_id, None)
         return final
 
     def discard(self, image_id: str) -> None:
