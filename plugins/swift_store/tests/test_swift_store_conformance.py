@@ -110,10 +110,16 @@ class TestSwiftStoreOfProjects(TestSwiftStore):
 
     @pytest.fixture
     def driver(
-        self, build: Callable[..., SwiftStore], container: str, caller: Caller
-    ) -> SwiftStore:
-        options = {"swift_store_multi_tenant": True, "swift_store_temp_url_key": "signed"}
-        return build(container, **options).acting_for(caller)
+        self,
+        build: Callable[..., SwiftStore],
+        container: str,
+        caller: Caller,
+        account_of: Callable[..., Any],
+    ) -> Iterator[SwiftStore]:
+        account = account_of("demo-member", "demo")
+        account.call("POST", headers={"X-Account-Meta-Temp-URL-Key": "of-the-owner"})
+        yield build(container, swift_store_multi_tenant=True).acting_for(caller)
+        account.call("POST", headers={"X-Remove-Account-Meta-Temp-URL-Key": "x"})
 
     @pytest.fixture
     def twin(self, build: Callable[..., SwiftStore], container: str, caller: Caller) -> SwiftStore:
