@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glancekit.cli import Invocation
+from glancekit.cli.stopping import Stopping
 from glancekit.cli.tables import Shape, format_option, show
 from glancekit.core.model.periodic import PeriodicState
 from glancekit.core.periodic import PeriodicTask
@@ -83,9 +82,8 @@ class _Configured:
 
 
 def _run_until_told(configured: _Configured) -> None:
-    stopping = threading.Event()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda *_: stopping.set())
+    stopping = Stopping()
+    stopping.listen()
     with configured.work() as (_, work):
         work.start()
         log.info("this process runs periodic tasks")

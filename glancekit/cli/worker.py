@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ from dataclasses import replace
 import click
 
 from glancekit.cli import Invocation
+from glancekit.cli.stopping import Stopping
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +48,8 @@ def worker(
     files = (*invocation.config_files, *config_files)
     overrides = {("DEFAULT", "data_dir"): data_dir} if data_dir else {}
     config = replace(invocation, config_files=files).load_config(overrides)
-    stopping = threading.Event()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda *_: stopping.set())
+    stopping = Stopping()
+    stopping.listen()
     if attached:
         threading.Thread(target=_wait_for_end, args=(stopping,), daemon=True).start()
     with bootstrap(config, Metrics.of(config)) as world:
@@ -72,8 +71,8 @@ def worker(
         os._exit(0)
 
 
-def _wait_for_end(stopping: threading.Event) -> None:
+def _wait_for_end(stopping: Stopping) -> None:
     """Notice that the service is gone, by the end of our standard input."""
     while sys.stdin.buffer.read(1):
         pass
-    stopping.set()
+    stopping.say()

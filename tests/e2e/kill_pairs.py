@@ -35,6 +35,7 @@ from kill_imports import ADMIN, pointed
 
 from glancekit.bootstrap import bootstrap, load_config
 from glancekit.bootstrap.settings import flow_settings
+from glancekit.cli.stopping import Stopping
 from glancekit.core.model.changes import NewImage
 from glancekit.core.model.status import ImageStatus, LocationStatus
 from glancekit.core.model.task import UNFINISHED, TaskStatus
@@ -334,8 +335,8 @@ class Trial:
 
     def work(self) -> None:
         """Be a worker until told to stop."""
-        is_over = threading.Event()
-        signal.signal(signal.SIGTERM, lambda *given: is_over.set())
+        stopping = Stopping()
+        stopping.listen()
         point = Point(self.folder)
         with self.world() as world:
             put_points(world, point, (self.packed.stat().st_size, self.disk.stat().st_size))
@@ -346,7 +347,7 @@ class Trial:
             )
             worker.start()
             (self.folder / f"ready-{os.getpid()}").touch()
-            while not is_over.wait(0.2):
+            while not stopping.wait(0.2):
                 worker.tidy()
             worker.stop(10)
             worker.close()
