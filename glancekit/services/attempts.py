@@ -7,6 +7,8 @@ What becomes of the records is the business of whoever writes.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from glancekit.core.errors import BlobExists
@@ -41,24 +43,13 @@ class Attempt:
 
     def write(self, source: ByteStream, size: int | None) -> Location:
         """Write the bytes; see ``Store.write``."""
-        self._is_ours = True
-        try:
+        with self._asking():
             return self._store.write(self._image_id, source, size)
-        except BlobExists:
-            self._is_ours = False
-            log.warning(
-                "store %s has data named %s that are not ours", self._store.id, self._image_id
-            )
-            raise
 
     def adopt(self, path: Path, size: int) -> Location | None:
         """Take a file over; see ``Store.adopt``."""
-        self._is_ours = True
-        try:
+        with self._asking():
             return self._store.adopt(path, self._image_id, size)
-        except BlobExists:
-            self._is_ours = False
-            raise
 
     def take_back(self) -> None:
         """Remove what it left.
@@ -67,3 +58,15 @@ class Attempt:
         """
         if self._is_ours:
             self._store.discard(self._image_id)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        self._is_ours = True
+        try:
+            yield
+        except BlobExists:
+            self._is_ours = False
+            log.warning(
+                "store %s has data named %s that are not ours", self._store.id, self._image_id
+            )
+            raise

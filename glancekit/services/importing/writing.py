@@ -51,7 +51,7 @@ class Writing:
         :raises StoreNotFound: when there is no such store any more.
         :raises LimitExceeded: when the project may not have so much.
         """
-        self._world.stores.get(store_id)
+        self._world.stores.get(store_id)  # which is to be told before anything is written down
         row = patiently(self._world, lambda work: rows.find(self._world, work, job, store_id))
         if row is not None and row.status is LocationStatus.ACTIVE:
             return

@@ -63,9 +63,7 @@ def copy_to(world: World, image_id: str, store_id: str) -> Location:
     asking = acting.as_service(world, image.owner)
     attempt = Attempt(asking.stores.get(store_id), image_id)
     try:
-        location = write_from_good(
-            asking, image, store_id, attempt, lambda: _require_ours(world, writing)
-        )
+        location = write_from_good(asking, image, attempt, lambda: _require_ours(world, writing))
         made = _finish(world, writing, location)
     except BaseException:
         _undo(world, attempt, writing)
@@ -77,7 +75,6 @@ def copy_to(world: World, image_id: str, store_id: str) -> Location:
 def write_from_good(
     world: World,
     image: Image,
-    store_id: str,
     attempt: Attempt,
     before_end: Callable[[], None],
 ) -> Location:
@@ -90,7 +87,7 @@ def write_from_good(
     """
     failure: Exception | None = None
     for source in good_copies(world, image):
-        if source.store == store_id:
+        if source.store == attempt.store_id:
             continue
         try:
             return _pour(world, image, source, attempt, before_end)

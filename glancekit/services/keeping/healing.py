@@ -184,11 +184,7 @@ def _heal(world: World, copy: Location) -> None:
     try:
         emptied = _remove(world, store, image, held)
         location = write_from_good(
-            world,
-            others,
-            store.id,
-            Attempt(store, image.id),
-            lambda: _require_held(world, emptied),
+            world, others, Attempt(store, image.id), lambda: _require_held(world, emptied)
         )
         _finish(world, emptied, location)
     except BaseException:

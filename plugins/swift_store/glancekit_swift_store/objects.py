@@ -282,7 +282,7 @@ class Container:
             if not reason[:3].isdigit():  # no status: what cannot be read may stand for more
                 raise StoreUnavailable(f"removing with all segments: {path.lstrip('/')}: {reason}")
         own = f"{self.name}/{name}"
-        for path in sorted((path.lstrip("/") for path in failed), key=own.__eq__):
+        for path in sorted((path.lstrip("/") for path in failed), key=lambda path: path == own):
             container, _, found = path.partition("/")
             Container(self._account, container, may_lack=True).remove_one(found)
 
